@@ -1,0 +1,62 @@
+/* format.h - a way to write a profile down.
+ *
+ * To add one: write NAME.c with one `const struct format`, add a line to the table in format.c, put
+ * its expected output under tests/golden/. Nothing else knows the list: --help, --format, the guess from
+ * -o's suffix and the tests walk it. A format reads only the database (profile.sql) and never the trace.
+ */
+#ifndef FORMATS_FORMAT_H
+#define FORMATS_FORMAT_H
+
+#include <stdbool.h>
+
+#include <sqlite3.h>
+
+struct error;
+struct output;
+
+enum format_weight { FORMAT_WEIGHT_SELF, FORMAT_WEIGHT_CPU, FORMAT_WEIGHT_HITS };
+enum format_sort { FORMAT_SORT_CPU, FORMAT_SORT_WALL, FORMAT_SORT_HITS };
+
+/* What the command line can ask of a format. A format ignores what does not concern it. */
+struct format_options {
+    enum format_sort sort;     /* --sort: order of files */
+    enum format_weight weight; /* --by: what a flame graph's widths are */
+    const char *unit;          /* --unit: s, ms, us, ns; NULL: chosen by the format */
+    int top;                   /* --top N hottest files or rows, 0: all */
+    double min_percent;        /* --min-percent: leave out what is below, in percent of the total */
+    bool fold;                 /* --fold: cold stretches of source as [...] */
+    bool per_thread;           /* --per-thread: split instead of merge */
+    bool lines;                /* --lines: frames are lines instead of functions */
+    const char *const *files;  /* --file patterns (globs as in format_file_matches), NULL-terminated; NULL: all */
+    bool zipped;               /* --zipfile is written too: use the names inside the zip (see archive_names.h) */
+    const char *zip_path;      /* that zip, or NULL */
+};
+
+struct format {
+    const char *name;            /* as in --format=NAME */
+    const char *const *suffixes; /* of -o that mean this format (".svg"), or prefixes ending in '.' ("callgrind.out."), NULL-terminated */
+    const char *summary;         /* one line for --help */
+    bool binary;                 /* never written to a terminal */
+
+    /* Are these the first bytes (up to 512) of a file of this kind? An existing file of another kind is not replaced
+     * without --force. */
+    bool (*recognize)(const unsigned char *head, int size);
+
+    /* Reads `db`, writes to `out`. 0, or -1 with *err set; the caller discards what was written. Keeps no state. */
+    int (*write)(sqlite3 *db, const struct format_options *options, struct output *out, struct error *err);
+};
+
+/* All formats, in the order of --help; ends with NULL. */
+extern const struct format *const formats[];
+
+/* The format called `name`, or NULL. */
+const struct format *format_find(const char *name);
+
+/* The format whose suffixes or prefixes fit the base name of `path`, or NULL. */
+const struct format *format_guess(const char *path);
+
+/* Does `path` (files.path) fit one of the --file patterns? A glob on the whole path; one without '/' on the base name;
+ * after "re:" a POSIX extended regular expression searched in the path. NULL patterns: yes. */
+bool format_file_matches(const char *const *patterns, const char *path);
+
+#endif

@@ -1,0 +1,252 @@
+-- profile.sql - the database that pyanalyze writes and every format reads.
+--
+-- Times are whole nanoseconds. `*_ns` of a line, function or edge are sums over threads; "self" is the time
+-- during which the thing was on top of a thread's stack, "cumulative" the time during which it was on the stack at
+-- all (recursion counts once), `*_cpu_ns` the part of either spent on a processor; the rest was waiting (I/O, locks,
+-- the GIL, other threads). `hits` are line executions, `calls` fresh entries of a function, `primitive_calls` those
+-- that found it not on the thread's stack, `resumes` continuations of a generator or coroutine.
+-- Names that are not UTF-8 are stored with each offending byte as U+FFFD, and whole in the BLOB column `raw_…` beside.
+--
+-- Version history (user_version): 1 first release.
+
+PRAGMA application_id = 0x50595243; -- "PYRC"
+PRAGMA user_version = 1;
+
+-- What made this database: version, selection, options, and what 100 % is.
+--   pyanalyze_version, total_self_ns, total_self_cpu_ns, total_hits, selection (text, empty: everything),
+--   left_out_files, left_out_self_ns (what --file omitted from reports)
+CREATE TABLE meta (
+    key TEXT PRIMARY KEY,
+    value TEXT
+);
+
+-- One row a recorded run (an input file).
+CREATE TABLE runs (
+    run_id INTEGER PRIMARY KEY,
+    trace_id TEXT NOT NULL,          -- the trace's random mark, 32 hexadecimal digits
+    path TEXT NOT NULL,              -- where the trace was when it was read
+    host TEXT NOT NULL,
+    command TEXT NOT NULL,           -- as typed, shell-quoted
+    python TEXT NOT NULL,            -- version of the first process, e.g. 3.11.2
+    started_at BIGINT NOT NULL,      -- ns since 1970, UTC
+    duration_ns BIGINT NOT NULL,     -- first to last stamp
+    clock TEXT NOT NULL,             -- tsc or monotonic
+    mode TEXT NOT NULL,              -- exact
+    complete INTEGER NOT NULL,       -- 1: every process ended in order and nothing is damaged or missing
+    lost_events BIGINT NOT NULL,     -- events known to be missing
+    events BIGINT NOT NULL,
+    bytes BIGINT NOT NULL,           -- size of the trace
+    resolution_ns REAL NOT NULL,     -- one unit of time in the trace
+    cwd TEXT NOT NULL,
+    system TEXT NOT NULL,
+    recorder TEXT NOT NULL           -- version of pyrec
+);
+
+-- Everything worth a warning: damage, lost parts, unknown records. Empty is good.
+CREATE TABLE warnings (
+    run_id INTEGER NOT NULL REFERENCES runs (run_id),
+    text TEXT NOT NULL
+);
+
+CREATE TABLE processes (
+    process_id INTEGER PRIMARY KEY,
+    run_id INTEGER NOT NULL REFERENCES runs (run_id),
+    number INTEGER NOT NULL,         -- the process's number in its trace
+    pid BIGINT NOT NULL,
+    parent_process_id INTEGER REFERENCES processes (process_id),
+    how TEXT NOT NULL,               -- first, fork, spawn, exec
+    command TEXT NOT NULL,
+    python TEXT NOT NULL,
+    start_ns BIGINT NOT NULL,        -- since the start of the run
+    end_ns BIGINT NOT NULL,          -- last stamp
+    ended TEXT NOT NULL              -- exit N, signal N, exec, unknown
+);
+
+CREATE TABLE threads (
+    thread_id INTEGER PRIMARY KEY,
+    process_id INTEGER NOT NULL REFERENCES processes (process_id),
+    number INTEGER NOT NULL,         -- the thread's number in its trace
+    native_id BIGINT NOT NULL,
+    name TEXT NOT NULL,              -- e.g. MainThread; never empty
+    is_main INTEGER NOT NULL,        -- 1 in one thread of each process
+    start_ns BIGINT NOT NULL,
+    end_ns BIGINT NOT NULL,
+    events BIGINT NOT NULL
+);
+
+-- Unique by (path, sha256): two texts under one path are two files, never summed.
+CREATE TABLE files (
+    file_id INTEGER PRIMARY KEY,
+    path TEXT NOT NULL,              -- as recorded: absolute, or <...>
+    sha256 TEXT NOT NULL,            -- of the text, hexadecimal; empty if the text was never known
+    name TEXT NOT NULL,              -- relative to the sys.path entry it came from
+    origin TEXT NOT NULL,            -- program, stdlib, site, frozen, generated
+    line_count INTEGER NOT NULL,     -- of the text, 0 if unknown
+    changed INTEGER,                 -- 1: the file on this machine differs today; NULL: not there or not known
+    source BLOB,                     -- the text as recorded; NULL: not recorded
+    raw_path BLOB,                   -- the path's bytes where they are not UTF-8, else NULL
+    UNIQUE (path, sha256)
+);
+
+CREATE TABLE functions (
+    function_id INTEGER PRIMARY KEY,
+    file_id INTEGER NOT NULL REFERENCES files (file_id),
+    file TEXT NOT NULL,              -- files.path
+    module TEXT NOT NULL,            -- __name__ of the module, may be empty
+    name TEXT NOT NULL,              -- co_name
+    qualname TEXT NOT NULL,          -- co_qualname; before 3.11 co_name
+    first_line INTEGER NOT NULL,
+    kind TEXT NOT NULL,              -- function, generator, class, module, outside, c
+    calls BIGINT NOT NULL,
+    primitive_calls BIGINT NOT NULL,
+    resumes BIGINT NOT NULL,
+    hits BIGINT NOT NULL,
+    self_ns BIGINT NOT NULL,
+    self_cpu_ns BIGINT NOT NULL,
+    cumulative_ns BIGINT NOT NULL,
+    cumulative_cpu_ns BIGINT NOT NULL
+);
+-- Time during which no recorded function was on a thread's stack (between two thread-level calls) is the self time
+-- of a function of kind `outside`, named <outside>, in the file <outside>; it has no calls, lines or text.
+
+-- A row for every executable line of every code object seen, also with 0 hits, and for every line that has time.
+CREATE TABLE lines (
+    file_id INTEGER NOT NULL REFERENCES files (file_id),
+    file TEXT NOT NULL,
+    line INTEGER NOT NULL,
+    function TEXT NOT NULL,          -- qualname of the function it is in (of several: of the one with most hits)
+    hits BIGINT NOT NULL,
+    self_ns BIGINT NOT NULL,
+    self_cpu_ns BIGINT NOT NULL,
+    cumulative_ns BIGINT NOT NULL,
+    cumulative_cpu_ns BIGINT NOT NULL,
+    executable INTEGER NOT NULL,     -- 0: no instruction of its own, time only (a def line, from CALL to first LINE)
+    text TEXT                        -- the source line without its end, NULL if not known
+);
+
+-- The grain below `lines`: one row a thread, function and line that has hits or time.
+CREATE TABLE line_stats (
+    thread_id INTEGER NOT NULL REFERENCES threads (thread_id),
+    function_id INTEGER NOT NULL REFERENCES functions (function_id),
+    line INTEGER NOT NULL,
+    hits BIGINT NOT NULL,
+    self_ns BIGINT NOT NULL,
+    self_cpu_ns BIGINT NOT NULL,
+    cumulative_ns BIGINT NOT NULL,
+    cumulative_cpu_ns BIGINT NOT NULL
+);
+
+-- Who called whom from which line, summed over threads. Roots have caller_* NULL.
+-- Resumes are edges too, from the line that resumed: `calls` does not count them, the times do.
+CREATE TABLE edges (
+    caller_function_id INTEGER REFERENCES functions (function_id),
+    caller_file TEXT,
+    caller_function TEXT,            -- qualname
+    caller_line INTEGER,
+    callee_function_id INTEGER NOT NULL REFERENCES functions (function_id),
+    callee_file TEXT NOT NULL,
+    callee_function TEXT NOT NULL,
+    callee_line INTEGER NOT NULL,    -- the callee's first line
+    calls BIGINT NOT NULL,
+    primitive_calls BIGINT NOT NULL, -- while this edge was not already active (as cProfile counts callers)
+    resumes BIGINT NOT NULL,
+    self_ns BIGINT NOT NULL,         -- self time of the callee when called so
+    self_cpu_ns BIGINT NOT NULL,
+    cumulative_ns BIGINT NOT NULL,   -- while this edge was not already active
+    cumulative_cpu_ns BIGINT NOT NULL,
+    outer_cumulative_ns BIGINT NOT NULL, -- 0 for calls whose callee was already on the stack (as callgrind needs it)
+    outer_cumulative_cpu_ns BIGINT NOT NULL,
+    cumulative_hits BIGINT NOT NULL, -- line hits below, by the rule of cumulative_ns
+    outer_cumulative_hits BIGINT NOT NULL -- line hits below, by the rule of outer_cumulative_ns
+);
+
+-- The grain below `edges`.
+CREATE TABLE edge_stats (
+    thread_id INTEGER NOT NULL REFERENCES threads (thread_id),
+    caller_function_id INTEGER REFERENCES functions (function_id),
+    caller_line INTEGER,
+    callee_function_id INTEGER NOT NULL REFERENCES functions (function_id),
+    calls BIGINT NOT NULL,
+    primitive_calls BIGINT NOT NULL,
+    resumes BIGINT NOT NULL,
+    self_ns BIGINT NOT NULL,
+    self_cpu_ns BIGINT NOT NULL,
+    cumulative_ns BIGINT NOT NULL,
+    cumulative_cpu_ns BIGINT NOT NULL,
+    outer_cumulative_ns BIGINT NOT NULL,
+    outer_cumulative_cpu_ns BIGINT NOT NULL,
+    cumulative_hits BIGINT NOT NULL,
+    outer_cumulative_hits BIGINT NOT NULL
+);
+
+-- The calling-context tree of each thread. A function already on the path returns to its ancestor's node, so
+-- recursion does not grow it. Parents have smaller ids than their children. The root of a thread has parent_id and
+-- function_id NULL; its self time is the thread's <outside> time.
+CREATE TABLE contexts (
+    context_id INTEGER PRIMARY KEY,
+    parent_id INTEGER REFERENCES contexts (context_id),
+    thread_id INTEGER NOT NULL REFERENCES threads (thread_id),
+    function_id INTEGER REFERENCES functions (function_id),
+    calls BIGINT NOT NULL,
+    recursive_calls BIGINT NOT NULL, -- of these calls, those that came back to the node by recursion
+    self_ns BIGINT NOT NULL,
+    self_cpu_ns BIGINT NOT NULL,
+    cumulative_ns BIGINT NOT NULL,   -- time during which an activation of this node was on the stack
+    cumulative_cpu_ns BIGINT NOT NULL
+);
+
+CREATE TABLE context_lines (
+    context_id INTEGER NOT NULL REFERENCES contexts (context_id),
+    line INTEGER NOT NULL,
+    hits BIGINT NOT NULL,
+    self_ns BIGINT NOT NULL,
+    self_cpu_ns BIGINT NOT NULL
+);
+
+-- From which line of which context a context was entered (fresh calls and resumes).
+CREATE TABLE context_edges (
+    context_id INTEGER NOT NULL REFERENCES contexts (context_id),
+    caller_context_id INTEGER NOT NULL REFERENCES contexts (context_id), -- the parent, except for recursion
+    caller_line INTEGER,             -- NULL from a thread's root
+    calls BIGINT NOT NULL,
+    cumulative_ns BIGINT NOT NULL,   -- while this edge was not already active
+    cumulative_cpu_ns BIGINT NOT NULL
+);
+
+-- The closed books: difference_ns = wall_ns - self_ns - gap_ns = 0, always.
+CREATE TABLE accounts (
+    thread_id INTEGER NOT NULL REFERENCES threads (thread_id),
+    wall_ns BIGINT NOT NULL,         -- last minus first stamp
+    self_ns BIGINT NOT NULL,         -- sum of all self times, <outside> included
+    self_cpu_ns BIGINT NOT NULL,
+    gap_ns BIGINT NOT NULL,
+    difference_ns BIGINT NOT NULL
+);
+
+-- Time in which nothing was recorded; in nobody's sums. thread_id NULL: all threads of the process.
+CREATE TABLE gaps (
+    process_id INTEGER NOT NULL REFERENCES processes (process_id),
+    thread_id INTEGER REFERENCES threads (thread_id),
+    start_ns BIGINT NOT NULL,
+    end_ns BIGINT NOT NULL,
+    reason TEXT NOT NULL             -- paused, replaced, full, lost, failed
+);
+
+-- Where each thread was when its recording ended. depth 0 is the outermost frame.
+CREATE TABLE open_frames (
+    process_id INTEGER NOT NULL REFERENCES processes (process_id),
+    thread_id INTEGER NOT NULL REFERENCES threads (thread_id),
+    depth INTEGER NOT NULL,
+    function_id INTEGER NOT NULL REFERENCES functions (function_id),
+    line INTEGER NOT NULL,
+    since_ns BIGINT NOT NULL         -- when the activation was entered or last resumed
+);
+
+CREATE TABLE marks (
+    time_ns BIGINT NOT NULL,
+    process_id INTEGER NOT NULL REFERENCES processes (process_id),
+    thread_id INTEGER NOT NULL REFERENCES threads (thread_id),
+    text TEXT NOT NULL,
+    file TEXT,
+    line INTEGER
+);
