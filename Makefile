@@ -1,0 +1,245 @@
+# pyrec and pyanalyze. `make help` lists the targets, README.md says how the tree is laid out.
+#
+# Variables for the command line:
+#   PYTHON, PYTHONS   the interpreters to build the recorder for (python3)
+#   CC, CFLAGS, CPPFLAGS, LDFLAGS, PREFIX, DESTDIR    as everywhere
+#   BUILD             where products go (build)
+#   DEBUG=1, SANITIZE=address,undefined               other flags, in a folder of their own below BUILD
+#   WERROR=1          warnings are errors          V=1   show the commands          DEPS=no   never install anything
+
+VERSION := 0.1.0
+
+BUILD ?= build
+PREFIX ?= /usr/local
+PYTHON ?= python3
+PYTHONS ?= $(PYTHON)
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SECONDARY:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules
+SHELL := /bin/bash
+
+comma := ,
+empty :=
+space := $(empty) $(empty)
+
+# ---- flags --------------------------------------------------------------------------------------
+
+variant := $(if $(DEBUG),/debug)$(if $(SANITIZE),/sanitize-$(subst $(comma),-,$(SANITIZE)))
+out := $(BUILD)$(variant)
+obj := $(out)/obj
+
+CFLAGS ?= $(if $(DEBUG),-O0 -g3,-O2 -g)
+warnings := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 \
+            $(if $(WERROR),-Werror)
+optimized := $(filter -O1 -O2 -O3 -Os,$(CFLAGS))
+fortify := $(if $(SANITIZE)$(findstring FORTIFY,$(CPPFLAGS) $(CFLAGS)),,$(if $(optimized),-D_FORTIFY_SOURCE=2))
+# A sanitized extension is loaded into an interpreter that is not: no AddressSanitizer there.
+sanitizers = -fsanitize=$(1) -fno-sanitize-recover=all -fno-omit-frame-pointer
+sanitize := $(if $(SANITIZE),$(call sanitizers,$(SANITIZE)))
+inner := $(subst $(space),$(comma),$(filter-out address,$(subst $(comma),$(space),$(SANITIZE))))
+sanitize_inner := $(if $(inner),$(call sanitizers,$(inner)))
+
+multiarch := $(shell $(CC) -print-multiarch 2>/dev/null)
+cppflags := -I. -I$(out) -D_GNU_SOURCE -DPYREC_VERSION='"$(VERSION)"' -DPYREC_MULTIARCH='"$(multiarch)"' \
+            $(fortify) $(CPPFLAGS)
+cflags := -std=gnu11 -pthread -fPIC -fstack-protector-strong $(warnings) $(CFLAGS)
+ldflags := -pthread -Wl,-z,relro,-z,now $(LDFLAGS)
+
+compile = $(CC) $(cppflags) $(cflags) -MMD -MP
+quiet := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(2)')
+
+# ---- sources and products -----------------------------------------------------------------------
+
+trace_sources := $(wildcard formats/trace/*.c)
+command_sources := $(wildcard recorder/pyrec*.c) recorder/sink.c recorder/clock.c $(trace_sources)
+preload_sources := $(wildcard recorder/preload*.c)
+recorder_sources := $(filter-out recorder/pyrec% recorder/preload%,$(wildcard recorder/*.c)) \
+                    $(wildcard recorder/backend/*.c) $(trace_sources)
+analyzer_sources := $(filter-out analyzer/extension.c,$(wildcard analyzer/*.c)) $(wildcard formats/*.c) $(trace_sources)
+events_sources := $(filter-out analyzer/main.c,$(wildcard analyzer/*.c)) formats/error.c $(trace_sources)
+unit_sources := $(wildcard tests/unit/test_*.c)
+
+library := $(out)/lib/pyrec
+programs := $(out)/pyrec $(out)/pyanalyze $(library)/preload.so $(out)/pyrec_events.so
+unit_programs := $(unit_sources:tests/unit/%.c=$(out)/unit/%)
+
+assets := $(wildcard formats/*.js formats/*.css formats/*.html formats/*.svg)
+generated := $(out)/generated/profile_sql.h \
+             $(foreach a,$(assets),$(out)/generated/$(subst .,_,$(notdir $(a))).h)
+
+objects = $(patsubst %.c,$(obj)/$(1)/%.o,$(2))
+
+# The interpreters are asked only by goals that build; a fresh machine has none yet.
+unbuilt := help clean deps demo check lint sanitize bench uninstall
+building := $(filter-out $(unbuilt),$(or $(MAKECMDGOALS),all))
+python_query := import sysconfig as s; p = s.get_path; \
+    i = sorted({p("include"), p("platinclude")}); \
+    print(s.get_config_var("SOABI"), *("-I%s -I%s/internal" % (d, d) for d in i))
+
+# define_python(interpreter): rules for the extension of one interpreter; the first of two with the same SOABI wins.
+define define_python
+answer := $$(shell $(1) -c '$(python_query)' 2>/dev/null)
+soabi := $$(firstword $$(answer))
+ifeq ($$(soabi),)
+$$(error $(1) does not run: choose another with PYTHON=, or `make deps`)
+endif
+ifeq ($$(filter $$(soabi),$$(soabis)),)
+soabis += $$(soabi)
+extensions += $(library)/$$(soabi)/pyrec.so
+$(library)/$$(soabi)/pyrec.so: $$(call objects,$$(soabi),$(recorder_sources))
+$(obj)/$$(soabi)/%.o: python_flags := $$(wordlist 2,99,$$(answer)) -DPYREC_SOABI='"$$(soabi)"'
+endif
+endef
+
+soabis :=
+extensions :=
+ifneq ($(building),)
+$(foreach python,$(PYTHONS),$(eval $(call define_python,$(python))))
+endif
+
+# Parts by name, to build one of them: make pyanalyze
+.PHONY: pyrec preload recorder pyanalyze events
+pyrec: $(out)/pyrec
+preload: $(library)/preload.so
+recorder: $(extensions)
+pyanalyze: $(out)/pyanalyze
+events: $(out)/pyrec_events.so
+
+all: $(programs) $(extensions) ## build everything (the default): pyrec, pyanalyze and the recorder for PYTHONS
+
+# ---- rules --------------------------------------------------------------------------------------
+
+$(out)/pyrec: $(call objects,plain,$(command_sources))
+$(out)/pyanalyze: $(call objects,plain,$(analyzer_sources))
+$(out)/pyanalyze: libraries := -lsqlite3 -lzip -lz -lm
+$(out)/pyrec $(out)/pyanalyze: $(obj)/flags
+	$(call say,link,$@)
+	$(quiet)mkdir -p $(@D)
+	$(quiet)$(CC) $(cflags) $(sanitize) -pie $(ldflags) -o $@ $(filter %.o,$^) $(libraries)
+
+$(library)/preload.so: $(call objects,preload,$(preload_sources))
+$(library)/preload.so: libraries := -ldl
+$(out)/pyrec_events.so: $(obj)/events/analyzer/extension.o $(obj)/events/needed.a
+$(library)/preload.so $(out)/pyrec_events.so $(extensions): $(obj)/flags
+	$(call say,link,$@)
+	$(quiet)mkdir -p $(@D)
+	$(quiet)$(CC) $(cflags) $(sanitize_inner) -shared $(ldflags) -o $@ $(filter %.o %.a,$^) $(libraries)
+
+# The loadable extension reaches SQLite through the pointers it is given, so its objects are its own.
+$(obj)/events/needed.a: $(filter-out %/extension.o,$(call objects,events,$(events_sources)))
+$(obj)/tests.a: $(filter-out %/analyzer/main.o %/recorder/pyrec.o,\
+                  $(sort $(call objects,plain,$(analyzer_sources) $(command_sources))))
+%.a:
+	$(call say,archive,$@)
+	$(quiet)rm -f $@ && $(AR) rcs $@ $^
+
+$(out)/unit/%: $(obj)/plain/tests/unit/%.o $(obj)/tests.a $(obj)/flags
+	$(call say,link,$@)
+	$(quiet)mkdir -p $(@D)
+	$(quiet)$(CC) $(cflags) $(sanitize) -pie $(ldflags) -o $@ $< $(obj)/tests.a -lcmocka -lsqlite3 -lzip -lz -lm
+
+# Objects in folders by how they are compiled: plain, preload (its names replace libc's), events, one a SOABI.
+$(obj)/plain/%.o: object_flags = $(sanitize) -fvisibility=hidden
+$(obj)/preload/%.o: object_flags = $(sanitize_inner)
+$(obj)/events/%.o: object_flags = $(sanitize_inner) -fvisibility=hidden -DPYREC_LOADABLE
+$(obj)/cpython-%.o: object_flags = $(sanitize_inner) -fvisibility=hidden $(python_flags)
+
+define define_objects
+$(obj)/$(1)/%.o: %.c $(obj)/flags | $(generated)
+	$$(call say,cc,$$<$(if $(filter plain,$(1)),, ($(1))))
+	$$(quiet)mkdir -p $$(@D)
+	$$(quiet)$$(compile) $$(object_flags) -c -o $$@ $$<
+endef
+$(foreach group,plain preload events $(soabis),$(eval $(call define_objects,$(group))))
+
+# Changed flags rebuild everything.
+$(obj)/flags: force
+	$(quiet)mkdir -p $(@D)
+	$(quiet)printf '%s\n' '$(subst ','\'',$(compile) $(ldflags) $(sanitize))' | cmp -s - $@ || \
+	    printf '%s\n' '$(subst ','\'',$(compile) $(ldflags) $(sanitize))' >$@
+
+# embed(file, C name): the text as a C string, one literal a line.
+embed = printf 'static const char $(2)[] =\n' && sed -e 's/\\/\\\\/g; s/"/\\"/g; s/?/\\?/g; s/^/    "/; s/$$/\\n"/' $(1) && echo '    "";'
+
+$(out)/generated/profile_sql.h: formats/profile.sql formats/profile_indexes.sql
+	$(quiet)mkdir -p $(@D)
+	$(quiet){ $(call embed,formats/profile.sql,profile_schema_sql) && \
+	    $(call embed,formats/profile_indexes.sql,profile_indexes_sql); } >$@
+
+# formats/NAME.EXT becomes generated/NAME_EXT.h with `static const char NAME_EXT[]`.
+define define_asset
+$(out)/generated/$(subst .,_,$(notdir $(1))).h: $(1)
+	$$(quiet)mkdir -p $$(@D)
+	$$(quiet){ $$(call embed,$(1),$(subst .,_,$(notdir $(1)))); } >$$@
+endef
+$(foreach a,$(assets),$(eval $(call define_asset,$(a))))
+
+# ---- everything else ----------------------------------------------------------------------------
+
+.PHONY: all deps demo check unit e2e lint sanitize bench install uninstall clean help force
+
+deps: ## install what is missing (apt-get; names the packages when not root)
+	@tools/deps.sh install all
+
+demo: ## build, record a sample, show the result
+	@tools/deps.sh $(if $(filter no,$(DEPS)),report,install) demo
+	@+$(MAKE) --no-print-directory all
+	@tools/demo.sh $(out)
+
+check: ## build for every CPython found and run all tests
+	@tools/deps.sh $(if $(filter no,$(DEPS)),report,install) check
+	@+$(MAKE) --no-print-directory check-built PYTHONS="$$(tools/pythons.sh)"
+
+check-built: all $(unit_programs)
+	@$(PYTHON) tests/run.py --build $(out) --pythons "$(PYTHONS)" unit e2e
+
+unit: $(unit_programs) ## run the unit tests
+	@$(PYTHON) tests/run.py --build $(out) unit
+
+e2e: all ## run the tests of whole programs with PYTHONS
+	@$(PYTHON) tests/run.py --build $(out) --pythons "$(PYTHONS)" e2e
+
+lint: ## warnings as errors, clang-tidy, cppcheck, the include law, shellcheck
+	@+tests/lint/lint.sh $(MAKE) $(BUILD)
+
+sanitize: ## all tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	@+$(MAKE) --no-print-directory check-built SANITIZE=address,undefined PYTHONS="$(PYTHONS)"
+
+bench: ## slowdown of five small programs, beside other profilers
+	@+$(MAKE) --no-print-directory all
+	@$(PYTHON) tests/bench/bench.py --build $(out)
+
+man_pages = $(wildcard recorder/*.1 analyzer/*.1)
+completions = $(wildcard recorder/*.bash analyzer/*.bash recorder/_* analyzer/_*)
+bin = $(DESTDIR)$(PREFIX)/bin
+lib = $(DESTDIR)$(PREFIX)/lib/pyrec
+share = $(DESTDIR)$(PREFIX)/share
+
+install: all ## install below PREFIX (and DESTDIR)
+	install -d $(bin) $(lib) $(share)/man/man1 $(share)/bash-completion/completions $(share)/zsh/site-functions
+	install -m 755 $(out)/pyrec $(out)/pyanalyze $(bin)
+	install -m 644 $(library)/preload.so $(out)/pyrec_events.so $(lib)
+	for d in $(soabis); do install -D -m 644 $(library)/$$d/pyrec.so $(lib)/$$d/pyrec.so || exit 1; done
+	for f in $(man_pages); do install -m 644 $$f $(share)/man/man1 || exit 1; done
+	for f in $(filter %.bash,$(completions)); do \
+	    install -m 644 $$f $(share)/bash-completion/completions/$$(basename $$f .bash) || exit 1; done
+	for f in $(filter-out %.bash,$(completions)); do install -m 644 $$f $(share)/zsh/site-functions || exit 1; done
+
+uninstall: ## remove what install put there
+	rm -f $(bin)/pyrec $(bin)/pyanalyze
+	rm -rf $(lib)
+	rm -f $(addprefix $(share)/man/man1/,$(notdir $(man_pages)))
+	rm -f $(addprefix $(share)/bash-completion/completions/,$(notdir $(basename $(filter %.bash,$(completions)))))
+	rm -f $(addprefix $(share)/zsh/site-functions/,$(notdir $(filter-out %.bash,$(completions))))
+
+clean: ## remove everything built
+	rm -rf $(BUILD)
+
+help: ## this list
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
+
+-include $(shell find $(obj) -name '*.d' 2>/dev/null)
