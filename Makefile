@@ -180,7 +180,7 @@ $(foreach a,$(assets),$(eval $(call define_asset,$(a))))
 
 # ---- everything else ----------------------------------------------------------------------------
 
-.PHONY: all deps demo check unit e2e lint sanitize bench install uninstall clean help force
+.PHONY: all deps demo check check-built unit unit-programs e2e lint sanitize bench install uninstall clean help force
 
 deps: ## install what is missing (apt-get; names the packages when not root)
 	@tools/deps.sh install all
@@ -196,6 +196,8 @@ check: ## build for every CPython found and run all tests
 
 check-built: all $(unit_programs)
 	@$(PYTHON) tests/run.py --build $(out) --pythons "$(PYTHONS)" unit e2e
+
+unit-programs: $(unit_programs)
 
 unit: $(unit_programs) ## run the unit tests
 	@$(PYTHON) tests/run.py --build $(out) unit
