@@ -8,6 +8,7 @@
 #define FORMATS_FORMAT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include <sqlite3.h>
 
@@ -23,7 +24,8 @@ struct format_options {
     enum format_weight weight; /* --by: what a flame graph's widths are */
     const char *unit;          /* --unit: s, ms, us, ns; NULL: chosen by the format */
     int top;                   /* --top N hottest files or rows, 0: all */
-    double min_percent;        /* --min-percent: leave out what is below, in percent of the total */
+    double min_percent;        /* --min-percent: leave out what is below, in percent of the total; negative: the
+                                * format chooses. 0 leaves nothing out */
     bool fold;                 /* --fold: cold stretches of source as [...] */
     bool per_thread;           /* --per-thread: split instead of merge */
     bool lines;                /* --lines: frames are lines instead of functions */
@@ -31,6 +33,9 @@ struct format_options {
     bool zipped;               /* --zipfile is written too: use the names inside the zip (see archive_names.h) */
     const char *zip_path;      /* that zip, or NULL */
 };
+
+/* The options of a command line that asks for nothing. */
+#define FORMAT_OPTIONS_DEFAULT { .min_percent = -1 }
 
 struct format {
     const char *name;            /* as in --format=NAME */
@@ -44,6 +49,10 @@ struct format {
 
     /* Reads `db`, writes to `out`. 0, or -1 with *err set; the caller discards what was written. Keeps no state. */
     int (*write)(sqlite3 *db, const struct format_options *options, struct output *out, struct error *err);
+
+    /* What the user should be told on stderr once `path` (NULL: standard output) is written, such as how to open it:
+     * one or more lines into `text`, empty if there is nothing to say. May be NULL. */
+    void (*advise)(const struct format_options *options, const char *path, char *text, size_t size);
 };
 
 /* All formats, in the order of --help; ends with NULL. */
