@@ -2,6 +2,7 @@
 # make lint: everything that can be said about the sources without running them.
 #
 #   tests/lint/lint.sh MAKE BUILD
+# shellcheck disable=SC2317 # functions are called through step()
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 make=$1
