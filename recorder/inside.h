@@ -7,12 +7,14 @@
  *
  * The run travels from process to process in one environment variable, beside LD_PRELOAD:
  *
- *     PYREC_RUN=PARENT,HOW,MARK,PATH
+ *     PYREC_RUN=PARENT,HOW,CHILDREN,LOCK,MARK,PATH
  *
- * PARENT: number of the process that started this one, 0 for the first of the run. HOW: `first` (exec'd by
- * the pyrec command), `spawn` (exec'd in a child), `exec` (exec'd in place). MARK: the run's, 32 hexadecimal digits.
- * PATH: the trace, absolute, to the end of the value. Both variables are taken out of the environment
- * before main() runs, LD_PRELOAD restored to what the user had.
+ * PARENT: number of the process that started this one, 0 for the first of the run (and for one started by a program
+ * that is not recorded and stands between pyrec and Python). HOW: `first` (exec'd by the pyrec command), `spawn`
+ * (exec'd in a child), `exec` (exec'd in place). CHILDREN: `1`, or `0` if the run does not go on in children. LOCK: the
+ * inherited descriptor through which pyrec holds the trace's lock until a recorder holds it, or 0. MARK: the run's, 32
+ * hexadecimal digits. PATH: the trace, absolute, to the end of the value. Both variables are taken out of the environment before
+ * main() runs, LD_PRELOAD restored to what the user had.
  */
 #ifndef RECORDER_INSIDE_H
 #define RECORDER_INSIDE_H
@@ -33,11 +35,13 @@ struct inside_run {
     const char *path;         /* absolute */
     const char *run_event;    /* the audit event that is the moment to start: "cpython.run_file", ... */
     const char *code;         /* with run_command: the program's text (borrowed for the call), else NULL */
+    void *audit_hook;         /* the C function whose audit hook entry is of no use any more and costs time */
 };
 
-/* What the extension wants to be told. All may be called in any thread; none may assume the GIL. */
+/* What the extension wants to be told; NULL: does not. All may be called in any thread; none may assume the GIL. */
 struct inside_hooks {
-    unsigned (*process_number)(void);     /* this process's number in the run, for PARENT of its children */
+    unsigned (*process_number)(void);     /* this process's number in the run, for PARENT of its children. In a forked
+                                             child: the parent's until the child has its own. Async-signal-safe */
     void (*before_exec)(void);            /* this process is about to be replaced (never called in a vfork child) */
     void (*exec_failed)(void);            /* ... but was not */
     void (*on_exit)(int status);          /* exit() or _exit() with this status; called once, before the process ends */
