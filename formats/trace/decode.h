@@ -130,7 +130,7 @@ bool trace_next_record(struct trace_cursor *cur, struct trace_record *record);
 
 struct trace_header {
     unsigned write_version, read_version;
-    bool checksum_ok;
+    uint32_t crc; /* over bytes 16 to 79; for the reader to check */
     uint8_t mark[TRACE_MARK_SIZE];
     uint64_t realtime, monotonic, ticks, tick_rate;
     uint32_t clock, tick_shift;
