@@ -1,0 +1,546 @@
+#include "analyzer/options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "formats/error.h"
+#include "formats/trace/pattern.h"
+
+enum {
+    TOP_MAX = 1000000000,
+    LONG_ONLY = 256, /* getopt's value of rule 0; a short letter is below it */
+};
+
+/* A word an option may have, and the value it stands for. */
+struct word {
+    const char *text;
+    int value;
+};
+
+static const struct word sort_words[] = {
+    {"cpu", FORMAT_SORT_CPU}, {"wall", FORMAT_SORT_WALL}, {"hits", FORMAT_SORT_HITS}, {NULL, 0}};
+static const struct word weight_words[] = {
+    {"self", FORMAT_WEIGHT_SELF}, {"cpu", FORMAT_WEIGHT_CPU}, {"hits", FORMAT_WEIGHT_HITS}, {NULL, 0}};
+static const struct word colour_words[] = {{"auto", OPTIONS_COLOUR_AUTO},
+                                           {"always", OPTIONS_COLOUR_ALWAYS},
+                                           {"never", OPTIONS_COLOUR_NEVER},
+                                           {NULL, 0}};
+static const struct word unit_words[] = {{"s", 0}, {"ms", 0}, {"us", 0}, {"ns", 0}, {NULL, 0}};
+
+struct rule;
+typedef int apply_function(struct options *options, const struct rule *rule, const char *value,
+                           struct error *err);
+
+static apply_function apply_format, apply_flag, apply_int, apply_path, apply_list, apply_word,
+    apply_unit, apply_pid, apply_top, apply_percent, apply_pattern;
+
+/* An option. `at` is where in struct options its value goes, `value` what is stored if it takes no argument. */
+struct rule {
+    const char *name;
+    char letter;
+    const char *argument; /* as --help names it; NULL: takes none */
+    apply_function *apply;
+    size_t at;
+    int value;
+    const struct word *words;
+    const char *help; /* NULL: the heading `name` of a group in --help */
+};
+
+/* clang-format off */
+#define HEADING(text) {text, 0, NULL, NULL, 0, 0, NULL, NULL}
+#define FIELD(member) offsetof(struct options, member)
+
+static const struct rule rules[] = {
+    HEADING("Results:"),
+    {"format", 'f', "NAME[=FILE]", apply_format, 0, 0, NULL, "a report; one of the formats below (repeatable)"},
+    {"output", 'o', "FILE", apply_path, FIELD(output), 0, NULL, "where it goes; without --format the name says which"},
+    {"zipfile", 0, "FILE", apply_path, FIELD(zip_path), 0, NULL, "the recorded sources too; reports name files as in it"},
+    {"db", 0, "FILE", apply_path, FIELD(database_path), 0, NULL, "the whole analysis as an SQLite database"},
+    {"sql", 0, "QUERY|@FILE|-", apply_list, FIELD(queries), 0, NULL, "rows of a query (repeatable)"},
+    {"csv", 0, NULL, apply_int, FIELD(rows), OPTIONS_ROWS_CSV, NULL, "rows as CSV"},
+    {"json", 0, NULL, apply_int, FIELD(rows), OPTIONS_ROWS_JSON, NULL, "rows as JSON"},
+    {"schema", 0, NULL, apply_int, FIELD(action), OPTIONS_SCHEMA, NULL, "print the commented schema and exit"},
+    HEADING("Selection:"),
+    {"thread", 0, "NAME|ID", apply_path, FIELD(thread), 0, NULL, "only this thread"},
+    {"process", 0, "PID", apply_pid, 0, 0, NULL, "only this process"},
+    {"include", 0, "PATTERN", apply_pattern, 0, '+', NULL, "only these files; what others do counts for their callers"},
+    {"exclude", 0, "PATTERN", apply_pattern, 0, '-', NULL, "not these files; both repeatable, the last that matches wins"},
+    {"file", 0, "PATTERN", apply_list, FIELD(files), 0, NULL, "report only these files, with the same numbers (repeatable)"},
+    {"per-thread", 0, NULL, apply_flag, FIELD(format.per_thread), 1, NULL, "split by thread instead of merging"},
+    HEADING("Reports:"),
+    {"sort", 0, "cpu|wall|hits", apply_word, FIELD(format.sort), 0, sort_words, "order of files (cpu)"},
+    {"by", 0, "self|cpu|hits", apply_word, FIELD(format.weight), 0, weight_words, "what the widths of a flame graph are (self)"},
+    {"unit", 0, "s|ms|us|ns", apply_unit, 0, 0, unit_words, "unit of times"},
+    {"top", 0, "N", apply_top, 0, 0, NULL, "only the N hottest"},
+    {"min-percent", 0, "P", apply_percent, 0, 0, NULL, "leave out what is below P percent"},
+    {"fold", 0, NULL, apply_flag, FIELD(format.fold), 1, NULL, "cold stretches of source as [...]"},
+    {"lines", 0, NULL, apply_flag, FIELD(format.lines), 1, NULL, "frames are lines, not functions"},
+    HEADING("Other:"),
+    {"force", 0, NULL, apply_flag, FIELD(force), 1, NULL, "replace existing files of any kind"},
+    {"strict", 0, NULL, apply_flag, FIELD(strict), 1, NULL, "exit with 1 if there were warnings"},
+    {"color", 0, "auto|always|never", apply_word, FIELD(colour), 0, colour_words, "colour on a terminal (auto)"},
+    {"no-pager", 0, NULL, apply_flag, FIELD(no_pager), 1, NULL, "no $PAGER on a terminal"},
+    {"verbose", 'v', NULL, apply_flag, FIELD(verbose), 1, NULL, "report own cost on stderr"},
+    {"version", 'V', NULL, apply_int, FIELD(action), OPTIONS_VERSION, NULL, "print the version and exit"},
+    {"help", 'h', NULL, apply_int, FIELD(action), OPTIONS_HELP, NULL, "print this and exit"},
+};
+/* clang-format on */
+
+enum { RULE_COUNT = sizeof rules / sizeof rules[0] };
+
+static void *field(struct options *options, const struct rule *rule)
+{
+    return (char *)options + rule->at;
+}
+
+static int list_append(struct options_list *list, const char *item, struct error *err)
+{
+    const char **items = realloc(list->items, (list->count + 2) * sizeof *items);
+
+    if (items == NULL)
+        return error_set(err, "out of memory");
+    items[list->count++] = item;
+    items[list->count] = NULL;
+    list->items = items;
+    return 0;
+}
+
+/* Appends "a, b, c" to `text`, as far as it fits. */
+static void append_name(char *text, size_t size, const char *name)
+{
+    size_t used = strlen(text);
+
+    snprintf(text + used, size - used, "%s%s", used > 0 ? ", " : "", name);
+}
+
+static int apply_flag(struct options *options, const struct rule *rule, const char *value,
+                      struct error *err)
+{
+    (void)value;
+    (void)err;
+    *(bool *)field(options, rule) = rule->value;
+    return 0;
+}
+
+static int apply_int(struct options *options, const struct rule *rule, const char *value,
+                     struct error *err)
+{
+    int *at = field(options, rule);
+
+    (void)value;
+    if (at == &options->rows && *at != 0 && *at != rule->value)
+        return error_set_usage(err, "--csv and --json: only one of them is possible");
+    *at = rule->value;
+    return 0;
+}
+
+static int apply_path(struct options *options, const struct rule *rule, const char *value,
+                      struct error *err)
+{
+    const char **at = field(options, rule);
+
+    if (*at != NULL)
+        return error_set_usage(err, "--%s is given twice: %s and %s", rule->name, *at, value);
+    if (value[0] == '\0')
+        return error_set_usage(err, "--%s: the name is empty", rule->name);
+    *at = value;
+    return 0;
+}
+
+static int apply_list(struct options *options, const struct rule *rule, const char *value,
+                      struct error *err)
+{
+    if (value[0] == '\0')
+        return error_set_usage(err, "--%s: the %s is empty", rule->name, rule->argument);
+    return list_append(field(options, rule), value, err);
+}
+
+static const struct word *find_word(const struct rule *rule, const char *value, struct error *err)
+{
+    char allowed[128] = "";
+
+    for (const struct word *word = rule->words; word->text != NULL; word++) {
+        if (strcmp(word->text, value) == 0)
+            return word;
+        append_name(allowed, sizeof allowed, word->text);
+    }
+    error_set_usage(err, "--%s: '%s' is not one of %s", rule->name, value, allowed);
+    return NULL;
+}
+
+static int apply_word(struct options *options, const struct rule *rule, const char *value,
+                      struct error *err)
+{
+    const struct word *word = find_word(rule, value, err);
+
+    if (word == NULL)
+        return -1;
+    *(int *)field(options, rule) = word->value;
+    return 0;
+}
+
+static int apply_unit(struct options *options, const struct rule *rule, const char *value,
+                      struct error *err)
+{
+    const struct word *word = find_word(rule, value, err);
+
+    if (word == NULL)
+        return -1;
+    options->format.unit = word->text;
+    return 0;
+}
+
+static int read_whole(const struct rule *rule, const char *value, long most, long *number,
+                      struct error *err)
+{
+    char *end;
+
+    errno = 0;
+    *number = strtol(value, &end, 10);
+    if (end == value || *end != '\0' || errno != 0 || *number < 1 || *number > most)
+        return error_set_usage(err, "--%s: '%s' is not a whole number from 1 to %ld", rule->name,
+                               value, most);
+    return 0;
+}
+
+static int apply_top(struct options *options, const struct rule *rule, const char *value,
+                     struct error *err)
+{
+    long number;
+
+    if (read_whole(rule, value, TOP_MAX, &number, err) < 0)
+        return -1;
+    options->format.top = (int)number;
+    return 0;
+}
+
+static int apply_pid(struct options *options, const struct rule *rule, const char *value,
+                     struct error *err)
+{
+    long number;
+
+    if (read_whole(rule, value, INT32_MAX, &number, err) < 0)
+        return -1;
+    if (options->pid != 0)
+        return error_set_usage(err, "--%s is given twice: %lld and %s", rule->name,
+                               (long long)options->pid, value);
+    options->pid = number;
+    return 0;
+}
+
+static int apply_percent(struct options *options, const struct rule *rule, const char *value,
+                         struct error *err)
+{
+    char *end;
+    double number = strtod(value, &end);
+
+    if (end == value || *end != '\0' || !(number >= 0 && number <= 100))
+        return error_set_usage(err, "--%s: '%s' is not a number from 0 to 100", rule->name, value);
+    options->format.min_percent = number;
+    return 0;
+}
+
+static int apply_pattern(struct options *options, const struct rule *rule, const char *value,
+                         struct error *err)
+{
+    char why[256];
+
+    if (options->patterns == NULL && (options->patterns = pattern_list_new()) == NULL)
+        return error_set(err, "out of memory");
+    if (value[0] == '\0')
+        return error_set_usage(err, "--%s: the PATTERN is empty", rule->name);
+    if (pattern_list_add(options->patterns, rule->value == '+', value, why, sizeof why) < 0)
+        return error_set_usage(err, "--%s: '%s': %s", rule->name, value, why);
+    return 0;
+}
+
+static int add_report(struct options *options, const struct format *format, const char *path,
+                      struct error *err)
+{
+    struct options_report *reports =
+        realloc(options->reports, (options->report_count + 1) * sizeof *reports);
+
+    if (reports == NULL)
+        return error_set(err, "out of memory");
+    reports[options->report_count++] = (struct options_report){format, path};
+    options->reports = reports;
+    return 0;
+}
+
+static int unknown_format(const char *option, const char *name, struct error *err)
+{
+    char known[512] = "";
+
+    for (const struct format *const *format = formats; *format != NULL; format++)
+        append_name(known, sizeof known, (*format)->name);
+    return error_set_usage(err, "%s: '%s' fits no format; there are %s", option, name, known);
+}
+
+static int apply_format(struct options *options, const struct rule *rule, const char *value,
+                        struct error *err)
+{
+    const char *equals = strchrnul(value, '=');
+    char name[64];
+    const struct format *format;
+
+    (void)rule;
+    snprintf(name, sizeof name, "%.*s", (int)(equals - value), value);
+    format = format_find(name);
+    if (format == NULL)
+        return unknown_format("--format", name, err);
+    if (equals[0] == '=' && equals[1] == '\0')
+        return error_set_usage(err, "--format: no file name behind '%s'", value);
+    return add_report(options, format, equals[0] == '=' ? equals + 1 : NULL, err);
+}
+
+/* getopt's own tables. */
+struct getopt_tables {
+    struct option longs[RULE_COUNT + 1];
+    char letters[2 * RULE_COUNT + 2];
+};
+
+static void make_getopt_tables(struct getopt_tables *tables)
+{
+    struct option *option = tables->longs;
+    char *letter = tables->letters;
+
+    memset(tables, 0, sizeof *tables);
+    *letter++ = ':'; /* a missing argument is told apart from an unknown option */
+    for (int i = 0; i < RULE_COUNT; i++) {
+        if (rules[i].help == NULL)
+            continue;
+        option->name = rules[i].name;
+        option->has_arg = rules[i].argument != NULL ? required_argument : no_argument;
+        option->val = LONG_ONLY + i;
+        option++;
+        if (rules[i].letter == 0)
+            continue;
+        *letter++ = rules[i].letter;
+        if (rules[i].argument != NULL)
+            *letter++ = ':';
+    }
+}
+
+static const struct rule *find_rule(int value)
+{
+    if (value >= LONG_ONLY)
+        return &rules[value - LONG_ONLY];
+    for (int i = 0; i < RULE_COUNT; i++) {
+        if (rules[i].help != NULL && rules[i].letter == value)
+            return &rules[i];
+    }
+    return NULL;
+}
+
+/* What was wrong with the option getopt stumbled over: argv[optind - 1], or the letter in optopt. */
+static int bad_option(int result, char **argv, struct error *err)
+{
+    const struct rule *rule = optopt != 0 ? find_rule(optopt) : NULL;
+    const char *word = argv[optind - 1];
+
+    if (result == ':' && rule != NULL)
+        return error_set_usage(err, "%s needs an argument: %s", word, rule->argument);
+    if (rule != NULL)
+        return error_set_usage(err, "--%s takes no argument", rule->name);
+    if (optopt != 0)
+        return error_set_usage(err, "there is no option '-%c'; see pyanalyze --help", optopt);
+    for (int i = 0, matches = 0; i < RULE_COUNT; i++) {
+        bool fits = rules[i].help != NULL && strncmp(rules[i].name, word + 2, strlen(word + 2)) == 0;
+
+        if (fits && ++matches > 1)
+            return error_set_usage(err, "option '%s' is ambiguous; see pyanalyze --help", word);
+    }
+    return error_set_usage(err, "there is no option '%s'; see pyanalyze --help", word);
+}
+
+static int parse_words(struct options *options, int argc, char **argv, struct error *err)
+{
+    struct getopt_tables tables;
+    int result;
+
+    make_getopt_tables(&tables);
+    opterr = 0;
+    optind = 0; /* starts afresh, also when called a second time */
+    while ((result = getopt_long(argc, argv, tables.letters, tables.longs, NULL)) != -1) {
+        const struct rule *rule;
+
+        if (result == '?' || result == ':')
+            return bad_option(result, argv, err);
+        rule = find_rule(result);
+        if (rule->apply(options, rule, optarg, err) < 0)
+            return -1;
+    }
+    for (int i = optind; i < argc; i++) {
+        if (list_append(&options->inputs, argv[i], err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t size = strlen(text), end_size = strlen(end);
+
+    return size > end_size && strcmp(text + size - end_size, end) == 0;
+}
+
+/* The kind of rows that a file name promises, or OPTIONS_ROWS_PLAIN. */
+static int rows_guess(const char *path)
+{
+    static const struct word suffixes[] = {{".csv", OPTIONS_ROWS_CSV},
+                                           {".json", OPTIONS_ROWS_JSON},
+                                           {".tsv", OPTIONS_ROWS_TSV},
+                                           {".tab", OPTIONS_ROWS_TSV},
+                                           {NULL, 0}};
+
+    for (const struct word *suffix = suffixes; suffix->text != NULL; suffix++) {
+        if (ends_with(path, suffix->text))
+            return suffix->value;
+    }
+    return OPTIONS_ROWS_PLAIN;
+}
+
+static bool is_database_name(const char *path)
+{
+    return ends_with(path, ".db") || ends_with(path, ".sqlite") || ends_with(path, ".sqlite3");
+}
+
+/* -o goes to the one --format that names no file. */
+static int settle_output_of_format(struct options *options, struct error *err)
+{
+    struct options_report *open = NULL;
+
+    for (size_t i = 0; i < options->report_count; i++) {
+        if (options->reports[i].path != NULL)
+            continue;
+        if (open != NULL)
+            return error_set_usage(err, "-o: both %s and %s want it; write --format NAME=FILE",
+                                   open->format->name, options->reports[i].format->name);
+        open = &options->reports[i];
+    }
+    if (open != NULL) {
+        open->path = options->output;
+        options->output = NULL;
+    }
+    return 0;
+}
+
+/* -o that no --format took: its name says what it is, or it is for the rows of --sql. */
+static int settle_output_by_name(struct options *options, struct error *err)
+{
+    const char *path = options->output;
+    const struct format *format = format_guess(path);
+    int rows = rows_guess(path);
+
+    if (is_database_name(path)) {
+        if (options->database_path != NULL)
+            return error_set_usage(err, "-o %s: the database goes to %s", path,
+                                   options->database_path);
+        options->database_path = path;
+        return 0;
+    }
+    if (format != NULL && (options->queries.count == 0 || rows == OPTIONS_ROWS_PLAIN))
+        return add_report(options, format, path, err);
+    if (options->queries.count > 0) {
+        options->rows_path = path;
+        if (options->rows == OPTIONS_ROWS_PLAIN)
+            options->rows = rows != OPTIONS_ROWS_PLAIN ? rows : OPTIONS_ROWS_TSV;
+        return 0;
+    }
+    if (rows != OPTIONS_ROWS_PLAIN)
+        return error_set_usage(err, "-o %s: that is for the rows of --sql", path);
+    return unknown_format("-o", path, err);
+}
+
+static int settle_output(struct options *options, struct error *err)
+{
+    if (options->output != NULL && settle_output_of_format(options, err) < 0)
+        return -1;
+    if (options->output != NULL && settle_output_by_name(options, err) < 0)
+        return -1;
+    if (options->queries.count == 0 && options->rows != OPTIONS_ROWS_PLAIN)
+        return error_set_usage(err, "%s: that is for the rows of --sql",
+                               options->rows == OPTIONS_ROWS_CSV ? "--csv" : "--json");
+    return 0;
+}
+
+static int settle_defaults(struct options *options, struct error *err)
+{
+    bool nothing = options->report_count == 0 && options->zip_path == NULL &&
+                   options->database_path == NULL && options->queries.count == 0;
+
+    if (nothing && add_report(options, format_find("annotate"), NULL, err) < 0)
+        return -1;
+    if (options->inputs.count == 0 && list_append(&options->inputs, "trace.bin", err) < 0)
+        return -1;
+    options->format.files = options->files.items;
+    options->format.zipped = options->zip_path != NULL;
+    options->format.zip_path = options->zip_path;
+    return 0;
+}
+
+int options_parse(struct options *options, int argc, char **argv, struct error *err)
+{
+    memset(options, 0, sizeof *options);
+    options->format = (struct format_options)FORMAT_OPTIONS_DEFAULT;
+    if (parse_words(options, argc, argv, err) < 0)
+        return -1;
+    if (options->action != OPTIONS_ANALYZE)
+        return 0;
+    if (settle_output(options, err) < 0)
+        return -1;
+    return settle_defaults(options, err);
+}
+
+void options_fini(struct options *options)
+{
+    free(options->inputs.items);
+    free(options->reports);
+    free(options->queries.items);
+    free(options->files.items);
+    pattern_list_free(options->patterns);
+    memset(options, 0, sizeof *options);
+}
+
+static void help_rule(FILE *out, const struct rule *rule)
+{
+    char left[64];
+
+    if (rule->help == NULL) {
+        fprintf(out, "%s\n", rule->name);
+        return;
+    }
+    snprintf(left, sizeof left, "%c%c%c --%s%s%s", rule->letter ? '-' : ' ',
+             rule->letter ? rule->letter : ' ', rule->letter ? ',' : ' ', rule->name,
+             rule->argument != NULL ? " " : "", rule->argument != NULL ? rule->argument : "");
+    fprintf(out, "  %-26s %s\n", left, rule->help);
+}
+
+char *options_help(void)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+
+    if (out == NULL)
+        return NULL;
+    fputs("usage: pyanalyze [TRACE|DATABASE...] [options]\n"
+          "Reads what pyrec recorded (trace.bin) and reports where its time went.\n"
+          "Nothing asked: the annotated source, hottest file first, on standard output.\n",
+          out);
+    for (int i = 0; i < RULE_COUNT; i++)
+        help_rule(out, &rules[i]);
+    fputs("Formats:\n", out);
+    for (const struct format *const *format = formats; *format != NULL; format++)
+        fprintf(out, "  %-12s %s\n", (*format)->name, (*format)->summary);
+    if (fclose(out) != 0) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}
