@@ -9,18 +9,20 @@ def descend(depth):
     return 1 + descend(depth - 1)
 
 
-def endless(depth):
-    return endless(depth + 1)
+def endless(depths):
+    depths.append(len(depths))
+    return endless(depths)
 
 
 def main():
     sys.setrecursionlimit(6000)
     print(descend(5000))
     sys.setrecursionlimit(1000)
+    depths = []
     try:
-        endless(0)
+        endless(depths)
     except RecursionError:
-        print("limit reached")
+        print("limit reached", len(depths))
     print(descend(100))
 
 

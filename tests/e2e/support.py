@@ -1,0 +1,158 @@
+"""What the tests of whole programs share: where things are, and how to run, record and read them.
+
+tests/run.py sets PYREC_BUILD (the folder of products) and PYREC_PYTHONS (the interpreters to test with).
+"""
+import functools
+import glob
+import json
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.environ.get("PYREC_BUILD", os.path.join(ROOT, "build"))
+PYTHONS = os.environ.get("PYREC_PYTHONS", sys.executable).split()
+PYREC = os.path.join(BUILD, "pyrec")
+PYANALYZE = os.path.join(BUILD, "pyanalyze")
+SAMPLES = os.path.join(ROOT, "samples")
+ORACLE = os.path.join(ROOT, "tests", "oracle")
+
+sys.path.insert(0, ORACLE)
+
+
+class Result:
+    """What a finished command left behind."""
+
+    def __init__(self, command, finished):
+        self.command = command
+        self.status = finished.returncode
+        self.out = finished.stdout
+        self.err = finished.stderr
+
+    def __repr__(self):
+        return "%s\nstatus %d\nstdout %r\nstderr %r" % (
+            " ".join(self.command), self.status, self.out[-2000:], self.err[-2000:])
+
+
+def environment(**more):
+    """A calm environment: nothing of the caller's Python, no bytecode files, hashes the same each time."""
+    env = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "PYREC"))}
+    env.update(PYTHONDONTWRITEBYTECODE="1", PYTHONHASHSEED="0", LC_ALL="C.UTF-8", **more)
+    return env
+
+
+def run(command, timeout=300, env=None, **options):
+    options.setdefault("stdin" if "input" not in options else "input", options.pop("input", subprocess.DEVNULL))
+    return Result(command, subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env or environment(), timeout=timeout,
+        check=False, **options))
+
+
+@functools.lru_cache(maxsize=None)
+def version(python):
+    """(3, 11, 2) of an interpreter."""
+    return tuple(map(int, run([python, "-c", "import sys; print(*sys.version_info[:3])"]).out.split()))
+
+
+def version_name(python):
+    return "%d_%d_%d" % version(python)
+
+
+@functools.lru_cache(maxsize=None)
+def has_module(python, name):
+    return run([python, "-c", "import " + name]).status == 0
+
+
+@functools.lru_cache(maxsize=None)
+def pprofile_path():
+    """The folder to put on PYTHONPATH so that any interpreter finds pprofile, or None."""
+    for folder in ["/usr/lib/python3/dist-packages"] + sys.path:
+        if glob.glob(os.path.join(folder, "pprofile", "__init__.py")):
+            return folder
+    return None
+
+
+class Recording:
+    """One program, run plainly and recorded; made when first asked for."""
+
+    def __init__(self, python, program, options=(), stdin=b""):
+        self.python = python
+        self.program = list(program)
+        self.options = list(options)
+        self.stdin = stdin
+        self.folder = tempfile.mkdtemp(prefix="pyrec-e2e-")
+        self.trace = os.path.join(self.folder, "trace.bin")
+
+    def close(self):
+        if "database" in self.__dict__:
+            self.database.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def run(self, command):
+        work = os.path.join(self.folder, "cwd")
+        shutil.rmtree(work, ignore_errors=True)
+        os.mkdir(work)
+        return run(command, cwd=work, input=self.stdin)
+
+    @functools.cached_property
+    def plain(self):
+        return self.run([self.python] + self.program)
+
+    @functools.cached_property
+    def recorded(self):
+        return self.run(
+            [PYREC, "run", "--python", self.python, "-o", self.trace] + self.options + self.program)
+
+    @functools.cached_property
+    def database_path(self):
+        """Analyzes the trace; a failure is an AssertionError with pyanalyze's own words."""
+        recorded = self.recorded
+        assert os.path.exists(self.trace), "no trace: %r" % recorded
+        path = os.path.join(self.folder, "profile.db")
+        result = run([PYANALYZE, self.trace, "--db", path])
+        assert result.status == 0, result
+        assert result.err == b"", "pyanalyze warned: %r" % result
+        return path
+
+    @functools.cached_property
+    def database(self):
+        database = sqlite3.connect(self.database_path)
+        database.text_factory = lambda data: data.decode("utf-8", "surrogatepass")
+        return database
+
+    def query(self, sql, *parameters):
+        return self.database.execute(sql, parameters).fetchall()
+
+    def value(self, sql, *parameters):
+        return self.query(sql, *parameters)[0][0]
+
+    def sql(self, query):
+        """Rows as pyanalyze prints them: the only way to the events."""
+        result = run([PYANALYZE, self.trace, "--json", "--sql", query])
+        assert result.status == 0, result
+        return [tuple(row.values()) for row in json.loads(result.out)]
+
+
+def count(python, tool, program, folder):
+    """Runs a program under a foreign recorder (tests/oracle/count.py); returns its rows, all processes' together."""
+    out = os.path.join(folder, "count-" + tool)
+    env = environment()
+    if tool == "pprofile":
+        env["PYTHONPATH"] = pprofile_path()
+    result = run([python, os.path.join(ORACLE, "count.py"), tool, out] + program, env=env, cwd=folder)
+    rows = []
+    for path in glob.glob(out + ".*"):
+        with open(path, encoding="utf-8", errors="surrogatepass") as file:
+            rows += json.load(file)
+        os.remove(path)
+    assert rows, result
+    return rows
+
+
+def decimal(text):
+    """Integers in a line as tools print them: with thousands' commas."""
+    return [int(number.replace(",", "")) for number in re.findall(r"\d[\d,]*", text)]

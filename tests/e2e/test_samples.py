@@ -1,0 +1,241 @@
+"""Every sample on every interpreter: the program does not notice, and the numbers are right.
+
+What "right" means comes from elsewhere: a decoder written from the specification alone, the standard library's tracer
+and profiler, pprofile, callgrind_annotate, the sqlite3 shell.
+"""
+import collections
+import os
+import re
+import unittest
+
+import support
+from support import PYTHONS, SAMPLES
+
+# What a sample is, as far as it matters to what can be compared:
+#   steady    its own lines are executed equally often each time
+#   single    one thread, one process
+#   args      what it is run with
+Sample = collections.namedtuple("Sample", "steady single args")
+SAMPLE_TABLE = {
+    "async_tasks.py": Sample(True, True, []),
+    "classes.py": Sample(True, True, []),
+    "comprehensions.py": Sample(True, True, []),
+    "daemon_threads.py": Sample(False, False, []),
+    "deep_stack.py": Sample(False, False, []),
+    "exceptions.py": Sample(True, True, []),
+    "executed.py": Sample(True, True, []),
+    "fork.py": Sample(True, False, []),
+    "generators.py": Sample(True, True, []),
+    "imports.py": Sample(True, True, []),
+    "killed.py": Sample(False, True, []),
+    "multiprocessing_pool.py": Sample(False, False, []),
+    "os_exit.py": Sample(True, True, []),
+    "raw_threads.py": Sample(True, False, []),
+    "recursion.py": Sample(True, True, []),
+    "sleeping_vs_busy.py": Sample(False, False, []),
+    "subprocess_children.py": Sample(False, False, []),
+    "threads.py": Sample(True, False, []),
+    "unicode_names.py": Sample(True, True, []),
+    "weblog": Sample(True, False, ["--lines", "300"]),
+}
+KILLED = {"killed.py"}
+
+
+def hits_by_line(rows, path):
+    """{(file, line): hits} of the program's own files."""
+    table = collections.Counter()
+    for file, line, hits in rows:
+        if file.startswith(path) and line and hits:
+            table[file, line] += hits
+    return table
+
+
+class SampleTests:
+    """The tests; a class a sample and interpreter is made from it below."""
+
+    maxDiff = 4000
+    python = sample = None
+
+    @classmethod
+    def setUpClass(cls):
+        cls.path = os.path.join(SAMPLES, cls.name)
+        cls.recording = support.Recording(cls.python, [cls.path] + cls.sample.args)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.recording.close()
+
+    def own_hits(self):
+        return hits_by_line(self.recording.query("SELECT file, line, hits FROM lines"), self.path)
+
+    def count(self, tool):
+        return support.count(self.python, tool, self.recording.program, self.recording.folder)
+
+    def need(self, condition, reason):
+        if not condition:
+            self.skipTest(reason)
+
+    # ---- the program
+
+    def test_program_does_not_notice(self):
+        plain, recorded = self.recording.plain, self.recording.recorded
+        self.assertEqual(plain.out, recorded.out, recorded)
+        self.assertEqual(plain.err, recorded.err, recorded)
+        self.assertEqual(plain.status, recorded.status, recorded)
+
+    # ---- the trace and the database
+
+    def test_second_decoder_agrees(self):
+        import decode
+        recording = self.recording
+        self.assertTrue(recording.database_path)
+        trace = decode.read(recording.trace)
+        self.assertEqual((trace.damaged, trace.skipped, trace.errors, trace.lost_events), (0, 0, 0, 0))
+        ours = collections.defaultdict(list)
+        for event in trace.events():
+            ours[event.thread].append((
+                event.time_ns, event.name, printable(event.file), printable(event.function), event.line,
+                event.depth, printable(event.detail)))
+        theirs = collections.defaultdict(list)
+        for row in recording.sql(
+                "SELECT t.number, e.time_ns, e.event, e.file, e.function, e.line, e.depth, e.detail FROM events e "
+                "JOIN threads t USING (thread_id) ORDER BY e.thread_id, e.seq"):
+            theirs[row[0]].append(tuple("" if cell is None else cell for cell in row[1:]))
+        self.assertEqual(sorted(ours), sorted(theirs))
+        for thread, events in ours.items():
+            for i, (mine, other) in enumerate(zip(events, theirs[thread])):
+                self.assertEqual(mine, other, "event %d of thread %d" % (i, thread))
+            self.assertEqual(len(events), len(theirs[thread]))
+        stats = collections.Counter()
+        for thread, events in recording.query("SELECT number, events FROM threads"):
+            stats[thread] += events
+        self.assertEqual({thread: len(events) for thread, events in ours.items()}, +stats)
+
+    def test_books_close(self):
+        query = self.recording.query
+        accounts = query("SELECT wall_ns, self_ns, gap_ns, difference_ns FROM accounts")
+        self.assertTrue(accounts)
+        for wall, self_ns, gap, difference in accounts:
+            self.assertEqual(difference, 0)
+            self.assertEqual(wall, self_ns + gap)
+        total = sum(row[1] for row in accounts)
+        outside = self.recording.value(
+            "SELECT coalesce(sum(self_ns), 0) FROM functions WHERE kind = 'outside'")
+        self.assertEqual(self.recording.value("SELECT sum(self_ns) FROM functions"), total)
+        self.assertEqual(self.recording.value("SELECT sum(self_ns) FROM lines") + outside, total)
+        self.assertEqual(self.recording.value("SELECT sum(self_ns) FROM contexts"), total)
+        self.assertEqual(self.recording.value("SELECT sum(hits) FROM lines"),
+                         self.recording.value("SELECT sum(hits) FROM functions"))
+        self.assertEqual(self.recording.value("SELECT sum(hits) FROM lines"),
+                         self.recording.value("SELECT sum(hits) FROM line_stats"))
+        self.assertEqual(self.recording.value("SELECT sum(calls) FROM functions"),
+                         self.recording.value("SELECT sum(calls) FROM edges"))
+        worst = self.recording.value("SELECT max(cumulative_ns) FROM functions")
+        self.assertLessEqual(worst, total)
+
+    def test_database_is_sound(self):
+        shell = support.run(["sqlite3", self.recording.database_path,
+                             "PRAGMA integrity_check; PRAGMA foreign_key_check; PRAGMA application_id;"])
+        self.assertEqual(shell.out.split(), [b"ok", str(0x50595243).encode()], shell)
+        self.assertEqual(self.recording.query("SELECT file, line FROM lines WHERE hits > 0 AND NOT executable"), [])
+        self.assertEqual(self.recording.query("SELECT * FROM warnings"), [])
+
+    def test_ends(self):
+        """Every process ended as it did, and is written down so."""
+        ended = self.recording.value("SELECT ended FROM processes WHERE how = 'first'")
+        status = self.recording.recorded.status
+        self.assertEqual(ended, "exit %d" % status if status >= 0 else "signal %d" % -status)
+        complete = self.recording.value("SELECT complete FROM runs")
+        self.assertEqual(complete, 0 if self.name in KILLED else 1)
+
+    # ---- hits and calls, counted by others
+
+    def test_hits_as_counted_by_the_hook(self):
+        self.need(self.sample.steady, "sample whose counts differ from run to run")
+        tool = "settrace" if support.version(self.python) < (3, 12) else "monitoring"
+        self.assertEqual(hits_by_line(self.count(tool), self.path), self.own_hits())
+
+    def test_hits_as_counted_by_trace(self):
+        self.need(self.sample.steady and self.sample.single, "sample that the trace module cannot count")
+        self.need(support.version(self.python) < (3, 12), "the trace module counts by another hook from 3.12 on")
+        counted = hits_by_line(self.count("trace"), self.path)
+        self.assertTrue(counted)
+        own = self.own_hits()
+        self.assertEqual(counted, collections.Counter({key: own[key] for key in counted}))
+        # It sees only code whose globals have a __file__, that is all of the sample's own.
+        self.assertEqual(sorted(counted), sorted(own))
+
+    def test_hits_as_counted_by_pprofile(self):
+        self.need(self.sample.steady, "sample whose counts differ from run to run")
+        self.need(support.version(self.python) < (3, 12), "pprofile counts by another hook from 3.12 on")
+        self.need(support.pprofile_path(), "pprofile is not installed")
+        self.need(self.name not in ("fork.py", "raw_threads.py", "os_exit.py"), "sample that pprofile cannot count")
+        counted = hits_by_line(self.count("pprofile"), self.path)
+        # A documented trait of pprofile: each entry of a frame is a hit of the line where it enters.
+        for file, line, entries in self.recording.sql(
+                "SELECT e.file, e.line, count(*) FROM events e JOIN functions f USING (function_id) "
+                "WHERE event IN ('call', 'resume') AND (kind != 'module' OR %d) GROUP BY 1, 2"
+                % (support.version(self.python) < (3, 11))):
+            if (file, line) in counted:
+                counted[file, line] -= entries
+        self.assertEqual(+counted, self.own_hits())
+
+    def test_calls_as_counted_by_cprofile(self):
+        self.need(self.sample.steady and self.sample.single, "sample that cProfile cannot count")
+        theirs = {(file, line, name): (primitive, calls)
+                  for file, line, name, primitive, calls in self.count("cprofile") if file.startswith(self.path)}
+        rows = self.recording.query(
+            "SELECT file, first_line, name, sum(primitive_calls), sum(calls), sum(resumes), kind FROM functions "
+            "GROUP BY file, first_line, name HAVING sum(calls) + sum(resumes) > 0")
+        ours = {}
+        for file, line, name, primitive, calls, resumes, kind in rows:
+            if not file.startswith(self.path):
+                continue
+            key = file, line, name
+            self.assertIn(key, theirs)
+            ours[key] = (primitive if kind != "generator" else theirs[key][0], calls + resumes)
+        self.assertEqual(ours, theirs)
+
+    # ---- outputs
+
+    def test_callgrind_totals(self):
+        out = os.path.join(self.recording.folder, "callgrind.out.sample")
+        self.assertTrue(self.recording.database_path)
+        result = support.run([support.PYANALYZE, self.recording.trace, "--format", "callgrind=" + out])
+        self.assertEqual((result.status, result.err), (0, b""), result)
+        annotated = support.run(["callgrind_annotate", "--threshold=100", out])
+        self.assertEqual(annotated.status, 0, annotated)
+        self.assertNotRegex(annotated.err.decode(), "(?i)warn|error")
+        text = annotated.out.decode("utf-8", "replace")
+        events = re.search(r"Events shown:\s+(.*)", text).group(1).split()
+        total = next(line for line in text.splitlines() if "PROGRAM TOTALS" in line)
+        numbers = support.decimal(re.sub(r"\([^)]*\)", "", total))
+        totals = dict(zip(events, numbers))
+        self.assertEqual(totals["ns"], self.recording.value("SELECT sum(self_ns) FROM functions"))
+        hits = self.recording.value("SELECT sum(hits) FROM lines")
+        self.assertIn(hits, totals.values(), totals)
+
+
+def printable(text):
+    """Names as the database has them: each byte that is not UTF-8 is U+FFFD."""
+    data = b"".join(
+        letter.encode("utf-8", "surrogateescape" if "\udc80" <= letter <= "\udcff" else "surrogatepass")
+        for letter in text)
+    return re.sub("[\udc80-\udcff]", "\ufffd", data.decode("utf-8", "surrogateescape"))
+
+
+def make_classes():
+    for python in PYTHONS:
+        for name, sample in SAMPLE_TABLE.items():
+            title = "%s_on_%s" % (name.replace(".py", "").title().replace("_", ""), support.version_name(python))
+            yield title, type(title, (SampleTests, unittest.TestCase), {
+                "python": python, "name": name, "sample": sample, "__module__": __name__})
+
+
+globals().update(make_classes())
+
+
+class SampleTable(unittest.TestCase):
+    def test_every_sample_is_listed(self):
+        names = {name for name in os.listdir(SAMPLES) if name not in ("README.md", "__pycache__")}
+        self.assertEqual(names, set(SAMPLE_TABLE))

@@ -1,0 +1,144 @@
+"""Runs the tests and counts them: the unit programs of build/unit, then the unittest modules of tests/e2e.
+
+    python3 tests/run.py --build DIR [--pythons "python3.9 python3.13"] [--only TEXT] unit|e2e...
+
+Whole-program tests run by class, as many at a time as there are processors. The last line is
+`N passed, N failed`; the exit status is 0 only if nothing failed and something ran.
+"""
+import argparse
+import collections
+import concurrent.futures
+import os
+import re
+import shutil
+import subprocess
+import sys
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+Outcome = collections.namedtuple("Outcome", "passed failed skipped report")
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description="Run the tests.")
+    parser.add_argument("--build", default=os.path.join(os.path.dirname(HERE), "build"))
+    parser.add_argument("--pythons", default=sys.executable)
+    parser.add_argument("--only", default="", help="run only what has this in its name")
+    parser.add_argument("--jobs", type=int, default=max(2, os.cpu_count() or 1))
+    parser.add_argument("what", nargs="+", choices=("unit", "e2e"))
+    return parser.parse_args()
+
+
+def run_unit_program(path):
+    """A cmocka program: its own closing lines are counted; dying without them is a failure."""
+    result = subprocess.run([path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+                            timeout=600, check=False)
+    output = result.stdout.decode("utf-8", "replace")
+    passed, failed, skipped = (
+        sum(map(int, re.findall(r"\[  %s  \] (\d+) test\(s\)" % word, output)))
+        for word in ("PASSED", "FAILED", "SKIPPED"))
+    if result.returncode != 0 and failed == 0:
+        failed = 1
+    if passed + failed + skipped == 0:
+        failed = 1
+    report = ""
+    if failed:
+        report = "%s: exit status %d\n%s" % (os.path.basename(path), result.returncode, output[-6000:])
+    return Outcome(passed, failed, [], report)
+
+
+def unit_programs(build):
+    folder = os.path.join(build, "unit")
+    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    sources = {os.path.splitext(name)[0] for name in os.listdir(os.path.join(HERE, "unit"))}
+    return [os.path.join(folder, name) for name in names if name in sources]
+
+
+def tests_by_class(suite):
+    """{(module, class): [test ids]} of all tests in a suite."""
+    found = collections.OrderedDict()
+    for item in suite:
+        if isinstance(item, unittest.TestSuite):
+            for key, tests in tests_by_class(item).items():
+                found.setdefault(key, []).extend(tests)
+        else:
+            found.setdefault((type(item).__module__, type(item).__qualname__), []).append(item.id())
+    return found
+
+
+def run_class(names):
+    """Runs the tests of one class in this process."""
+    suite = unittest.defaultTestLoader.loadTestsFromNames(names)
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:
+        result = unittest.TextTestRunner(stream=nowhere, verbosity=0).run(suite)
+    bad = result.failures + result.errors
+    bad += [(test, "unexpected success") for test in result.unexpectedSuccesses]
+    report = "".join("%s\n%s\n" % (test.id(), text) for test, text in bad)
+    failed = len({test.id() for test, _ in bad})
+    skipped = ["%s: %s" % (test.id(), reason) for test, reason in result.skipped]
+    ran = result.testsRun - len(result.skipped)
+    passed = max(0, ran - failed) if result.testsRun else 0
+    return Outcome(passed, failed, skipped, report)
+
+
+def e2e_classes(only):
+    folder = os.path.join(HERE, "e2e")
+    loader = unittest.defaultTestLoader
+    suite = loader.discover(folder, top_level_dir=folder)
+    if loader.errors:
+        print("\n".join(loader.errors))
+    classes = tests_by_class(suite)
+    return [tests for key, tests in classes.items() if only in ".".join(key)], len(loader.errors)
+
+
+def add(total, outcome):
+    if outcome.report:
+        print(outcome.report, flush=True)
+    return Outcome(total.passed + outcome.passed, total.failed + outcome.failed, total.skipped + outcome.skipped, "")
+
+
+def describe_pythons(pythons):
+    query = "import sys; print('.'.join(map(str, sys.version_info[:3])), sys.executable)"
+    for python in pythons:
+        text = subprocess.run([python, "-c", query], stdout=subprocess.PIPE, check=True).stdout.decode()
+        print("CPython", text.strip())
+    print(flush=True)
+
+
+def resolve(pythons):
+    """The interpreters themselves: a shim on PATH is not one."""
+    query = [shutil.which(python) or python for python in pythons.split()]
+    return [
+        subprocess.run([python, "-c", "import sys; print(sys.executable)"], stdout=subprocess.PIPE, check=True)
+        .stdout.decode().strip() for python in query]
+
+
+def main():
+    options = arguments()
+    pythons = resolve(options.pythons)
+    os.environ["PYREC_BUILD"] = os.path.abspath(options.build)
+    os.environ["PYREC_PYTHONS"] = " ".join(pythons)
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    sys.dont_write_bytecode = True
+    sys.path.insert(0, os.path.join(HERE, "e2e"))
+    total = Outcome(0, 0, [], "")
+    with concurrent.futures.ProcessPoolExecutor(options.jobs) as pool:
+        if "unit" in options.what:
+            programs = [path for path in unit_programs(options.build) if options.only in path]
+            for outcome in pool.map(run_unit_program, programs):
+                total = add(total, outcome)
+        if "e2e" in options.what:
+            describe_pythons(pythons)
+            classes, broken = e2e_classes(options.only)
+            total = add(total, Outcome(0, broken, [], ""))
+            for outcome in pool.map(run_class, classes):
+                total = add(total, outcome)
+    reasons = collections.Counter(line.partition(": ")[2] for line in total.skipped)
+    for reason, count in sorted(reasons.items()):
+        print("skipped %d: %s" % (count, reason))
+    print("%d passed, %d failed" % (total.passed, total.failed))
+    return 1 if total.failed or not total.passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
