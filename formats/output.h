@@ -2,8 +2,11 @@
  *
  * A format never opens a file: it is given an output, which is standard output, one file, or a
  * family of numbered files. Files appear whole under their names or not at all: everything goes to a
- * temporary file in the same directory, which output_commit() syncs and renames.
- * The first failure sticks: later writes do nothing and the commit reports it.
+ * temporary file in the same directory, which output_commit() syncs and renames. Where the file system can, that
+ * file has no name until then, so that not even a kill leaves anything behind.
+ * A path that is not a regular file (/dev/null, a pipe) is written to directly.
+ * The first failure sticks: later writes do nothing and the commit reports it. A reader of standard output that went
+ * away is no error: output_failed() says so, and the commit succeeds. (The caller ignores SIGPIPE.)
  */
 #ifndef FORMATS_OUTPUT_H
 #define FORMATS_OUTPUT_H
@@ -34,10 +37,6 @@ void output_write(struct output *out, const void *bytes, size_t size);
 void output_text(struct output *out, const char *text);
 void output_format(struct output *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void output_uint(struct output *out, uint64_t value); /* decimal, fast */
-
-/* For a format that must write its file through another library (libzip): the temporary path, which must not exist
- * yet for the library; NULL on stdout. What is there at commit is renamed like any other. */
-const char *output_temporary_path(struct output *out);
 
 const struct output_terminal *output_terminal(const struct output *out);
 bool output_failed(const struct output *out);

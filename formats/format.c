@@ -1,0 +1,55 @@
+#include "formats/format.h"
+
+#include <string.h>
+
+#include "formats/trace/pattern.h"
+
+extern const struct format format_callgrind;
+extern const struct format format_folded;
+extern const struct format format_zip;
+
+const struct format *const formats[] = {
+    &format_callgrind, &format_folded, &format_zip, NULL,
+};
+
+const struct format *format_find(const char *name)
+{
+    for (size_t i = 0; formats[i] != NULL; i++)
+        if (strcmp(formats[i]->name, name) == 0)
+            return formats[i];
+    return NULL;
+}
+
+/* A suffix, or a prefix that ends in '.', with something left over for the rest of the name. */
+static bool name_fits(const char *name, const char *affix)
+{
+    size_t size = strlen(name), part = strlen(affix);
+
+    if (size <= part)
+        return false;
+    if (affix[part - 1] == '.')
+        return memcmp(name, affix, part) == 0;
+    return memcmp(name + size - part, affix, part) == 0;
+}
+
+const struct format *format_guess(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    const char *name = slash != NULL ? slash + 1 : path;
+
+    for (size_t i = 0; formats[i] != NULL; i++)
+        for (const char *const *affix = formats[i]->suffixes; *affix != NULL; affix++)
+            if (name_fits(name, *affix))
+                return formats[i];
+    return NULL;
+}
+
+bool format_file_matches(const char *const *patterns, const char *path)
+{
+    if (patterns == NULL)
+        return true;
+    for (; *patterns != NULL; patterns++)
+        if (pattern_matches(*patterns, path))
+            return true;
+    return false;
+}
