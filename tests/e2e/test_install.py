@@ -1,0 +1,60 @@
+"""make install puts a working pyrec and pyanalyze below PREFIX, and uninstall takes everything away."""
+import os
+import shutil
+import tempfile
+import unittest
+
+import support
+
+
+class Install(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix="pyrec-e2e-")
+        self.addCleanup(shutil.rmtree, self.folder)
+
+    def make(self, *arguments):
+        env = support.environment()
+        for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "DEBUG", "SANITIZE"):
+            env.pop(name, None)
+        result = support.run(
+            ["make", "-o", "all", *arguments, "BUILD=" + support.BUILD, "DESTDIR=" + self.folder, "PREFIX=/opt/pyrec",
+             "PYTHONS=" + " ".join(support.PYTHONS)], cwd=support.ROOT, env=env)
+        self.assertEqual(result.status, 0, result)
+        return result
+
+    def files(self):
+        return sorted(
+            os.path.relpath(os.path.join(folder, name), self.folder)
+            for folder, _, names in os.walk(self.folder) for name in names)
+
+    def test_install_and_uninstall(self):
+        self.make("install")
+        installed = self.files()
+        for name in ("bin/pyrec", "bin/pyanalyze", "lib/pyrec/preload.so", "lib/pyrec/pyrec_events.so",
+                     "share/man/man1/pyrec.1", "share/man/man1/pyanalyze.1"):
+            self.assertIn("opt/pyrec/" + name, installed)
+        program = os.path.join(self.folder, "opt/pyrec/bin")
+        trace = os.path.join(self.folder, "trace.bin")
+        sample = os.path.join(support.SAMPLES, "recursion.py")
+        for python in support.PYTHONS:
+            recorded = support.run(
+                [os.path.join(program, "pyrec"), "run", "--force", "-o", trace, "--python", python, sample])
+            self.assertEqual((recorded.status, recorded.err), (0, b""), recorded)
+            hits = support.run(
+                [os.path.join(program, "pyanalyze"), trace, "--sql",
+                 "SELECT calls FROM functions WHERE name = 'fibonacci'"])
+            self.assertEqual(hits.out.split()[-1:], [b"1973"], hits)
+        for name in ("trace.bin", "trace.bin.old"):
+            if os.path.exists(os.path.join(self.folder, name)):
+                os.remove(os.path.join(self.folder, name))
+        self.make("uninstall")
+        self.assertEqual(self.files(), [])
+
+
+class Help(unittest.TestCase):
+    def test_help_lists_the_targets(self):
+        env = support.environment()
+        env.pop("MAKEFLAGS", None)
+        result = support.run(["make", "help"], cwd=support.ROOT, env=env)
+        for target in (b"demo", b"check", b"deps", b"install", b"lint", b"sanitize"):
+            self.assertIn(b"\n  " + target, b"\n" + result.out)
