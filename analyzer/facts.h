@@ -17,9 +17,15 @@ struct error;
 struct trace_file;
 struct facts;
 
-struct facts_file {
+/* Who defined it, under which number, and when. */
+struct facts_key {
     uint32_t process;
     uint64_t number;
+    size_t order;
+};
+
+struct facts_file {
+    struct facts_key key;
     struct trace_bytes path, name;
     uint64_t origin;            /* enum trace_origin, or unknown */
     struct trace_bytes sha256;  /* 32 bytes, or empty */
@@ -28,8 +34,7 @@ struct facts_file {
 };
 
 struct facts_code {
-    uint32_t process;
-    uint64_t number;
+    struct facts_key key;
     uint64_t nested_in;         /* a code number, 0: none or not known */
     uint64_t file_number;
     struct facts_file *file;    /* NULL: no fact */
@@ -37,12 +42,12 @@ struct facts_code {
     uint64_t flags;             /* enum trace_code_flag */
     struct trace_bytes name, qualname, module;
     struct trace_bytes lines;   /* executable lines as in the trace; see facts_next_line() */
+    uint64_t line_count;
     uint32_t id;                /* spare for the caller: the function's row */
 };
 
 struct facts_thread {
-    uint32_t process;
-    uint64_t thread;
+    struct facts_key key;       /* its number is the thread's */
     uint64_t native_id;
     struct trace_bytes name;    /* empty: none */
     bool is_main;
@@ -96,7 +101,8 @@ struct facts_process *facts_process(const struct facts *facts, uint32_t process)
 const struct facts_thread *facts_thread(const struct facts *facts, uint32_t process, uint64_t thread);
 
 /* All of them: processes and threads by number, files and code by process and number, the rest as written. */
-struct facts_process *facts_processes(const struct facts *facts, size_t *count);
+size_t facts_process_count(const struct facts *facts);
+struct facts_process *facts_process_at(const struct facts *facts, size_t i);
 struct facts_thread *facts_threads(const struct facts *facts, size_t *count);
 struct facts_file *facts_files(const struct facts *facts, size_t *count);
 struct facts_code *facts_codes(const struct facts *facts, size_t *count);
@@ -110,6 +116,7 @@ struct trace_bytes facts_setting(const struct facts *facts, const char *key);
 /* The executable lines of a code object, ascending. Begin with facts_lines(); false at the end. */
 struct facts_lines {
     struct trace_cursor cursor;
+    uint64_t left;
     int64_t line;
 };
 struct facts_lines facts_lines(const struct facts_code *code);
