@@ -1,0 +1,371 @@
+/* The backend for CPython from 3.12: sys.monitoring (PEP 669), with a tool id of our own.
+ *
+ * The callbacks are built-in functions whose vectorcall is replaced by ours, which takes the arguments as they
+ * come. Without filters the events are on for all code. With filters nothing that can be local is on globally:
+ * included code gets its events when it is created (code watcher), so that excluded code runs at full speed. */
+#include "recorder/pycompat.h"
+
+#ifdef PYCOMPAT_MONITORING
+
+#include <stdio.h>
+
+#include "recorder/backend/backend.h"
+#include "recorder/events.h"
+#include "recorder/recorder.h"
+
+/* Event bits of PEP 669. LINE without PY_START loses one-line functions on 3.13 (CPython issue 155992). */
+enum {
+    PY_START = 1 << 0,
+    PY_RESUME = 1 << 1,
+    PY_RETURN = 1 << 2,
+    PY_YIELD = 1 << 3,
+    LINE = 1 << 5,
+};
+
+#define LOCAL_EVENTS (PY_START | PY_RESUME | PY_RETURN | PY_YIELD | LINE)
+
+/* 0 to 2 and 5 are debuggers', coverage's, profilers' and optimizers'. */
+static const int tool_ids[] = {3, 4};
+static int tool_id = -1;
+
+/* The frame the interpreter is in. t->state is that of the thread while a frame of ours is open. */
+static inline pycompat_frame *running_frame(const struct thread *t)
+{
+    return pycompat_current_frame(t->state);
+}
+
+static inline PyCodeObject *code_of(PyObject *const *args)
+{
+    return (PyCodeObject *)args[0];
+}
+
+/* The thread, with the running frame on top of its stack; NULL if it is not recorded. */
+static struct thread *thread_at_slow(PyCodeObject *code)
+{
+    PyThreadState *state = PyThreadState_Get();
+    pycompat_frame *frame = pycompat_current_frame(state);
+    struct thread *t;
+
+    if (!codes_info(code, frame)->wanted)
+        return NULL;
+    t = events_thread(frame, false);
+    if (t != NULL) {
+        t->state = state;
+        events_align(t, frame);
+    }
+    return t;
+}
+
+static inline struct thread *thread_at(PyCodeObject *code)
+{
+    struct thread *t = thread_current;
+
+    if (EVENTS_LIKELY(t != NULL && t->top != t->stack && t->top->frame == running_frame(t)))
+        return t;
+    return thread_at_slow(code);
+}
+
+/* The thread, with the caller of the running frame on top of its stack. A thread without frames may have come back
+ * with another state. */
+static inline struct thread *thread_entering(pycompat_frame **frame)
+{
+    struct thread *t = thread_current;
+
+    if (EVENTS_UNLIKELY(t == NULL || t->top == t->stack)) {
+        PyThreadState *state = PyThreadState_Get();
+
+        *frame = pycompat_current_frame(state);
+        t = events_thread(*frame, true);
+        if (t == NULL)
+            return NULL;
+        t->state = state;
+    }
+    *frame = running_frame(t);
+    events_align_caller(t, *frame);
+    return t;
+}
+
+static PyObject *on_line(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *names)
+{
+    struct thread *t = thread_at(code_of(args));
+
+    (void)self, (void)nargsf, (void)names;
+    if (EVENTS_LIKELY(t != NULL))
+        event_line(t, (int)PyUnstable_Long_CompactValue((PyLongObject *)args[1]));
+    return Py_None;
+}
+
+static PyObject *on_start(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *names)
+{
+    const struct code_info *code = pycompat_code_extra(code_of(args), codes_extra_index);
+    pycompat_frame *frame;
+    struct thread *t;
+
+    (void)self, (void)nargsf, (void)names;
+    if (EVENTS_UNLIKELY(code == NULL))
+        code = codes_define(code_of(args), pycompat_current_frame(PyThreadState_Get()));
+    if (!code->wanted)
+        return Py_None;
+    t = thread_entering(&frame);
+    if (EVENTS_LIKELY(t != NULL))
+        event_call(t, frame, code);
+    return Py_None;
+}
+
+/* Also for throw(): into a generator that has not begun it is a call. */
+static PyObject *on_resume(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *names)
+{
+    pycompat_frame *frame = pycompat_current_frame(PyThreadState_Get());
+    const struct code_info *code = codes_info(code_of(args), frame);
+    struct thread *t;
+
+    (void)self, (void)nargsf, (void)names;
+    if (!code->wanted)
+        return Py_None;
+    t = thread_entering(&frame);
+    if (t == NULL)
+        return Py_None;
+    if (pycompat_frame_is_fresh(frame))
+        event_call(t, frame, code);
+    else
+        event_resume(t, frame, code);
+    return Py_None;
+}
+
+static PyObject *on_return(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *names)
+{
+    struct thread *t = thread_at(code_of(args));
+
+    (void)self, (void)nargsf, (void)names;
+    if (EVENTS_LIKELY(t != NULL))
+        event_return(t);
+    return Py_None;
+}
+
+static PyObject *on_yield(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *names)
+{
+    struct thread *t = thread_at(code_of(args));
+
+    (void)self, (void)nargsf, (void)names;
+    if (EVENTS_LIKELY(t != NULL))
+        event_yield(t);
+    return Py_None;
+}
+
+static PyObject *on_unwind(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *names)
+{
+    struct thread *t = thread_at(code_of(args));
+
+    (void)self, (void)nargsf, (void)names;
+    if (EVENTS_LIKELY(t != NULL))
+        event_unwind(t);
+    return Py_None;
+}
+
+static PyObject *on_raise(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *names)
+{
+    struct thread *t = thread_at(code_of(args));
+
+    (void)self, (void)nargsf, (void)names;
+    if (EVENTS_LIKELY(t != NULL))
+        event_raise(t, (PyObject *)Py_TYPE(args[2]));
+    return Py_None;
+}
+
+/* One line a callback. `always`: this event cannot be had for single code objects. */
+static struct {
+    const char *event;
+    vectorcallfunc function;
+    bool always;
+} callbacks[] = {
+    {"PY_START", on_start, false},   {"PY_RESUME", on_resume, false},
+    {"PY_RETURN", on_return, false}, {"PY_YIELD", on_yield, false},
+    {"LINE", on_line, false},        {"PY_THROW", on_resume, true},
+    {"PY_UNWIND", on_unwind, true},  {"RAISE", on_raise, true},
+};
+#define CALLBACKS (sizeof callbacks / sizeof *callbacks)
+
+/* Talking to sys.monitoring. */
+
+static PyObject *monitoring; /* sys.monitoring, owned; the program may delete it from sys */
+
+static PyObject *never_called(PyObject *self, PyObject *args)
+{
+    (void)self, (void)args;
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef callback_method = {"pyrec", never_called, METH_VARARGS, NULL};
+
+/* sys.monitoring.NAME(arguments), where the arguments are stolen. False with an exception set. */
+static bool call(const char *name, PyObject *arguments)
+{
+    PyObject *function = PyObject_GetAttrString(monitoring, name);
+    PyObject *result = function != NULL && arguments != NULL ? PyObject_Call(function, arguments, NULL)
+                                                             : NULL;
+
+    Py_XDECREF(function);
+    Py_XDECREF(arguments);
+    Py_XDECREF(result);
+    return result != NULL;
+}
+
+static long event_bit(const char *name)
+{
+    PyObject *events = PyObject_GetAttrString(monitoring, "events");
+    PyObject *value = events != NULL ? PyObject_GetAttrString(events, name) : NULL;
+    long bit = value != NULL ? PyLong_AsLong(value) : 0;
+
+    Py_XDECREF(events);
+    Py_XDECREF(value);
+    return bit;
+}
+
+static bool register_callback(size_t i, long *globally, bool has_filter)
+{
+    PyObject *function = PyCFunction_New(&callback_method, NULL);
+    long bit = event_bit(callbacks[i].event);
+
+    if (function == NULL || bit <= 0) {
+        Py_XDECREF(function);
+        return false;
+    }
+    ((PyCFunctionObject *)function)->vectorcall = callbacks[i].function;
+    if (callbacks[i].always || !has_filter)
+        *globally |= bit;
+    return call("register_callback", Py_BuildValue("(ilN)", tool_id, bit, function));
+}
+
+static bool take_tool_id(void)
+{
+    for (size_t i = 0; i < sizeof tool_ids / sizeof *tool_ids; i++) {
+        if (call("use_tool_id", Py_BuildValue("(is)", tool_ids[i], "pyrec"))) {
+            tool_id = tool_ids[i];
+            return true;
+        }
+        PyErr_Clear();
+    }
+    return false;
+}
+
+/* Filters. */
+
+static void enable_for(PyCodeObject *code)
+{
+    PyObject *error = PyErr_GetRaisedException();
+
+    if (!call("set_local_events", Py_BuildValue("(iOi)", tool_id, code, LOCAL_EVENTS)))
+        PyErr_Clear();
+    PyErr_SetRaisedException(error);
+}
+
+static int on_code_event(PyCodeEvent event, PyCodeObject *code)
+{
+    if (event == PY_CODE_EVENT_CREATE && recorder.running && codes_is_wanted(code))
+        enable_for(code);
+    return 0;
+}
+
+static void enable_nested(PyCodeObject *code)
+{
+    if (codes_is_wanted(code))
+        enable_for(code);
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(code->co_consts); i++) {
+        PyObject *constant = PyTuple_GET_ITEM(code->co_consts, i);
+
+        if (PyCode_Check(constant))
+            enable_nested((PyCodeObject *)constant);
+    }
+}
+
+struct found_code {
+    PyObject **items; /* owned references */
+    size_t count, capacity;
+};
+
+static void keep_code(struct found_code *found, PyObject *code)
+{
+    if (found->count == found->capacity) {
+        size_t capacity = found->capacity != 0 ? 2 * found->capacity : 256;
+        PyObject **items = PyMem_RawRealloc(found->items, capacity * sizeof *items);
+
+        if (items == NULL)
+            return;
+        found->items = items;
+        found->capacity = capacity;
+    }
+    found->items[found->count++] = Py_NewRef(code);
+}
+
+static int visit_object(PyObject *object, void *found)
+{
+    if (PyFunction_Check(object))
+        keep_code(found, PyFunction_GET_CODE(object));
+    return 1;
+}
+
+/* Code that exists already is reached through the functions made from it. */
+static void enable_existing(void)
+{
+    struct found_code found = {0};
+
+    PyUnstable_GC_VisitObjects(visit_object, &found);
+    for (size_t i = 0; i < found.count; i++) {
+        enable_nested((PyCodeObject *)found.items[i]);
+        Py_DECREF(found.items[i]);
+    }
+    PyMem_RawFree(found.items);
+}
+
+/* Beginning and end. */
+
+static bool begin(bool has_filter)
+{
+    long globally = 0;
+
+    if (has_filter) {
+        if (PyCode_AddWatcher(on_code_event) < 0)
+            return false;
+    }
+    for (size_t i = 0; i < CALLBACKS; i++) {
+        if (!register_callback(i, &globally, has_filter))
+            return false;
+    }
+    if (has_filter)
+        enable_existing();
+    return call("set_events", Py_BuildValue("(il)", tool_id, globally));
+}
+
+static int attach(char *why, size_t why_size)
+{
+    bool has_filter = recorder.settings.filter != NULL || recorder.settings.exclude_syspath;
+
+    monitoring = PySys_GetObject("monitoring");
+    Py_XINCREF(monitoring);
+    if (monitoring == NULL) {
+        snprintf(why, why_size, "this interpreter has no sys.monitoring");
+        return -1;
+    }
+    if (!take_tool_id()) {
+        snprintf(why, why_size, "both sys.monitoring tool ids for us (3 and 4) are in use");
+        return -1;
+    }
+    if (!begin(has_filter)) {
+        PyErr_Clear();
+        call("free_tool_id", Py_BuildValue("(i)", tool_id));
+        PyErr_Clear();
+        snprintf(why, why_size, "sys.monitoring refused our callbacks");
+        return -1;
+    }
+    return 0;
+}
+
+static void detach(void)
+{
+    if (tool_id >= 0 && !call("set_events", Py_BuildValue("(ii)", tool_id, 0)))
+        PyErr_Clear();
+}
+
+const struct backend backend = {"monitoring", attach, detach};
+
+#endif

@@ -1,0 +1,50 @@
+/* clock.h - what time it is, as cheaply as this machine can tell.
+ *
+ * Ticks are the processor's time stamp counter where it is invariant (x86-64), else
+ * CLOCK_MONOTONIC in nanoseconds. One run uses one clock: the trace's header names it.
+ */
+#ifndef RECORDER_CLOCK_H
+#define RECORDER_CLOCK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "formats/trace/trace.h"
+
+#if defined(__x86_64__)
+#include <x86intrin.h>
+#endif
+
+extern bool clock_is_tsc; /* set by clock_use(), then constant */
+
+static inline uint64_t clock_read_ns(clockid_t id)
+{
+    struct timespec ts;
+
+    clock_gettime(id, &ts);
+    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+static inline uint64_t clock_ticks(void)
+{
+#if defined(__x86_64__)
+    if (__builtin_expect(clock_is_tsc, 1))
+        return __rdtsc();
+#endif
+    return clock_read_ns(CLOCK_MONOTONIC);
+}
+
+/* The best clock of this machine. */
+enum trace_clock clock_choose(void);
+
+/* From now on clock_ticks() reads `clock`. False: this machine does not have it. */
+bool clock_use(enum trace_clock clock);
+
+/* Ticks a second, measured in about 100 us to about 0.1 %. */
+uint64_t clock_measure_rate(void);
+
+/* The shift that makes a unit of time 4 to 8 ns at that rate. */
+unsigned clock_tick_shift(uint64_t rate);
+
+#endif

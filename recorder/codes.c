@@ -1,0 +1,254 @@
+#include "recorder/codes.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "recorder/facts.h"
+#include "recorder/files.h"
+#include "recorder/recorder.h"
+
+Py_ssize_t codes_extra_index = -1;
+
+/* What a code object gets when there is no memory for its own. */
+static struct code_info not_wanted;
+
+static void release_info(void *info)
+{
+    if (info != &not_wanted)
+        free(info);
+}
+
+/* Reading co_extra in place is right only if the layout is what we think: store by the public way, and look. */
+static bool extra_is_where_expected(void)
+{
+    PyCodeObject *code = PyCode_NewEmpty("pyrec", "pyrec", 1);
+    void *found = NULL;
+    bool same;
+
+    if (code == NULL) {
+        PyErr_Clear();
+        return false;
+    }
+    same = pycompat_code_extra(code, codes_extra_index) == NULL &&
+           pycompat_code_set_extra((PyObject *)code, codes_extra_index, &not_wanted) == 0 &&
+           pycompat_code_get_extra((PyObject *)code, codes_extra_index, &found) == 0 &&
+           found == &not_wanted && pycompat_code_extra(code, codes_extra_index) == &not_wanted;
+    Py_DECREF(code);
+    return same;
+}
+
+int codes_init(char *why, size_t why_size)
+{
+    if (codes_extra_index < 0)
+        codes_extra_index = pycompat_code_extra_index(release_info);
+    if (codes_extra_index < 0) {
+        snprintf(why, why_size, "no free co_extra index in this interpreter");
+        return -1;
+    }
+    if (!extra_is_where_expected()) {
+        snprintf(why, why_size, "this interpreter keeps co_extra elsewhere than CPython %d.%d does",
+                 PY_MAJOR_VERSION, PY_MINOR_VERSION);
+        return -1;
+    }
+    return 0;
+}
+
+/* Strings. */
+
+struct known_string {
+    char *text; /* owned */
+    size_t size;
+    uint32_t number;
+};
+
+static struct {
+    struct known_string *items;
+    size_t count;
+} strings;
+
+/* Few and rarely asked for: a linear search is enough, the latest first. */
+static uint32_t find_string(const char *text, size_t size)
+{
+    for (size_t i = strings.count; i-- > 0;) {
+        if (strings.items[i].size == size && memcmp(strings.items[i].text, text, size) == 0)
+            return strings.items[i].number;
+    }
+    return 0;
+}
+
+static void remember_string(const char *text, size_t size, uint32_t number)
+{
+    struct known_string *items = realloc(strings.items, (strings.count + 1) * sizeof *items);
+    char *copy = malloc(size + 1);
+
+    if (items != NULL)
+        strings.items = items;
+    if (items == NULL || copy == NULL) {
+        free(copy);
+        return;
+    }
+    memcpy(copy, text, size);
+    items[strings.count++] = (struct known_string){copy, size, number};
+}
+
+#define REMEMBERED_STRINGS 1024
+
+uint32_t codes_string(const char *text, size_t size)
+{
+    uint32_t number = find_string(text, size);
+    struct fact fact;
+
+    if (number != 0)
+        return number;
+    number = facts_next_number();
+    fact_init(&fact);
+    fact_put_uint(&fact, number);
+    fact_put_string(&fact, text, size);
+    facts_write(TRACE_FACT_STRING, &fact);
+    if (strings.count < REMEMBERED_STRINGS)
+        remember_string(text, size, number);
+    return number;
+}
+
+/* Code objects. */
+
+static void put_text(struct fact *fact, PyObject *object)
+{
+    size_t size = 0;
+    char *text = object != NULL ? files_text(object, &size) : NULL;
+
+    fact_put_string(fact, text, text != NULL ? size : 0);
+    free(text);
+}
+
+static PyObject *module_name(PyObject *globals)
+{
+    PyObject *name;
+
+    if (globals == NULL || !PyDict_Check(globals))
+        return NULL;
+    name = PyDict_GetItemString(globals, "__name__");
+    return name != NULL && PyUnicode_Check(name) ? name : NULL;
+}
+
+static bool is_toplevel(const PyCodeObject *code)
+{
+    return PyUnicode_CompareWithASCIIString(code->co_name, "<module>") == 0;
+}
+
+/* A class body: neither optimized (as functions are) nor on top. */
+static bool is_class_body(const PyCodeObject *code)
+{
+    return (code->co_flags & (CO_OPTIMIZED | CO_NEWLOCALS)) == 0 && !is_toplevel(code);
+}
+
+static bool is_generator(const PyCodeObject *code)
+{
+    return (code->co_flags & (CO_GENERATOR | CO_COROUTINE | CO_ASYNC_GENERATOR)) != 0;
+}
+
+static void put_lines(struct fact *fact, PyCodeObject *code)
+{
+    size_t count = 0;
+    int *lines = codes_lines(code, &count);
+    int previous = code->co_firstlineno;
+
+    if (lines == NULL)
+        count = 0;
+    fact_put_uint(fact, count);
+    for (size_t i = 0; i < count; i++) {
+        fact_put_int(fact, (int64_t)lines[i] - previous);
+        previous = lines[i];
+    }
+    free(lines);
+}
+
+struct definition {
+    const struct file_info *file;
+    PyObject *module;       /* borrowed, may be NULL */
+    uint32_t parent_number; /* 0: not nested in anything known */
+};
+
+static void write_code_fact(PyCodeObject *code, uint32_t number, const struct definition *d)
+{
+    struct fact fact;
+
+    fact_init(&fact);
+    fact_put_uint(&fact, number);
+    fact_put_uint(&fact, d->parent_number != 0 ? (uint64_t)d->parent_number + 1 : 0);
+    fact_put_uint(&fact, d->file->number);
+    fact_put_uint(&fact, code->co_firstlineno > 0 ? (uint64_t)code->co_firstlineno : 0);
+    fact_put_uint(&fact, (is_generator(code) ? TRACE_CODE_GENERATOR : 0u) |
+                             (is_toplevel(code) ? TRACE_CODE_MODULE : 0u) |
+                             (is_class_body(code) ? TRACE_CODE_CLASS : 0u));
+    put_text(&fact, code->co_name);
+    put_text(&fact, pycompat_code_qualname(code));
+    put_text(&fact, d->module);
+    put_lines(&fact, code);
+    facts_write(TRACE_FACT_CODE, &fact);
+}
+
+static const struct code_info *attach_info(PyCodeObject *code, uint32_t number, bool wanted)
+{
+    struct code_info *info = malloc(sizeof *info);
+
+    if (info != NULL) {
+        info->number = number;
+        info->first_line = code->co_firstlineno > 0 ? code->co_firstlineno : 0;
+        info->wanted = wanted;
+        info->generator = is_generator(code);
+        if (pycompat_code_set_extra((PyObject *)code, codes_extra_index, info) == 0)
+            return info;
+        PyErr_Clear();
+        free(info);
+    }
+    return &not_wanted;
+}
+
+static const struct code_info *define(PyCodeObject *code, const struct definition *d);
+
+/* Nesting is as deep as the source's, which the compiler has bounded. */
+static void define_nested(PyCodeObject *code, const struct definition *outer, uint32_t number)
+{
+    struct definition d = {outer->file, outer->module, number};
+    PyObject *constants = code->co_consts;
+
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(constants); i++) {
+        PyObject *constant = PyTuple_GET_ITEM(constants, i);
+
+        if (PyCode_Check(constant) &&
+            pycompat_code_extra((PyCodeObject *)constant, codes_extra_index) == NULL)
+            define((PyCodeObject *)constant, &d);
+    }
+}
+
+static const struct code_info *define(PyCodeObject *code, const struct definition *d)
+{
+    uint32_t number = facts_next_number();
+    const struct code_info *info = attach_info(code, number, true);
+
+    if (info == &not_wanted)
+        return info;
+    write_code_fact(code, number, d);
+    define_nested(code, d, number);
+    return info;
+}
+
+bool codes_is_wanted(PyCodeObject *code)
+{
+    return files_is_wanted(code->co_filename);
+}
+
+const struct code_info *codes_define(PyCodeObject *code, const pycompat_frame *frame)
+{
+    PyObject *globals = frame != NULL ? pycompat_frame_globals(frame) : NULL;
+    struct definition d = {.module = module_name(globals)};
+
+    if (!codes_is_wanted(code))
+        return attach_info(code, 0, false);
+    d.file = files_define(code, globals, is_toplevel(code));
+    if (d.file == NULL)
+        return &not_wanted;
+    return define(code, &d);
+}

@@ -1,0 +1,324 @@
+#include "recorder/events.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "recorder/files.h"
+#include "recorder/recorder.h"
+#include "recorder/suspended.h"
+
+/* Makes room, writes the CPU stamp if one is due, and turns `now` into units. False: recording is over. */
+static bool prepare(struct thread *t, uint64_t now, size_t need, uint64_t *units)
+{
+    uint64_t elapsed;
+
+    if (t->end == NULL || t->at + need >= t->end + 1) {
+        if (!thread_next_chunk(t, now, need)) {
+            t->at = t->end = NULL;
+            recorder_detach();
+            return false;
+        }
+    }
+    elapsed = now > t->last ? now - t->last : 0;
+    if (elapsed > recorder.stamp_ticks) {
+        uint64_t cpu = clock_read_ns(CLOCK_THREAD_CPUTIME_ID);
+
+        t->at = trace_put_cpu(t->at, cpu > t->cpu_last ? cpu - t->cpu_last : 0);
+        t->cpu_last = cpu;
+    }
+    *units = elapsed >> t->shift;
+    t->last += *units << t->shift;
+    t->events++;
+    return true;
+}
+
+void event_line_slow(struct thread *t, int line, uint64_t now)
+{
+    uint64_t units;
+
+    if (prepare(t, now, 0, &units))
+        t->at = trace_put_line(t->at, units, (int64_t)line - t->top->line);
+}
+
+void event_call_slow(struct thread *t, uint32_t code, uint64_t now)
+{
+    uint64_t units;
+
+    if (prepare(t, now, 0, &units))
+        t->at = trace_put_operand(t->at, TRACE_TAG_CALL, TRACE_SHORT_CALL, units, code);
+}
+
+void event_plain_slow(struct thread *t, enum trace_tag tag, uint8_t form, uint64_t now)
+{
+    uint64_t units;
+
+    if (prepare(t, now, 0, &units))
+        t->at = trace_put_plain(t->at, tag, form, units);
+}
+
+void event_raise(struct thread *t, PyObject *type)
+{
+    uint64_t now = clock_ticks();
+    const char *name = type != NULL && PyType_Check(type) ? ((PyTypeObject *)type)->tp_name : "?";
+    uint32_t number = codes_string(name, strlen(name));
+    uint64_t units;
+
+    if (prepare(t, now, 0, &units))
+        t->at = trace_put_operand(t->at, TRACE_TAG_RAISE, 0, units, number);
+}
+
+/* Suspension. */
+
+/* `sequence`: the chunk in which a YIELD says so; NOT_YIELDED for frames that a SWITCH leaves. */
+#define NOT_YIELDED UINT64_MAX
+
+static void suspend(const struct thread *t, const struct open_frame *f, uint64_t sequence)
+{
+    struct suspended *entry = suspended_store(f->frame);
+
+    if (entry == NULL)
+        return;
+    entry->activation = f->activation;
+    entry->code = f->code;
+    entry->line = f->line;
+    entry->first_line = f->first_line;
+    entry->thread = t->number;
+    entry->sequence = sequence;
+}
+
+void event_yield(struct thread *t)
+{
+    event_plain(t, TRACE_TAG_YIELD, TRACE_SHORT_YIELD);
+    suspend(t, t->top, t->sequence); /* after the event: it may have begun a new chunk */
+    events_pop(t);
+}
+
+static uint8_t *put_reference(const struct thread *t, uint8_t *at, uint64_t activation)
+{
+    uint64_t thread = activation >> ACTIVATION_THREAD_SHIFT;
+    uint64_t number = activation & ACTIVATION_NUMBER_MASK;
+
+    if (thread == t->number)
+        return trace_put_varint(at, (t->next - number) << 1);
+    return trace_put_varint(trace_put_varint(at, thread << 1 | 1), number);
+}
+
+static void put_continue(struct thread *t, uint64_t units, const struct open_frame *f)
+{
+    uint8_t *at = trace_put_varint(t->at + 1, units);
+
+    at = trace_put_varint(at, f->code);
+    at = trace_put_svarint(at, (int64_t)f->line - f->first_line);
+    at = put_reference(t, at, f->activation);
+    trace_publish(t->at, TRACE_TAG_CONTINUE);
+    t->at = at;
+}
+
+static struct open_frame *push(struct thread *t)
+{
+    if (t->top + 1 == t->stack_end && !thread_grow_stack(t))
+        return NULL;
+    return ++t->top;
+}
+
+/* The open frame for an interpreter's frame that was not called under our eyes. */
+static struct open_frame describe(struct thread *t, pycompat_frame *frame, const struct code_info *code)
+{
+    const struct suspended *known = suspended_find(frame);
+    struct open_frame f = {.frame = frame, .code = code->number, .first_line = code->first_line};
+
+    if (known != NULL && known->code == code->number) {
+        f.activation = known->activation;
+        f.line = known->line;
+    } else {
+        f.activation = thread_new_activation(t);
+        f.line = pycompat_frame_line(frame);
+    }
+    return f;
+}
+
+void event_resume(struct thread *t, pycompat_frame *frame, const struct code_info *code)
+{
+    uint64_t now = clock_ticks();
+    const struct suspended *known;
+    struct open_frame f;
+    struct open_frame *top;
+    uint64_t units;
+
+    if (prepare(t, now, 0, &units)) {
+        f = describe(t, frame, code);
+        known = suspended_find(frame);
+        if (known != NULL && known->activation == f.activation && known->thread == t->number &&
+            known->sequence == t->sequence && f.activation >> ACTIVATION_THREAD_SHIFT == t->number)
+            t->at = trace_put_operand(t->at, TRACE_TAG_RESUME, 0, units,
+                                      t->next - (f.activation & ACTIVATION_NUMBER_MASK));
+        else
+            put_continue(t, units, &f);
+    } else {
+        f = describe(t, frame, code);
+    }
+    top = push(t);
+    if (top != NULL)
+        *top = f;
+}
+
+/* Alignment. */
+
+pycompat_frame *events_recorded_frame(pycompat_frame *frame)
+{
+    while (frame != NULL && !codes_info(pycompat_frame_code(frame), frame)->wanted)
+        frame = pycompat_frame_caller(frame);
+    return frame;
+}
+
+/* The recorded frames from `frame` outward, innermost first, in memory the caller frees. */
+static pycompat_frame **collect_frames(pycompat_frame *frame, size_t *count)
+{
+    size_t depth = 0;
+    pycompat_frame **frames;
+
+    for (pycompat_frame *f = events_recorded_frame(frame); f != NULL;
+         f = events_recorded_frame(pycompat_frame_caller(f)))
+        depth++;
+    frames = malloc((depth + 1) * sizeof *frames);
+    *count = 0;
+    if (frames == NULL)
+        return NULL;
+    for (pycompat_frame *f = events_recorded_frame(frame); f != NULL && *count < depth;
+         f = events_recorded_frame(pycompat_frame_caller(f)))
+        frames[(*count)++] = f;
+    return frames;
+}
+
+/* Pushes frames[count - 1 - kept] ... frames[0]. */
+static void push_frames(struct thread *t, pycompat_frame **frames, size_t count, size_t kept)
+{
+    for (size_t i = count - kept; i-- > 0;) {
+        struct open_frame f =
+            describe(t, frames[i], codes_info(pycompat_frame_code(frames[i]), frames[i]));
+        struct open_frame *top = push(t);
+
+        if (top == NULL)
+            return;
+        *top = f;
+    }
+}
+
+static size_t common_frames(const struct thread *t, pycompat_frame **frames, size_t count)
+{
+    size_t depth = thread_depth(t), kept = 0;
+
+    while (kept < depth && kept < count && t->stack[1 + kept].frame == frames[count - 1 - kept])
+        kept++;
+    return kept;
+}
+
+static void put_switch(struct thread *t, uint64_t units, size_t kept)
+{
+    uint8_t *at = trace_put_varint(t->at + 1, units);
+
+    at = thread_put_stack(t, kept, at);
+    trace_publish(t->at, TRACE_TAG_SWITCH);
+    t->at = at;
+}
+
+void events_realign(struct thread *t, pycompat_frame *frame)
+{
+    uint64_t now = clock_ticks();
+    uint64_t units;
+    size_t count, kept;
+    pycompat_frame **frames;
+
+    if (t->in_child)
+        thread_next_chunk(t, now, 0); /* a child's stack is right; only its chunk is not its own */
+    frames = collect_frames(frame, &count);
+    if (frames == NULL) {
+        recorder_halt();
+        return;
+    }
+    kept = common_frames(t, frames, count);
+    for (const struct open_frame *f = t->stack + 1 + kept; f <= t->top; f++)
+        suspend(t, f, NOT_YIELDED);
+    /* Room first: the chunk's own stack record must be that of the stack left. */
+    if (prepare(t, now, 3 * TRACE_VARINT_SIZE_MAX + (count - kept) * 21, &units)) {
+        t->top = t->stack + kept;
+        push_frames(t, frames, count, kept);
+        put_switch(t, units, kept);
+    } else {
+        t->top = t->stack + kept;
+        push_frames(t, frames, count, kept);
+    }
+    if (t->stack + kept < t->low)
+        t->low = t->stack + kept;
+    free(frames);
+}
+
+/* Beginning. */
+
+/* threading.Thread._bootstrap(self) is the first frame of a thread that has a name. A new reference, or NULL. */
+static PyObject *find_name(pycompat_frame *frame)
+{
+    PyCodeObject *code = pycompat_frame_code(frame);
+    PyObject *self, *key, *name;
+
+    if (code->co_argcount < 1 || PyUnicode_CompareWithASCIIString(code->co_name, "_bootstrap") != 0)
+        return NULL;
+    self = pycompat_frame_first_local(frame);
+    if (self == NULL || Py_TYPE(self)->tp_getattro != PyObject_GenericGetAttr)
+        return NULL; /* looking it up might run the program's code */
+    key = PyUnicode_FromString("_name");
+    name = key != NULL ? PyObject_GenericGetAttr(self, key) : NULL;
+    Py_XDECREF(key);
+    if (name == NULL)
+        PyErr_Clear();
+    return name;
+}
+
+static char *thread_name(pycompat_frame *frame, bool is_main, size_t *size)
+{
+    PyObject *name;
+    char *text;
+
+    if (is_main) {
+        *size = strlen("MainThread");
+        return strdup("MainThread");
+    }
+    name = find_name(frame);
+    text = name != NULL ? files_text(name, size) : NULL;
+    Py_XDECREF(name);
+    return text;
+}
+
+static bool is_wanted_thread(PyThreadState *state, bool is_main)
+{
+    if (state->interp != PyInterpreterState_Main())
+        return false;
+    return is_main || recorder.settings.threads;
+}
+
+struct thread *events_thread_begin(pycompat_frame *frame, bool entering)
+{
+    PyThreadState *state = PyThreadState_Get();
+    bool is_main = recorder.main_thread == 0;
+    struct thread *t;
+    char *name;
+    size_t name_size = 0, count;
+    pycompat_frame **frames;
+
+    if (!recorder.running || !is_wanted_thread(state, is_main))
+        return NULL;
+    name = thread_name(frame, is_main, &name_size);
+    t = thread_begin(name, name_size, is_main);
+    free(name);
+    if (t == NULL)
+        return NULL;
+    if (is_main)
+        recorder.main_thread = t->number;
+    t->state = state;
+    frames = collect_frames(entering ? pycompat_frame_caller(frame) : frame, &count);
+    if (frames != NULL)
+        push_frames(t, frames, count, 0);
+    free(frames);
+    return t;
+}

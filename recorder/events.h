@@ -1,0 +1,146 @@
+/* events.h - the one way an event gets into a trace.
+ *
+ * A backend translates what its interpreter says into these calls and does nothing else. Clock, code
+ * numbers, time steps, chunks and the file are behind them, once, for every Python version.
+ *
+ * Called with the GIL held, any number of times a microsecond. None allocates on the common path,
+ * raises, prints or fails: when recording cannot go on, it ends and the program does not notice.
+ *
+ * The backend has made sure that the frame it speaks of is on top of the thread's stack (events_align()).
+ */
+#ifndef RECORDER_EVENTS_H
+#define RECORDER_EVENTS_H
+
+#include "formats/trace/encode.h"
+#include "recorder/clock.h"
+#include "recorder/codes.h"
+#include "recorder/pycompat.h"
+#include "recorder/thread.h"
+
+#define EVENTS_LIKELY(x) __builtin_expect(!!(x), 1)
+#define EVENTS_UNLIKELY(x) __builtin_expect(!!(x), 0)
+
+/* This thread, made known to the trace at its first event; `frame` is the one the event is about, and with
+ * `entering` it is not on the stack yet. NULL: nothing is recorded (any more). */
+struct thread *events_thread_begin(pycompat_frame *frame, bool entering);
+
+static inline struct thread *events_thread(pycompat_frame *frame, bool entering)
+{
+    struct thread *t = thread_current;
+
+    return EVENTS_LIKELY(t != NULL) ? t : events_thread_begin(frame, entering);
+}
+
+/* The nearest recorded frame from `frame` outward, itself included; NULL: none. */
+pycompat_frame *events_recorded_frame(pycompat_frame *frame);
+
+/* Makes the thread's stack that of the interpreter, from `frame` (recorded, or NULL: no frame) outward, by a SWITCH. */
+void events_realign(struct thread *t, pycompat_frame *frame);
+
+static inline void events_align(struct thread *t, pycompat_frame *frame)
+{
+    if (EVENTS_UNLIKELY(t->top->frame != frame))
+        events_realign(t, frame);
+}
+
+/* Before a frame is pushed: its caller must be on top. */
+static inline void events_align_caller(struct thread *t, const pycompat_frame *frame)
+{
+    pycompat_frame *caller = pycompat_frame_caller(frame);
+
+    if (EVENTS_UNLIKELY(t->top->frame != caller))
+        events_realign(t, events_recorded_frame(caller));
+}
+
+/* The rarely taken ways: a new chunk, a clock that went back, a CPU stamp, a long form. */
+void event_line_slow(struct thread *t, int line, uint64_t now);
+void event_call_slow(struct thread *t, uint32_t code, uint64_t now);
+void event_plain_slow(struct thread *t, enum trace_tag tag, uint8_t form, uint64_t now);
+
+static inline void event_line(struct thread *t, int line)
+{
+    struct open_frame *top = t->top;
+    uint64_t now = clock_ticks();
+    uint64_t units = (now - t->last) >> t->shift; /* enormous if the clock went back */
+    uint32_t step = (uint32_t)line - (uint32_t)top->line + TRACE_SHORT_LINE_BIAS;
+
+    if (EVENTS_LIKELY(units < TRACE_SHORT_TIME && step < 8 && t->at < t->end)) {
+        t->last += units << t->shift;
+        trace_publish(t->at, (uint8_t)(TRACE_SHORT_LINE | step << 4 | units));
+        t->at++;
+        t->events++;
+    } else {
+        event_line_slow(t, line, now);
+    }
+    top->line = line;
+}
+
+static inline void event_call(struct thread *t, const pycompat_frame *frame,
+                              const struct code_info *code)
+{
+    uint64_t now = clock_ticks();
+    uint64_t units = (now - t->last) >> t->shift;
+    struct open_frame *top;
+
+    if (EVENTS_LIKELY(units < TRACE_SHORT_TIME && t->at < t->end)) {
+        t->last += units << t->shift;
+        t->at = trace_put_operand(t->at, TRACE_TAG_CALL, TRACE_SHORT_CALL, units, code->number);
+        t->events++;
+    } else {
+        event_call_slow(t, code->number, now);
+    }
+    if (EVENTS_UNLIKELY(t->top + 1 == t->stack_end) && !thread_grow_stack(t))
+        return;
+    top = ++t->top;
+    top->frame = frame;
+    top->activation = thread_new_activation(t);
+    top->code = code->number;
+    top->line = top->first_line = code->first_line;
+}
+
+/* Short or long, with nothing behind the time. */
+static inline void event_plain(struct thread *t, enum trace_tag tag, uint8_t form)
+{
+    uint64_t now = clock_ticks();
+    uint64_t units = (now - t->last) >> t->shift;
+
+    if (EVENTS_LIKELY(form != 0 && units < TRACE_SHORT_TIME && t->at < t->end)) {
+        t->last += units << t->shift;
+        trace_publish(t->at, (uint8_t)(form | units));
+        t->at++;
+        t->events++;
+    } else {
+        event_plain_slow(t, tag, form, now);
+    }
+}
+
+static inline void events_pop(struct thread *t)
+{
+    if (EVENTS_LIKELY(t->top > t->stack))
+        t->top--;
+    if (t->top < t->low)
+        t->low = t->top;
+}
+
+static inline void event_return(struct thread *t)
+{
+    event_plain(t, TRACE_TAG_RETURN, TRACE_SHORT_RETURN);
+    events_pop(t);
+}
+
+static inline void event_unwind(struct thread *t)
+{
+    event_plain(t, TRACE_TAG_UNWIND, 0);
+    events_pop(t);
+}
+
+/* The top frame, a generator's or coroutine's, is suspended. */
+void event_yield(struct thread *t);
+
+/* A suspended frame, or one that began before recording did, goes on. */
+void event_resume(struct thread *t, pycompat_frame *frame, const struct code_info *code);
+
+/* An exception was raised, or passed on, in the top frame. `type` may be anything. */
+void event_raise(struct thread *t, PyObject *type);
+
+#endif

@@ -1,0 +1,183 @@
+#include "recorder/facts.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "formats/trace/encode.h"
+#include "recorder/clock.h"
+#include "recorder/recorder.h"
+#include "recorder/sink.h"
+
+#define FIRST_CAPACITY (16u << 10)
+#define LARGEST_CAPACITY (256u << 10)
+
+static struct {
+    pthread_mutex_t lock;
+    struct sink_slot slot;
+    uint64_t used; /* bytes of payload */
+    uint64_t sequence;
+    uint32_t next_number;
+} facts = {.lock = PTHREAD_MUTEX_INITIALIZER, .next_number = 1};
+
+void fact_init(struct fact *fact)
+{
+    memset(fact, 0, sizeof *fact);
+}
+
+void fact_fini(struct fact *fact)
+{
+    free(fact->bytes);
+    fact_init(fact);
+}
+
+/* Room for `size` more bytes, or NULL. */
+static uint8_t *fact_room(struct fact *fact, size_t size)
+{
+    size_t capacity = fact->capacity != 0 ? fact->capacity : 256;
+    uint8_t *bytes;
+
+    if (fact->failed)
+        return NULL;
+    while (capacity < fact->size + size)
+        capacity *= 2;
+    if (capacity != fact->capacity) {
+        bytes = realloc(fact->bytes, capacity);
+        if (bytes == NULL) {
+            fact->failed = 1;
+            return NULL;
+        }
+        fact->bytes = bytes;
+        fact->capacity = capacity;
+    }
+    return fact->bytes + fact->size;
+}
+
+void fact_put_uint(struct fact *fact, uint64_t value)
+{
+    uint8_t *at = fact_room(fact, TRACE_VARINT_SIZE_MAX);
+
+    if (at != NULL)
+        fact->size = (size_t)(trace_put_varint(at, value) - fact->bytes);
+}
+
+void fact_put_int(struct fact *fact, int64_t value)
+{
+    fact_put_uint(fact, trace_zigzag(value));
+}
+
+void fact_put_string(struct fact *fact, const void *bytes, size_t size)
+{
+    uint8_t *at = fact_room(fact, TRACE_VARINT_SIZE_MAX + size);
+
+    if (at != NULL)
+        fact->size = (size_t)(trace_put_string(at, bytes, size) - fact->bytes);
+}
+
+static void close_chunk(void)
+{
+    if (facts.slot.bytes == NULL)
+        return;
+    sink_slot_seal(&facts.slot, facts.used);
+    sink_slot_unmap(&facts.slot);
+    facts.sequence++;
+}
+
+static struct sink_chunk chunk_header(void)
+{
+    return (struct sink_chunk){
+        .kind = TRACE_FACTS,
+        .process = recorder.process,
+        .sequence = facts.sequence,
+        .ticks = clock_ticks(),
+        .monotonic_ns = clock_read_ns(CLOCK_MONOTONIC),
+    };
+}
+
+static bool open_chunk(uint64_t capacity)
+{
+    struct sink_chunk chunk = chunk_header();
+
+    facts.used = 0;
+    return sink_slot_open(&recorder.sink, &facts.slot, capacity, &chunk);
+}
+
+/* A record too large for a chunk in place gets a chunk of its own. */
+static void write_apart(const uint8_t *record, size_t size)
+{
+    struct sink_chunk chunk;
+
+    close_chunk();
+    chunk = chunk_header();
+    if (sink_append(&recorder.sink, &chunk, record, size))
+        facts.sequence++;
+}
+
+static void write_in_place(const uint8_t *record, size_t size)
+{
+    uint64_t capacity = facts.slot.bytes != NULL ? facts.slot.capacity * 4 : FIRST_CAPACITY;
+    uint8_t *at;
+
+    if (facts.slot.bytes == NULL || TRACE_CHUNK_PAYLOAD + facts.used + size > facts.slot.capacity) {
+        close_chunk();
+        while (capacity < LARGEST_CAPACITY && capacity < TRACE_CHUNK_PAYLOAD + size)
+            capacity *= 2;
+        if (!open_chunk(capacity < LARGEST_CAPACITY ? capacity : LARGEST_CAPACITY))
+            return;
+    }
+    at = facts.slot.bytes + TRACE_CHUNK_PAYLOAD + facts.used;
+    memcpy(at + 1, record + 1, size - 1);
+    trace_publish(at, record[0]);
+    facts.used += size;
+}
+
+static void write_record(const uint8_t *record, size_t size)
+{
+    if (size > LARGEST_CAPACITY - TRACE_CHUNK_PAYLOAD)
+        write_apart(record, size);
+    else
+        write_in_place(record, size);
+}
+
+void facts_write(enum trace_fact_kind kind, struct fact *fact)
+{
+    uint8_t *record = fact->failed ? NULL : malloc(1 + TRACE_VARINT_SIZE_MAX + fact->size);
+
+    if (record != NULL) {
+        uint8_t *end = trace_put_string(record + 1, fact->bytes, fact->size);
+
+        record[0] = (uint8_t)kind;
+        recorder_enter_child(); /* the chunk in hand may be the parent's */
+        pthread_mutex_lock(&facts.lock);
+        write_record(record, (size_t)(end - record));
+        pthread_mutex_unlock(&facts.lock);
+    }
+    free(record);
+    fact_fini(fact);
+}
+
+uint32_t facts_next_number(void)
+{
+    return __atomic_fetch_add(&facts.next_number, 1, __ATOMIC_RELAXED);
+}
+
+uint32_t facts_peek_number(void)
+{
+    return __atomic_load_n(&facts.next_number, __ATOMIC_RELAXED);
+}
+
+void facts_seal(void)
+{
+    pthread_mutex_lock(&facts.lock);
+    close_chunk();
+    pthread_mutex_unlock(&facts.lock);
+}
+
+void facts_forget(void)
+{
+    pthread_mutex_init(&facts.lock, NULL); /* another thread of the parent may have held it */
+    sink_slot_unmap(&facts.slot);
+    facts.used = 0;
+    facts.sequence = 0;
+}

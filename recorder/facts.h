@@ -1,0 +1,40 @@
+/* facts.h - the FACTS chunks of this process: what its events refer to (TRACE.md section 4).
+ *
+ * Records are published one by one, in place, so that a kill loses none. Any thread may write, with or
+ * without the GIL.
+ */
+#ifndef RECORDER_FACTS_H
+#define RECORDER_FACTS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "formats/trace/trace.h"
+
+/* A record being built, in memory. After a failed allocation it swallows what comes; facts_write() then does nothing. */
+struct fact {
+    uint8_t *bytes; /* owned */
+    size_t size, capacity;
+    int failed;
+};
+
+void fact_init(struct fact *fact);
+void fact_fini(struct fact *fact);
+void fact_put_uint(struct fact *fact, uint64_t value);
+void fact_put_int(struct fact *fact, int64_t value);
+void fact_put_string(struct fact *fact, const void *bytes, size_t size);
+
+/* Writes the record and releases `fact`. */
+void facts_write(enum trace_fact_kind kind, struct fact *fact);
+
+/* The next number of a code, file or string: one counter serves the three. */
+uint32_t facts_next_number(void);
+uint32_t facts_peek_number(void);
+
+/* Seals what is there; a later record begins a new chunk. */
+void facts_seal(void);
+
+/* In a fork's child: forget the parent's chunk without touching it. */
+void facts_forget(void);
+
+#endif

@@ -1,0 +1,426 @@
+#include "recorder/files.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "formats/trace/encode.h"
+#include "formats/trace/pattern.h"
+#include "formats/trace/sha256.h"
+#include "recorder/clock.h"
+#include "recorder/facts.h"
+#include "recorder/recorder.h"
+
+/* A source text is put into the trace in pieces of this size. */
+#define SOURCE_PIECE (1u << 20)
+#define SOURCE_LIMIT (UINT64_C(1) << 30)
+
+/* A file as it was when we first saw it; a module loaded again from another text is another. */
+struct known_file {
+    char *path; /* owned; the absolute path, or <...> */
+    size_t path_size;
+    struct file_info info;
+    struct stat st; /* of the text, all zero if there is none */
+    struct known_file *next;
+};
+
+#define BUCKETS 1024
+
+static struct {
+    struct known_file *buckets[BUCKETS];
+    char *stdlib; /* owned: directory of the standard library, with a slash at the end */
+    char *command; /* owned: the text of -c, until its file has been defined */
+    size_t command_size;
+} files;
+
+/* Text. */
+
+static size_t put_code_point(uint8_t *at, Py_UCS4 c)
+{
+    if (c < 0x80) {
+        at[0] = (uint8_t)c;
+        return 1;
+    }
+    if (c >= 0xDC80 && c <= 0xDCFF) { /* surrogateescape: the byte itself */
+        at[0] = (uint8_t)(c - 0xDC00);
+        return 1;
+    }
+    if (c < 0x800) {
+        at[0] = (uint8_t)(0xC0 | c >> 6);
+        at[1] = (uint8_t)(0x80 | (c & 0x3F));
+        return 2;
+    }
+    if (c < 0x10000) {
+        at[0] = (uint8_t)(0xE0 | c >> 12);
+        at[1] = (uint8_t)(0x80 | (c >> 6 & 0x3F));
+        at[2] = (uint8_t)(0x80 | (c & 0x3F));
+        return 3;
+    }
+    at[0] = (uint8_t)(0xF0 | c >> 18);
+    at[1] = (uint8_t)(0x80 | (c >> 12 & 0x3F));
+    at[2] = (uint8_t)(0x80 | (c >> 6 & 0x3F));
+    at[3] = (uint8_t)(0x80 | (c & 0x3F));
+    return 4;
+}
+
+char *files_text(PyObject *text, size_t *size)
+{
+    Py_ssize_t length;
+    uint8_t *bytes;
+    size_t used = 0;
+
+    *size = 0;
+    if (!PyUnicode_Check(text) || PyUnicode_READY(text) < 0)
+        return NULL;
+    length = PyUnicode_GET_LENGTH(text);
+    bytes = malloc((size_t)length * 4 + 1);
+    if (bytes == NULL)
+        return NULL;
+    for (Py_ssize_t i = 0; i < length; i++)
+        used += put_code_point(bytes + used, PyUnicode_READ_CHAR(text, i));
+    bytes[used] = '\0';
+    *size = used;
+    return (char *)bytes;
+}
+
+/* Paths. */
+
+static bool starts_with(const char *text, const char *start)
+{
+    return strncmp(text, start, strlen(start)) == 0;
+}
+
+static bool is_pseudo(const char *path)
+{
+    return path[0] == '<' || path[0] == '\0';
+}
+
+/* The absolute path of a co_filename; relative ones are relative to where the process began. Owned by the caller. */
+static char *absolute_path(PyObject *filename, size_t *size)
+{
+    char *text = files_text(filename, size);
+    char *path;
+    size_t cwd_size;
+
+    if (text == NULL || is_pseudo(text) || text[0] == '/' || recorder.cwd == NULL)
+        return text;
+    while (starts_with(text, "./")) {
+        memmove(text, text + 2, *size - 1);
+        *size -= 2;
+    }
+    cwd_size = strlen(recorder.cwd);
+    path = malloc(cwd_size + 1 + *size + 1);
+    if (path == NULL)
+        return text;
+    memcpy(path, recorder.cwd, cwd_size);
+    path[cwd_size] = '/';
+    memcpy(path + cwd_size + 1, text, *size + 1);
+    *size += cwd_size + 1;
+    free(text);
+    return path;
+}
+
+static enum trace_origin path_origin(const char *path)
+{
+    if (starts_with(path, "<frozen "))
+        return TRACE_ORIGIN_FROZEN;
+    if (is_pseudo(path))
+        return TRACE_ORIGIN_GENERATED;
+    if (strstr(path, "/site-packages/") != NULL || strstr(path, "/dist-packages/") != NULL)
+        return TRACE_ORIGIN_SITE;
+    if (files.stdlib != NULL && starts_with(path, files.stdlib))
+        return TRACE_ORIGIN_STDLIB;
+    return TRACE_ORIGIN_PROGRAM;
+}
+
+/* Where the path goes on behind `entry` of sys.path, or NULL. */
+static const char *behind_entry(const char *path, PyObject *entry)
+{
+    size_t size = 0;
+    char *text = PyUnicode_Check(entry) ? files_text(entry, &size) : NULL;
+    const char *rest = NULL;
+
+    if (text != NULL && size > 0 && text[0] == '/' && strncmp(path, text, size) == 0) {
+        rest = path + size;
+        if (rest[-1] != '/')
+            rest = *rest == '/' ? rest + 1 : NULL;
+    }
+    free(text);
+    return rest;
+}
+
+/* The path relative to the sys.path entry it came from: the longest that fits. */
+static const char *relative_name(const char *path)
+{
+    PyObject *entries = PySys_GetObject("path");
+    const char *name = path;
+
+    if (is_pseudo(path) || entries == NULL || !PyList_Check(entries))
+        return path;
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(entries); i++) {
+        const char *rest = behind_entry(path, PyList_GET_ITEM(entries, i));
+
+        if (rest != NULL && rest > name)
+            name = rest;
+    }
+    return name;
+}
+
+static bool path_is_wanted(const char *path)
+{
+    enum trace_origin origin;
+
+    if (recorder.settings.exclude_syspath) {
+        origin = path_origin(path);
+        if (origin == TRACE_ORIGIN_FROZEN || origin == TRACE_ORIGIN_SITE || origin == TRACE_ORIGIN_STDLIB)
+            return false;
+    }
+    return recorder.settings.filter == NULL ||
+           pattern_list_includes(recorder.settings.filter, path);
+}
+
+bool files_is_wanted(PyObject *filename)
+{
+    size_t size;
+    char *path;
+    bool wanted;
+
+    if (!recorder.settings.exclude_syspath && recorder.settings.filter == NULL)
+        return true;
+    path = absolute_path(filename, &size);
+    wanted = path == NULL || path_is_wanted(path);
+    free(path);
+    return wanted;
+}
+
+/* Would the interpreter read this file as the source of code with these globals? Only then do we. */
+static bool is_source_of(const char *path, PyCodeObject *code, PyObject *globals)
+{
+    PyObject *file;
+    size_t size = strlen(path);
+
+    if (is_pseudo(path) || globals == NULL || !PyDict_Check(globals))
+        return false;
+    file = PyDict_GetItemString(globals, "__file__");
+    if (file == NULL || !PyUnicode_Check(file))
+        return false;
+    if (PyUnicode_Compare(file, code->co_filename) != 0) {
+        PyErr_Clear();
+        return false;
+    }
+    if (size > 3 && (strcmp(path + size - 3, ".py") == 0 || strcmp(path + size - 4, ".pyw") == 0))
+        return true;
+    file = PyDict_GetItemString(globals, "__name__"); /* a script may be called anything */
+    return file != NULL && PyUnicode_Check(file) &&
+           PyUnicode_CompareWithASCIIString(file, "__main__") == 0;
+}
+
+/* Source text. */
+
+struct source {
+    uint8_t *text; /* owned; NULL: none */
+    size_t size;
+    struct stat st;
+};
+
+static void read_source(const char *path, struct source *source)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    ssize_t n;
+
+    if (fd < 0)
+        return;
+    if (fstat(fd, &source->st) == 0 && S_ISREG(source->st.st_mode) &&
+        (uint64_t)source->st.st_size <= SOURCE_LIMIT)
+        source->text = malloc((size_t)source->st.st_size + 1);
+    while (source->text != NULL && source->size < (size_t)source->st.st_size) {
+        n = read(fd, source->text + source->size, (size_t)source->st.st_size - source->size);
+        if (n <= 0)
+            break;
+        source->size += (size_t)n;
+    }
+    if (source->text == NULL)
+        memset(&source->st, 0, sizeof source->st);
+    close(fd);
+}
+
+/* The first code called `<string>` is that of -c; later ones (exec, eval) have texts we do not know. */
+static void take_command(struct source *source)
+{
+    source->text = (uint8_t *)files.command;
+    source->size = files.command_size;
+    files.command = NULL;
+}
+
+static void write_source(uint32_t number, const struct source *source)
+{
+    uint8_t *piece = malloc(3 * TRACE_VARINT_SIZE_MAX + SOURCE_PIECE);
+    struct sink_chunk chunk = {.kind = TRACE_SOURCE, .process = recorder.process};
+    size_t offset = 0;
+
+    while (piece != NULL && offset < source->size) {
+        size_t size = source->size - offset < SOURCE_PIECE ? source->size - offset : SOURCE_PIECE;
+        uint8_t *at = trace_put_varint(piece, number);
+
+        at = trace_put_varint(trace_put_varint(at, offset), source->size);
+        memcpy(at, source->text + offset, size);
+        chunk.ticks = clock_ticks();
+        chunk.monotonic_ns = clock_read_ns(CLOCK_MONOTONIC);
+        if (!sink_append(&recorder.sink, &chunk, piece, (size_t)(at + size - piece)))
+            break;
+        offset += size;
+    }
+    free(piece);
+}
+
+static void write_file_fact(const struct known_file *file, const struct source *source)
+{
+    uint8_t digest[SHA256_SIZE];
+    bool has_text = source->text != NULL;
+    const char *name = relative_name(file->path);
+    size_t name_size = name == file->path ? file->path_size
+                                          : file->path_size - (size_t)(name - file->path);
+    struct fact fact;
+
+    if (has_text)
+        sha256(source->text, source->size, digest);
+    fact_init(&fact);
+    fact_put_uint(&fact, file->info.number);
+    fact_put_string(&fact, file->path, file->path_size);
+    fact_put_string(&fact, name, name_size);
+    fact_put_uint(&fact, path_origin(file->path));
+    fact_put_string(&fact, digest, has_text ? sizeof digest : 0);
+    fact_put_uint(&fact, source->size);
+    facts_write(TRACE_FACT_FILE, &fact);
+    if (has_text && recorder.settings.source && !sink_knows_source(&recorder.sink, digest))
+        write_source(file->info.number, source);
+}
+
+/* Known files. */
+
+static unsigned bucket_of(const char *path, size_t size)
+{
+    uint32_t hash = 2166136261u; /* FNV-1a */
+
+    for (size_t i = 0; i < size; i++)
+        hash = (hash ^ (uint8_t)path[i]) * 16777619u;
+    return hash % BUCKETS;
+}
+
+static bool text_has_changed(const struct known_file *file)
+{
+    struct stat st;
+
+    if (file->st.st_ino == 0 || stat(file->path, &st) < 0)
+        return false;
+    return st.st_ino != file->st.st_ino || st.st_size != file->st.st_size ||
+           st.st_mtim.tv_sec != file->st.st_mtim.tv_sec ||
+           st.st_mtim.tv_nsec != file->st.st_mtim.tv_nsec;
+}
+
+/* Is the known file right for this code, or does the code come from another text of the same name? */
+static bool is_current(const struct known_file *file, bool is_toplevel)
+{
+    if (!is_toplevel)
+        return true;
+    if (is_pseudo(file->path))
+        return strcmp(file->path, "<string>") != 0 || file->st.st_size == 0;
+    return !text_has_changed(file);
+}
+
+static struct known_file *find_file(const char *path, size_t size, bool is_toplevel)
+{
+    for (struct known_file *f = files.buckets[bucket_of(path, size)]; f != NULL; f = f->next) {
+        if (f->path_size == size && memcmp(f->path, path, size) == 0)
+            return is_current(f, is_toplevel) ? f : NULL;
+    }
+    return NULL;
+}
+
+/* Takes over `path`. */
+static struct known_file *add_file(char *path, size_t size, PyCodeObject *code, PyObject *globals)
+{
+    struct known_file *file = calloc(1, sizeof *file);
+    struct known_file **bucket = &files.buckets[bucket_of(path, size)];
+    struct source source = {0};
+
+    if (file == NULL) {
+        free(path);
+        return NULL;
+    }
+    file->path = path;
+    file->path_size = size;
+    file->info.number = facts_next_number();
+    file->info.wanted = true;
+    if (strcmp(path, "<string>") == 0 && files.command != NULL) {
+        take_command(&source);
+        source.st.st_size = (off_t)source.size + 1; /* not to be taken for another <string> */
+    } else if (is_source_of(path, code, globals)) {
+        read_source(path, &source);
+    }
+    file->st = source.st;
+    write_file_fact(file, &source);
+    free(source.text);
+    file->next = *bucket;
+    *bucket = file;
+    return file;
+}
+
+const struct file_info *files_define(PyCodeObject *code, PyObject *globals, bool is_toplevel)
+{
+    size_t size;
+    char *path = absolute_path(code->co_filename, &size);
+    struct known_file *file;
+
+    if (path == NULL)
+        return NULL;
+    file = find_file(path, size, is_toplevel);
+    if (file != NULL)
+        free(path);
+    else
+        file = add_file(path, size, code, globals);
+    return file != NULL ? &file->info : NULL;
+}
+
+/* Beginning. */
+
+static PyObject *module_file(const char *module)
+{
+    PyObject *modules = PyImport_GetModuleDict();
+    PyObject *found = modules != NULL ? PyDict_GetItemString(modules, module) : NULL;
+    PyObject *dict = found != NULL && PyModule_Check(found) ? PyModule_GetDict(found) : NULL;
+    PyObject *file = dict != NULL ? PyDict_GetItemString(dict, "__file__") : NULL;
+
+    return file != NULL && PyUnicode_Check(file) ? file : NULL;
+}
+
+/* encodings is imported by every interpreter, from <stdlib>/encodings/__init__.py. */
+void files_init(void)
+{
+    PyObject *file = module_file("encodings");
+    size_t size = 0;
+    char *path = file != NULL ? files_text(file, &size) : NULL;
+    char *end = path != NULL ? strstr(path, "encodings/__init__.") : NULL;
+
+    if (end != NULL)
+        *end = '\0';
+    else if (path != NULL)
+        path[0] = '\0';
+    free(files.stdlib);
+    files.stdlib = path != NULL && path[0] != '\0' ? path : NULL;
+    if (files.stdlib == NULL)
+        free(path);
+}
+
+void files_set_command(const char *code, size_t size)
+{
+    free(files.command);
+    files.command = malloc(size + 1);
+    if (files.command != NULL)
+        memcpy(files.command, code, size);
+    files.command_size = size;
+}

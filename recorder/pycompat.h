@@ -1,0 +1,248 @@
+/* pycompat.h - what differs from one CPython to the next.
+ *
+ * The only file that asks PY_VERSION_HEX. A `frame` here is the interpreter's own record of a running
+ * frame, used as an identity and for looking outward: PyFrameObject to 3.10, _PyInterpreterFrame after.
+ * Everything is borrowed; nothing here allocates or runs Python code.
+ */
+#ifndef RECORDER_PYCOMPAT_H
+#define RECORDER_PYCOMPAT_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <frameobject.h>
+#include <stdbool.h>
+
+#if PY_VERSION_HEX < 0x03090000 || PY_VERSION_HEX >= 0x030F0000
+#error "pyrec records CPython 3.9 to 3.14"
+#endif
+#ifdef Py_GIL_DISABLED
+#error "pyrec does not record free-threaded builds"
+#endif
+
+#if PY_VERSION_HEX >= 0x030B0000
+#ifndef Py_BUILD_CORE
+#define Py_BUILD_CORE 1
+#endif
+#include <internal/pycore_code.h>
+#include <internal/pycore_frame.h>
+#endif
+
+#undef _PyGC_FINALIZED /* the internal headers define it again */
+
+#if PY_VERSION_HEX < 0x030A0000
+#define Py_BUILD_CORE 1
+#include <internal/pycore_interp.h>
+#endif
+
+#if PY_VERSION_HEX >= 0x030C0000
+#define PYCOMPAT_MONITORING 1
+#else
+#define PYCOMPAT_SETTRACE 1
+#endif
+
+#if PY_VERSION_HEX >= 0x030B0000
+typedef struct _PyInterpreterFrame pycompat_frame;
+#else
+typedef PyFrameObject pycompat_frame;
+#endif
+
+/* The frame that `tstate` is executing, or NULL. */
+static inline pycompat_frame *pycompat_current_frame(PyThreadState *tstate)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    return tstate->current_frame;
+#elif PY_VERSION_HEX >= 0x030B0000
+    return tstate->cframe->current_frame;
+#else
+    return tstate->frame;
+#endif
+}
+
+/* Frames that C code put between two Python frames, and frames not yet begun, are nobody's callers. */
+static inline bool pycompat_frame_is_real(const pycompat_frame *frame)
+{
+#if PY_VERSION_HEX >= 0x030E0000
+    return frame->owner < FRAME_OWNED_BY_INTERPRETER && !_PyFrame_IsIncomplete((pycompat_frame *)frame);
+#elif PY_VERSION_HEX >= 0x030C0000
+    return frame->owner != FRAME_OWNED_BY_CSTACK && !_PyFrame_IsIncomplete((pycompat_frame *)frame);
+#elif PY_VERSION_HEX >= 0x030B0000
+    return !_PyFrame_IsIncomplete((pycompat_frame *)frame);
+#else
+    (void)frame;
+    return true;
+#endif
+}
+
+static inline pycompat_frame *pycompat_frame_outward(const pycompat_frame *frame)
+{
+#if PY_VERSION_HEX >= 0x030B0000
+    return frame->previous;
+#else
+    return frame->f_back;
+#endif
+}
+
+/* The frame that called this one, or NULL. */
+static inline pycompat_frame *pycompat_frame_caller(const pycompat_frame *frame)
+{
+    pycompat_frame *caller = pycompat_frame_outward(frame);
+
+    while (caller != NULL && !pycompat_frame_is_real(caller))
+        caller = pycompat_frame_outward(caller);
+    return caller;
+}
+
+static inline PyCodeObject *pycompat_frame_code(const pycompat_frame *frame)
+{
+#if PY_VERSION_HEX >= 0x030E0000
+    return (PyCodeObject *)PyStackRef_AsPyObjectBorrow(frame->f_executable);
+#elif PY_VERSION_HEX >= 0x030D0000
+    return (PyCodeObject *)frame->f_executable;
+#else
+    return frame->f_code;
+#endif
+}
+
+static inline PyObject *pycompat_frame_globals(const pycompat_frame *frame)
+{
+    return frame->f_globals;
+}
+
+/* The first local variable (the first argument), or NULL. */
+static inline PyObject *pycompat_frame_first_local(const pycompat_frame *frame)
+{
+#if PY_VERSION_HEX >= 0x030E0000
+    return PyStackRef_AsPyObjectBorrow(frame->localsplus[0]);
+#elif PY_VERSION_HEX >= 0x030B0000
+    return frame->localsplus[0];
+#else
+    return frame->f_localsplus[0];
+#endif
+}
+
+/* Bytes from the start of the code to the instruction being executed; negative: none yet. */
+static inline int pycompat_frame_offset(const pycompat_frame *frame)
+{
+#if PY_VERSION_HEX >= 0x030B0000
+    return _PyInterpreterFrame_LASTI((pycompat_frame *)frame) * (int)sizeof(_Py_CODEUNIT);
+#elif PY_VERSION_HEX >= 0x030A0000
+    return frame->f_lasti * (int)sizeof(_Py_CODEUNIT);
+#else
+    return frame->f_lasti;
+#endif
+}
+
+/* The line being executed, the code's first line if it has none. */
+static inline int pycompat_frame_line(const pycompat_frame *frame)
+{
+    PyCodeObject *code = pycompat_frame_code(frame);
+    int line = PyCode_Addr2Line(code, pycompat_frame_offset(frame));
+
+    return line > 0 ? line : code->co_firstlineno;
+}
+
+/* Is this frame at its very beginning, as opposed to a generator that goes on? */
+static inline bool pycompat_frame_is_fresh(const pycompat_frame *frame)
+{
+#if PY_VERSION_HEX >= 0x030B0000
+    return pycompat_frame_offset(frame) <=
+           pycompat_frame_code(frame)->_co_firsttraceable * (int)sizeof(_Py_CODEUNIT);
+#else
+    return frame->f_lasti < 0;
+#endif
+}
+
+#ifdef PYCOMPAT_SETTRACE
+
+/* The identity of the frame that a frame object stands for. */
+static inline pycompat_frame *pycompat_frame_of(PyFrameObject *frame)
+{
+#if PY_VERSION_HEX >= 0x030B0000
+    return frame->f_frame;
+#else
+    return frame;
+#endif
+}
+
+/* In a return event: does the frame, a generator's, only yield? */
+static inline bool pycompat_frame_is_suspended(pycompat_frame *frame)
+{
+#if PY_VERSION_HEX >= 0x030B0000
+    return frame->owner == FRAME_OWNED_BY_GENERATOR &&
+           _PyFrame_GetGenerator(frame)->gi_frame_state == FRAME_SUSPENDED;
+#elif PY_VERSION_HEX >= 0x030A0000
+    return frame->f_state == FRAME_SUSPENDED;
+#else
+    return frame->f_stacktop != NULL;
+#endif
+}
+
+/* PyEval_SetTrace() for any thread's state, leaving its c_traceobj alone and raising no audit event. */
+static inline void pycompat_set_tracefunc(PyThreadState *state, Py_tracefunc function)
+{
+#if PY_VERSION_HEX < 0x030A0000
+    state->interp->ceval.tracing_possible += (function != NULL) - (state->c_tracefunc != NULL);
+    state->use_tracing = function != NULL || state->c_profilefunc != NULL;
+#else
+    state->cframe->use_tracing = function != NULL || state->c_profilefunc != NULL ? 255 : 0;
+#endif
+    state->c_tracefunc = function;
+}
+
+#endif
+
+/* Bytes of code that run before the first line event can happen. */
+static inline int pycompat_code_prologue(const PyCodeObject *code)
+{
+#if PY_VERSION_HEX >= 0x030B0000
+    return (code->_co_firsttraceable + 1) * (int)sizeof(_Py_CODEUNIT);
+#else
+    (void)code;
+    return 0;
+#endif
+}
+
+static inline PyObject *pycompat_code_qualname(const PyCodeObject *code)
+{
+#if PY_VERSION_HEX >= 0x030B0000
+    return code->co_qualname;
+#else
+    return code->co_name;
+#endif
+}
+
+/* The table that maps instructions to lines: a bytes object in the version's own format. */
+static inline PyObject *pycompat_code_line_table(const PyCodeObject *code)
+{
+#if PY_VERSION_HEX >= 0x030A0000
+    return code->co_linetable;
+#else
+    return code->co_lnotab;
+#endif
+}
+
+/* The extra slot `index` of a code object, read in place: _PyCode_GetExtra() without the call. The layout is private but
+ * has not changed since 3.6; codes_init() checks it. */
+struct pycompat_code_extra {
+    Py_ssize_t size;
+    void *extras[1];
+};
+
+static inline void *pycompat_code_extra(const PyCodeObject *code, Py_ssize_t index)
+{
+    const struct pycompat_code_extra *extra = code->co_extra;
+
+    return extra != NULL && extra->size > index ? extra->extras[index] : NULL;
+}
+
+#if PY_VERSION_HEX >= 0x030C0000
+#define pycompat_code_extra_index PyUnstable_Eval_RequestCodeExtraIndex
+#define pycompat_code_set_extra PyUnstable_Code_SetExtra
+#define pycompat_code_get_extra PyUnstable_Code_GetExtra
+#else
+#define pycompat_code_extra_index _PyEval_RequestCodeExtraIndex
+#define pycompat_code_set_extra _PyCode_SetExtra
+#define pycompat_code_get_extra _PyCode_GetExtra
+#endif
+
+#endif

@@ -1,0 +1,538 @@
+#include "recorder/sink.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "formats/trace/crc32c.h"
+#include "formats/trace/encode.h"
+#include "recorder/clock.h"
+
+/* The program's own descriptors keep the numbers they would have had. */
+#define LOWEST_DESCRIPTOR 100
+
+static uint64_t round_to_page(uint64_t size)
+{
+    return (size + TRACE_PAGE - 1) / TRACE_PAGE * TRACE_PAGE;
+}
+
+static uint32_t get_u32(const uint8_t *at)
+{
+    return at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
+}
+
+static uint64_t get_u64(const uint8_t *at)
+{
+    return get_u32(at) | (uint64_t)get_u32(at + 4) << 32;
+}
+
+/* The shared fields of page 0 are little-endian on disk, as all machines we run on are in memory. */
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "shared header fields are used in place");
+
+static uint64_t *shared_u64(const struct sink *sink, enum trace_header_offset offset)
+{
+    return (uint64_t *)(void *)(sink->header + offset);
+}
+
+static uint32_t *shared_u32(const struct sink *sink, enum trace_header_offset offset)
+{
+    return (uint32_t *)(void *)(sink->header + offset);
+}
+
+/* Creating. */
+
+static void format_mark(const uint8_t mark[TRACE_MARK_SIZE], char digits[33])
+{
+    for (int i = 0; i < TRACE_MARK_SIZE; i++)
+        snprintf(digits + 2 * i, 3, "%02x", mark[i]);
+}
+
+static void fill_header(uint8_t *page, const uint8_t mark[TRACE_MARK_SIZE], uint64_t end)
+{
+    enum trace_clock clock = clock_choose();
+    uint64_t rate;
+
+    clock_use(clock);
+    rate = clock_measure_rate();
+    memcpy(page, TRACE_MAGIC, TRACE_MAGIC_SIZE);
+    page[TRACE_HEADER_WRITE_VERSION] = TRACE_WRITE_VERSION;
+    page[TRACE_HEADER_READ_VERSION] = TRACE_READ_VERSION;
+    memcpy(page + TRACE_HEADER_MARK, mark, TRACE_MARK_SIZE);
+    trace_put_u64(page + TRACE_HEADER_REALTIME, clock_read_ns(CLOCK_REALTIME));
+    trace_put_u64(page + TRACE_HEADER_TICKS, clock_ticks());
+    trace_put_u64(page + TRACE_HEADER_MONOTONIC, clock_read_ns(CLOCK_MONOTONIC));
+    trace_put_u64(page + TRACE_HEADER_TICK_RATE, rate);
+    trace_put_u32(page + TRACE_HEADER_CLOCK, clock);
+    trace_put_u32(page + TRACE_HEADER_TICK_SHIFT, clock_tick_shift(rate));
+    trace_put_u32(page + TRACE_HEADER_CRC,
+                  crc32c(0, page + TRACE_HEADER_MARK, TRACE_HEADER_CHECKED_END - TRACE_HEADER_MARK));
+    trace_put_u64(page + TRACE_HEADER_END, end);
+    trace_put_u32(page + TRACE_HEADER_NEXT_PROCESS, 1);
+    trace_put_u32(page + TRACE_HEADER_NEXT_THREAD, 1);
+}
+
+static void fill_chunk_header(uint8_t *at, const uint8_t mark[TRACE_MARK_SIZE],
+                              const struct sink_chunk *chunk, uint64_t capacity)
+{
+    memcpy(at + TRACE_CHUNK_MARK, mark, TRACE_MARK_SIZE);
+    trace_put_u32(at + TRACE_CHUNK_CRC, 0);
+    trace_put_u32(at + TRACE_CHUNK_KIND, chunk->kind);
+    trace_put_u32(at + TRACE_CHUNK_FLAGS, chunk->flags);
+    trace_put_u32(at + TRACE_CHUNK_PROCESS, chunk->process);
+    trace_put_u32(at + TRACE_CHUNK_THREAD, chunk->thread);
+    trace_put_u32(at + TRACE_CHUNK_ENCODING, TRACE_ENCODING_RAW);
+    trace_put_u64(at + TRACE_CHUNK_SEQUENCE, chunk->sequence);
+    trace_put_u64(at + TRACE_CHUNK_CAPACITY, capacity);
+    trace_put_u64(at + TRACE_CHUNK_LENGTH, chunk->length);
+    trace_put_u64(at + TRACE_CHUNK_TICKS, chunk->ticks);
+    trace_put_u64(at + TRACE_CHUNK_MONOTONIC, chunk->monotonic_ns);
+    trace_put_u64(at + TRACE_CHUNK_EVENTS_BEFORE, chunk->events_before);
+    trace_put_u64(at + TRACE_CHUNK_CPU, chunk->cpu_ns);
+}
+
+static void seal_header(uint8_t header[TRACE_CHUNK_PAYLOAD], const void *payload, uint64_t length)
+{
+    uint32_t crc;
+
+    trace_put_u32(header + TRACE_CHUNK_FLAGS, get_u32(header + TRACE_CHUNK_FLAGS) | TRACE_FLAG_SEALED);
+    trace_put_u64(header + TRACE_CHUNK_LENGTH, length);
+    crc = crc32c(0, header + TRACE_CHUNK_KIND, TRACE_CHUNK_PAYLOAD - TRACE_CHUNK_KIND);
+    trace_put_u32(header + TRACE_CHUNK_CRC, crc32c(crc, payload, length));
+}
+
+static size_t settings_size(const struct sink_setting *settings, size_t count)
+{
+    size_t size = 0;
+
+    for (size_t i = 0; i < count; i++)
+        size += 1 + 3 * TRACE_VARINT_SIZE_MAX + strlen(settings[i].key) + settings[i].value_size;
+    return size;
+}
+
+static uint8_t *put_setting(uint8_t *at, const struct sink_setting *setting)
+{
+    size_t key_size = strlen(setting->key);
+    uint8_t sizes[2 * TRACE_VARINT_SIZE_MAX];
+    size_t body = (size_t)(trace_put_varint(trace_put_varint(sizes, key_size), setting->value_size) -
+                           sizes) + key_size + setting->value_size;
+
+    *at++ = TRACE_FACT_SETTING;
+    at = trace_put_varint(at, body);
+    at = trace_put_string(at, setting->key, key_size);
+    return trace_put_string(at, setting->value, setting->value_size);
+}
+
+/* Header page and RUN chunk in one piece of memory; NULL: out of memory. */
+static uint8_t *build_start(const struct sink_setting *settings, size_t count,
+                            const uint8_t mark[TRACE_MARK_SIZE], size_t *size)
+{
+    size_t capacity = round_to_page(TRACE_CHUNK_PAYLOAD + settings_size(settings, count));
+    uint8_t *bytes = calloc(1, TRACE_PAGE + capacity);
+    struct sink_chunk chunk = {.kind = TRACE_RUN};
+    uint8_t *run, *payload, *at;
+
+    if (bytes == NULL)
+        return NULL;
+    run = bytes + TRACE_PAGE;
+    payload = at = run + TRACE_CHUNK_PAYLOAD;
+    fill_header(bytes, mark, TRACE_PAGE + capacity);
+    chunk.ticks = clock_ticks();
+    chunk.monotonic_ns = clock_read_ns(CLOCK_MONOTONIC);
+    fill_chunk_header(run, mark, &chunk, capacity);
+    for (size_t i = 0; i < count; i++)
+        at = put_setting(at, &settings[i]);
+    seal_header(run, payload, (uint64_t)(at - payload));
+    *size = TRACE_PAGE + capacity;
+    return bytes;
+}
+
+static int write_all(int fd, const uint8_t *bytes, size_t size, uint64_t offset)
+{
+    while (size > 0) {
+        ssize_t n = pwrite(fd, bytes, size, (off_t)offset);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 ? errno : ENOSPC;
+        bytes += n;
+        size -= (size_t)n;
+        offset += (uint64_t)n;
+    }
+    return 0;
+}
+
+int sink_create(const char *path, const struct sink_setting *settings, size_t count, char mark[33],
+                char *why, size_t why_size)
+{
+    uint8_t mark_bytes[TRACE_MARK_SIZE];
+    uint8_t *bytes = NULL;
+    size_t size = 0;
+    int failure = 0;
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0664);
+
+    if (fd < 0) {
+        failure = errno;
+        snprintf(why, why_size, "%s: %s", path, strerror(failure));
+        return failure;
+    }
+    if (getrandom(mark_bytes, sizeof mark_bytes, 0) != (ssize_t)sizeof mark_bytes)
+        failure = errno;
+    else if ((bytes = build_start(settings, count, mark_bytes, &size)) == NULL)
+        failure = ENOMEM;
+    else
+        failure = write_all(fd, bytes, size, 0);
+    if (failure != 0) {
+        snprintf(why, why_size, "%s: %s", path, strerror(failure));
+        unlink(path);
+    } else {
+        format_mark(mark_bytes, mark);
+    }
+    free(bytes);
+    close(fd);
+    return failure;
+}
+
+/* Opening. */
+
+static int open_high(const char *path)
+{
+    int low = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+    int high;
+
+    if (low < 0)
+        return -1;
+    high = fcntl(low, F_DUPFD_CLOEXEC, LOWEST_DESCRIPTOR);
+    if (high < 0)
+        return low;
+    close(low);
+    return high;
+}
+
+static int check_header(struct sink *sink, const char *mark, char *why, size_t why_size)
+{
+    uint8_t page[TRACE_PAGE];
+    char found[33];
+
+    if (pread(sink->fd, page, sizeof page, 0) != (ssize_t)sizeof page ||
+        memcmp(page, TRACE_MAGIC, TRACE_MAGIC_SIZE) != 0) {
+        snprintf(why, why_size, "%s: not a trace", sink->path);
+        return -1;
+    }
+    format_mark(page + TRACE_HEADER_MARK, found);
+    if (strcmp(found, mark) != 0) {
+        snprintf(why, why_size, "%s: the trace of another run", sink->path);
+        return -1;
+    }
+    memcpy(sink->mark, page + TRACE_HEADER_MARK, TRACE_MARK_SIZE);
+    sink->tick_rate = get_u64(page + TRACE_HEADER_TICK_RATE);
+    sink->tick_shift = get_u32(page + TRACE_HEADER_TICK_SHIFT);
+    sink->clock = (enum trace_clock)get_u32(page + TRACE_HEADER_CLOCK);
+    if (sink->tick_rate == 0 || sink->tick_shift > TRACE_TICK_SHIFT_MAX || !clock_use(sink->clock)) {
+        snprintf(why, why_size, "%s: its clock is not available here", sink->path);
+        return -1;
+    }
+    return 0;
+}
+
+int sink_open(struct sink *sink, const char *path, const char *mark, char *why, size_t why_size)
+{
+    struct stat st;
+
+    memset(sink, 0, sizeof *sink);
+    sink->path = strdup(path);
+    sink->fd = open_high(path);
+    if (sink->fd < 0 || sink->path == NULL || fstat(sink->fd, &st) < 0) {
+        snprintf(why, why_size, "%s: %s", path, strerror(errno));
+        goto fail;
+    }
+    sink->device = st.st_dev;
+    sink->inode = st.st_ino;
+    if (check_header(sink, mark, why, why_size) < 0)
+        goto fail;
+    sink->header = mmap(NULL, TRACE_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, sink->fd, 0);
+    if (sink->header == MAP_FAILED) {
+        sink->header = NULL;
+        snprintf(why, why_size, "%s: cannot be mapped: %s", path, strerror(errno));
+        goto fail;
+    }
+    flock(sink->fd, LOCK_SH | LOCK_NB); /* tells other pyrec commands that this trace is being recorded */
+    return 0;
+fail:
+    sink_close(sink);
+    return -1;
+}
+
+void sink_close(struct sink *sink)
+{
+    if (sink->header != NULL)
+        munmap(sink->header, TRACE_PAGE);
+    if (sink->fd >= 0)
+        close(sink->fd);
+    free(sink->path);
+    memset(sink, 0, sizeof *sink);
+    sink->fd = -1;
+}
+
+uint8_t *sink_read_settings(const struct sink *sink, size_t *size)
+{
+    uint8_t header[TRACE_CHUNK_PAYLOAD];
+    uint8_t *payload;
+
+    if (pread(sink->fd, header, sizeof header, TRACE_PAGE) != (ssize_t)sizeof header ||
+        get_u32(header + TRACE_CHUNK_KIND) != TRACE_RUN)
+        return NULL;
+    *size = get_u64(header + TRACE_CHUNK_LENGTH);
+    payload = *size <= (64u << 20) ? malloc(*size + 1) : NULL;
+    if (payload != NULL &&
+        pread(sink->fd, payload, *size, TRACE_PAGE + TRACE_CHUNK_PAYLOAD) != (ssize_t)*size) {
+        free(payload);
+        return NULL;
+    }
+    return payload;
+}
+
+uint32_t sink_take_process(struct sink *sink)
+{
+    return __atomic_fetch_add(shared_u32(sink, TRACE_HEADER_NEXT_PROCESS), 1, __ATOMIC_RELAXED);
+}
+
+uint32_t sink_take_thread(struct sink *sink)
+{
+    return __atomic_fetch_add(shared_u32(sink, TRACE_HEADER_NEXT_THREAD), 1, __ATOMIC_RELAXED);
+}
+
+bool sink_knows_source(struct sink *sink, const uint8_t digest[32])
+{
+    uint64_t *table = shared_u64(sink, TRACE_HEADER_SOURCES);
+    uint64_t key = get_u64(digest) | 1; /* 0 means free */
+
+    for (unsigned i = 0; i < 8; i++) {
+        uint64_t *entry = &table[(key + i) % TRACE_HEADER_SOURCE_COUNT];
+        uint64_t found = 0;
+
+        if (__atomic_compare_exchange_n(entry, &found, key, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+            return false;
+        if (found == key)
+            return true;
+    }
+    return false;
+}
+
+/* Space. */
+
+void sink_stop(struct sink *sink, enum trace_gap_reason reason)
+{
+    uint32_t running = 0;
+
+    __atomic_compare_exchange_n(shared_u32(sink, TRACE_HEADER_STOP), &running, (uint32_t)reason, false,
+                                __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
+bool sink_is_stopped(const struct sink *sink)
+{
+    return __atomic_load_n(shared_u32(sink, TRACE_HEADER_STOP), __ATOMIC_RELAXED) != 0;
+}
+
+/* Writing beyond RLIMIT_FSIZE would kill the program by SIGXFSZ. */
+static bool fits_limits(const struct sink *sink, uint64_t end)
+{
+    struct rlimit limit;
+    struct statvfs fs;
+
+    if (sink->max_size != 0 && end > sink->max_size)
+        return false;
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && end > limit.rlim_cur)
+        return false;
+    if (sink->min_free != 0 && fstatvfs(sink->fd, &fs) == 0 &&
+        (uint64_t)fs.f_bavail * fs.f_frsize < sink->min_free)
+        return false;
+    return true;
+}
+
+/* Is fd still our file? If the program closed it, opens it again by path. */
+static bool check_descriptor(struct sink *sink)
+{
+    struct stat st;
+
+    if (sink->fd >= 0 && fstat(sink->fd, &st) == 0 && st.st_dev == sink->device &&
+        st.st_ino == sink->inode)
+        return true;
+    sink->fd = open_high(sink->path);
+    if (sink->fd >= 0 && fstat(sink->fd, &st) == 0 && st.st_dev == sink->device &&
+        st.st_ino == sink->inode) {
+        flock(sink->fd, LOCK_SH | LOCK_NB);
+        return true;
+    }
+    if (sink->fd >= 0)
+        close(sink->fd);
+    sink->fd = -1;
+    return false;
+}
+
+/* Takes `size` bytes at the end of the file. False, with the run stopped, if there is no room. */
+static bool reserve(struct sink *sink, uint64_t size, uint64_t *offset)
+{
+    if (sink_is_stopped(sink))
+        return false;
+    if (!check_descriptor(sink)) {
+        sink_stop(sink, TRACE_GAP_FAILED);
+        return false;
+    }
+    *offset = __atomic_fetch_add(shared_u64(sink, TRACE_HEADER_END), size, __ATOMIC_RELAXED);
+    if (!fits_limits(sink, *offset + size)) {
+        sink_stop(sink, TRACE_GAP_FULL);
+        return false;
+    }
+    return true;
+}
+
+/* The blocks must exist before they are mapped: a store to a hole on a full disk is SIGBUS. */
+static int allocate(int fd, uint64_t offset, uint64_t size)
+{
+    int failure;
+
+    do
+        failure = posix_fallocate(fd, (off_t)offset, (off_t)size);
+    while (failure == EINTR);
+    return failure;
+}
+
+bool sink_slot_open(struct sink *sink, struct sink_slot *slot, uint64_t capacity,
+                    const struct sink_chunk *chunk)
+{
+    uint64_t offset;
+    void *bytes;
+
+    slot->bytes = NULL;
+    slot->capacity = 0;
+    if (!reserve(sink, capacity, &offset))
+        return false;
+    if (allocate(sink->fd, offset, capacity) != 0) {
+        sink_stop(sink, TRACE_GAP_FULL);
+        return false;
+    }
+    bytes = mmap(NULL, capacity, PROT_READ | PROT_WRITE, MAP_SHARED, sink->fd, (off_t)offset);
+    if (bytes == MAP_FAILED) {
+        sink_stop(sink, TRACE_GAP_FAILED);
+        return false;
+    }
+    slot->bytes = bytes;
+    slot->capacity = capacity;
+    fill_chunk_header(slot->bytes, sink->mark, chunk, capacity);
+    return true;
+}
+
+void sink_slot_reuse(struct sink_slot *slot, const struct sink_chunk *chunk, const uint8_t *prefix,
+                     size_t prefix_size)
+{
+    uint8_t header[TRACE_CHUNK_PAYLOAD];
+    uint64_t *sequence = (uint64_t *)(void *)(slot->bytes + TRACE_CHUNK_SEQUENCE);
+
+    memset(slot->bytes + TRACE_CHUNK_PAYLOAD, 0, slot->capacity - TRACE_CHUNK_PAYLOAD);
+    memcpy(slot->bytes + TRACE_CHUNK_PAYLOAD, prefix, prefix_size);
+    fill_chunk_header(header, slot->bytes, chunk, slot->capacity);
+    trace_put_u64(header + TRACE_CHUNK_SEQUENCE, *sequence);
+    memcpy(slot->bytes + TRACE_CHUNK_CRC, header + TRACE_CHUNK_CRC, sizeof header - TRACE_CHUNK_CRC);
+    __atomic_store_n(sequence, chunk->sequence, __ATOMIC_RELEASE);
+}
+
+void sink_slot_seal(struct sink_slot *slot, uint64_t length)
+{
+    uint8_t header[TRACE_CHUNK_PAYLOAD];
+    uint8_t *bytes = slot->bytes;
+
+    memcpy(header, bytes, sizeof header);
+    seal_header(header, bytes + TRACE_CHUNK_PAYLOAD, length);
+    memcpy(bytes + TRACE_CHUNK_LENGTH, header + TRACE_CHUNK_LENGTH, 8);
+    memcpy(bytes + TRACE_CHUNK_CRC, header + TRACE_CHUNK_CRC, 4);
+    __atomic_store_n((uint32_t *)(void *)(bytes + TRACE_CHUNK_FLAGS), get_u32(header + TRACE_CHUNK_FLAGS),
+                     __ATOMIC_RELEASE);
+}
+
+void sink_slot_unmap(struct sink_slot *slot)
+{
+    if (slot->bytes != NULL)
+        munmap(slot->bytes, slot->capacity);
+    slot->bytes = NULL;
+    slot->capacity = 0;
+}
+
+/* Writes header and payload, and zeros up to the next page. */
+static bool write_chunk(struct sink *sink, uint8_t header[TRACE_CHUNK_PAYLOAD], const void *payload,
+                        size_t size)
+{
+    static const uint8_t zeros[TRACE_PAGE];
+    uint64_t capacity = round_to_page(TRACE_CHUNK_PAYLOAD + size);
+    size_t padding = (size_t)(capacity - TRACE_CHUNK_PAYLOAD - size);
+    struct iovec parts[3] = {{header, TRACE_CHUNK_PAYLOAD},
+                             {(void *)(uintptr_t)payload, size},
+                             {(void *)(uintptr_t)zeros, padding}};
+    uint64_t offset;
+    ssize_t written;
+    int failure = 0;
+
+    trace_put_u64(header + TRACE_CHUNK_CAPACITY, capacity);
+    seal_header(header, payload, size);
+    if (!reserve(sink, capacity, &offset))
+        return false;
+    do
+        written = pwritev(sink->fd, parts, 3, (off_t)offset);
+    while (written < 0 && errno == EINTR);
+    if (written == (ssize_t)capacity)
+        return true;
+    failure = write_all(sink->fd, header, TRACE_CHUNK_PAYLOAD, offset);
+    if (failure == 0)
+        failure = write_all(sink->fd, payload, size, offset + TRACE_CHUNK_PAYLOAD);
+    if (failure == 0)
+        failure = write_all(sink->fd, zeros, padding, offset + TRACE_CHUNK_PAYLOAD + size);
+    if (failure != 0)
+        sink_stop(sink, TRACE_GAP_FULL);
+    return failure == 0;
+}
+
+bool sink_slot_copy(struct sink *sink, const struct sink_slot *slot, uint64_t length)
+{
+    uint8_t header[TRACE_CHUNK_PAYLOAD];
+
+    memcpy(header, slot->bytes, sizeof header);
+    return write_chunk(sink, header, slot->bytes + TRACE_CHUNK_PAYLOAD, length);
+}
+
+bool sink_append(struct sink *sink, const struct sink_chunk *chunk, const void *payload, size_t size)
+{
+    uint8_t header[TRACE_CHUNK_PAYLOAD];
+
+    fill_chunk_header(header, sink->mark, chunk, 0);
+    return write_chunk(sink, header, payload, size);
+}
+
+uint64_t sink_count_events(struct sink *sink, uint64_t events)
+{
+    return __atomic_add_fetch(shared_u64(sink, TRACE_HEADER_EVENTS), events, __ATOMIC_RELAXED);
+}
+
+uint64_t sink_size(const struct sink *sink)
+{
+    return __atomic_load_n(shared_u64(sink, TRACE_HEADER_END), __ATOMIC_RELAXED);
+}
+
+uint32_t sink_process_count(const struct sink *sink)
+{
+    return __atomic_load_n(shared_u32(sink, TRACE_HEADER_NEXT_PROCESS), __ATOMIC_RELAXED) - 1;
+}
+
+uint32_t sink_thread_count(const struct sink *sink)
+{
+    return __atomic_load_n(shared_u32(sink, TRACE_HEADER_NEXT_THREAD), __ATOMIC_RELAXED) - 1;
+}

@@ -1,0 +1,295 @@
+#include "recorder/thread.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "formats/trace/encode.h"
+#include "recorder/clock.h"
+#include "recorder/facts.h"
+#include "recorder/recorder.h"
+
+#define SMALLEST_CAPACITY (4u << 10)
+#define LARGEST_CAPACITY (256u << 10)
+#define FIRST_STACK 64
+
+/* Behind `end` any event still fits, with the CPU stamp before it. */
+#define RESERVE (2 * TRACE_EVENT_SIZE_MAX)
+
+__thread struct thread *thread_current __attribute__((tls_model("initial-exec")));
+
+static pthread_key_t end_key;
+static pthread_once_t end_key_once = PTHREAD_ONCE_INIT;
+
+static void end_at_thread_exit(void *thread)
+{
+    thread_end(thread);
+}
+
+static void make_end_key(void)
+{
+    pthread_key_create(&end_key, end_at_thread_exit);
+}
+
+static void write_thread_fact(const struct thread *t, const char *name, size_t name_size, bool is_main)
+{
+    struct fact fact;
+
+    fact_init(&fact);
+    fact_put_uint(&fact, t->number);
+    fact_put_uint(&fact, (uint64_t)syscall(SYS_gettid));
+    fact_put_string(&fact, name, name != NULL ? name_size : 0);
+    fact_put_uint(&fact, is_main);
+    facts_write(TRACE_FACT_THREAD, &fact);
+}
+
+struct thread *thread_begin(const char *name, size_t name_size, bool is_main)
+{
+    struct thread *t;
+
+    if (!recorder.running)
+        return NULL;
+    t = calloc(1, sizeof *t);
+    if (t == NULL)
+        return NULL;
+    t->stack = calloc(FIRST_STACK, sizeof *t->stack);
+    if (t->stack == NULL) {
+        free(t);
+        return NULL;
+    }
+    t->top = t->low = t->stack;
+    t->stack_end = t->stack + FIRST_STACK;
+    t->shift = recorder.sink.tick_shift;
+    t->next = 1;
+    t->number = sink_take_thread(&recorder.sink);
+    write_thread_fact(t, name, name_size, is_main);
+    pthread_once(&end_key_once, make_end_key);
+    pthread_setspecific(end_key, t);
+    thread_current = t;
+    return t;
+}
+
+static void count_events(struct thread *t)
+{
+    sink_count_events(&recorder.sink, t->events - t->events_counted);
+    t->events_counted = t->events;
+}
+
+static uint64_t payload_length(const struct thread *t)
+{
+    return (uint64_t)(t->at - t->slot.bytes) - TRACE_CHUNK_PAYLOAD;
+}
+
+void thread_seal(struct thread *t)
+{
+    if (t->slot.bytes == NULL)
+        return;
+    sink_slot_seal(&t->slot, payload_length(t));
+    sink_slot_unmap(&t->slot);
+    t->sequence++;
+    t->at = t->end = NULL;
+    count_events(t);
+}
+
+static void write_stats(const struct thread *t)
+{
+    struct fact fact;
+    uint64_t ns = (uint64_t)((double)t->writing_ticks * 1e9 / (double)recorder.sink.tick_rate);
+
+    fact_init(&fact);
+    fact_put_uint(&fact, t->number);
+    fact_put_uint(&fact, t->events);
+    fact_put_uint(&fact, t->events);
+    fact_put_uint(&fact, t->sequence);
+    fact_put_uint(&fact, ns);
+    facts_write(TRACE_FACT_STATS, &fact);
+}
+
+void thread_end(struct thread *t)
+{
+    if (!t->in_child && recorder.running) {
+        thread_seal(t);
+        write_stats(t);
+    } else {
+        sink_slot_unmap(&t->slot);
+    }
+    if (thread_current == t)
+        thread_current = NULL;
+    free(t->stack);
+    free(t);
+}
+
+bool thread_grow_stack(struct thread *t)
+{
+    size_t size = (size_t)(t->stack_end - t->stack);
+    size_t top = thread_depth(t), low = (size_t)(t->low - t->stack);
+    struct open_frame *stack = realloc(t->stack, 2 * size * sizeof *stack);
+
+    if (stack == NULL) {
+        recorder_halt();
+        return false;
+    }
+    t->stack = stack;
+    t->stack_end = stack + 2 * size;
+    t->top = stack + top;
+    t->low = stack + low;
+    return true;
+}
+
+size_t thread_stack_size(const struct thread *t, size_t kept)
+{
+    /* code 5, line 5, thread 5, number 6 bytes at most */
+    return 3 * TRACE_VARINT_SIZE_MAX + (thread_depth(t) - kept) * 21;
+}
+
+static uint8_t *put_open_frame(const struct thread *t, const struct open_frame *f, uint8_t *at)
+{
+    uint64_t thread = f->activation >> ACTIVATION_THREAD_SHIFT;
+    uint64_t number = f->activation & ACTIVATION_NUMBER_MASK;
+    bool foreign = thread != t->number;
+
+    at = trace_put_varint(at, (uint64_t)f->code << 1 | foreign);
+    at = trace_put_svarint(at, (int64_t)f->line - f->first_line);
+    if (foreign)
+        return trace_put_varint(trace_put_varint(at, thread), number);
+    return trace_put_varint(at, t->next - number);
+}
+
+uint8_t *thread_put_stack(const struct thread *t, size_t kept, uint8_t *at)
+{
+    at = trace_put_varint(at, t->next);
+    at = trace_put_varint(at, thread_depth(t));
+    at = trace_put_varint(at, kept);
+    for (const struct open_frame *f = t->stack + 1 + kept; f <= t->top; f++)
+        at = put_open_frame(t, f, at);
+    return at;
+}
+
+/* How many of the outermost frames did nothing at all since the chunk began. The lowest one that
+ * was on top may have gone to another line. */
+static size_t frames_kept(const struct thread *t)
+{
+    size_t low = (size_t)(t->low - t->stack);
+
+    return low > 0 ? low - 1 : 0;
+}
+
+static uint64_t next_capacity(const struct thread *t, size_t need)
+{
+    uint64_t capacity = SMALLEST_CAPACITY;
+
+    if (t->slot.bytes != NULL)
+        capacity = t->slot.capacity < LARGEST_CAPACITY ? t->slot.capacity * 4 : LARGEST_CAPACITY;
+    else if (t->sequence > 0)
+        capacity = 4 * SMALLEST_CAPACITY;
+    while (capacity < TRACE_CHUNK_PAYLOAD + need + RESERVE)
+        capacity *= 2;
+    return capacity;
+}
+
+/* Puts the chunk away: the large slot is copied and stays mapped for the next, smaller ones are sealed where they are. */
+static bool finish_chunk(struct thread *t, uint64_t capacity)
+{
+    if (t->slot.bytes == NULL)
+        return true;
+    if (t->slot.capacity != LARGEST_CAPACITY || capacity != LARGEST_CAPACITY) {
+        thread_seal(t);
+        return true;
+    }
+    if (!sink_slot_copy(&recorder.sink, &t->slot, payload_length(t)))
+        return false;
+    t->sequence++;
+    count_events(t);
+    return true;
+}
+
+static bool open_chunk(struct thread *t, struct sink_chunk *chunk, uint64_t capacity,
+                       const uint8_t *stack, size_t stack_size)
+{
+    if (stack_size > capacity / 4) {
+        chunk->kind = TRACE_STACK;
+        if (!sink_append(&recorder.sink, chunk, stack, stack_size))
+            return false;
+        chunk->kind = TRACE_EVENTS;
+        chunk->flags |= TRACE_FLAG_STACK_APART;
+        stack_size = 0;
+    }
+    if (t->slot.bytes != NULL) {
+        sink_slot_reuse(&t->slot, chunk, stack, stack_size);
+    } else {
+        if (!sink_slot_open(&recorder.sink, &t->slot, capacity, chunk))
+            return false;
+        memcpy(t->slot.bytes + TRACE_CHUNK_PAYLOAD, stack, stack_size);
+    }
+    t->at = t->slot.bytes + TRACE_CHUNK_PAYLOAD + stack_size;
+    t->end = t->slot.bytes + t->slot.capacity - RESERVE;
+    return true;
+}
+
+static bool begin_chunk(struct thread *t, struct sink_chunk *chunk, size_t need)
+{
+    size_t kept = t->sequence > 0 ? frames_kept(t) : 0;
+    uint64_t capacity = next_capacity(t, need);
+    uint8_t small[1024];
+    uint8_t *stack = small;
+    bool done = false;
+
+    if (!finish_chunk(t, capacity))
+        return false;
+    if (thread_stack_size(t, kept) > sizeof small) {
+        stack = malloc(thread_stack_size(t, kept));
+        if (stack == NULL)
+            return false;
+    }
+    chunk->sequence = t->sequence;
+    done = open_chunk(t, chunk, capacity, stack, (size_t)(thread_put_stack(t, kept, stack) - stack));
+    if (stack != small)
+        free(stack);
+    t->low = t->top;
+    return done;
+}
+
+/* In a fork's child this thread is a new one, and all its frames are inherited. */
+static void adopt_into_child(struct thread *t)
+{
+    recorder_enter_child();
+    t->in_child = false;
+    sink_slot_unmap(&t->slot);
+    t->number = sink_take_thread(&recorder.sink);
+    t->sequence = 0;
+    t->events = t->events_counted = 0;
+    t->writing_ticks = 0;
+    t->next = 1;
+    for (struct open_frame *f = t->stack + 1; f <= t->top; f++)
+        f->activation = thread_new_activation(t);
+    recorder.main_thread = t->number;
+    write_thread_fact(t, "MainThread", 10, true);
+}
+
+bool thread_next_chunk(struct thread *t, uint64_t now, size_t need)
+{
+    struct sink_chunk chunk = {.kind = TRACE_EVENTS};
+    uint64_t begun = clock_ticks();
+
+    if (!recorder.running)
+        return false;
+    chunk.monotonic_ns = clock_read_ns(CLOCK_MONOTONIC); /* `now` was read a moment ago */
+    if (t->in_child)
+        adopt_into_child(t);
+    if (now < t->last)
+        now = t->last;
+    chunk.process = recorder.process;
+    chunk.thread = t->number;
+    chunk.ticks = t->last = now;
+    chunk.events_before = t->events;
+    chunk.cpu_ns = t->cpu_last = clock_read_ns(CLOCK_THREAD_CPUTIME_ID);
+    if (!begin_chunk(t, &chunk, need)) {
+        recorder_halt();
+        return false;
+    }
+    t->writing_ticks += clock_ticks() - begun;
+    return true;
+}

@@ -1,0 +1,86 @@
+/* thread.h - one thread being recorded: its chunk, its clock, its stack of open frames.
+ *
+ * Each OS thread writes only its own; nothing here needs the GIL or knows Python beyond the frame addresses that
+ * the backends use as identities. The stack mirrors the recorded frames of the interpreter: it gives LINE its
+ * step, each chunk its stack record, and shows when the thread went on with another stack.
+ */
+#ifndef RECORDER_THREAD_H
+#define RECORDER_THREAD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "recorder/sink.h"
+
+/* An activation: the thread that began it, and its number there. */
+#define ACTIVATION_THREAD_SHIFT 40
+#define ACTIVATION_NUMBER_MASK ((UINT64_C(1) << ACTIVATION_THREAD_SHIFT) - 1)
+
+struct open_frame {
+    const void *frame; /* the interpreter's; an identity only, NULL in the sentinel */
+    uint64_t activation;
+    uint32_t code;
+    int32_t line, first_line;
+};
+
+struct thread {
+    /* What the fast paths touch. */
+    uint8_t *at;            /* where the next event goes */
+    uint8_t *end;           /* events begin below this; at it, thread_next_chunk() */
+    uint64_t last;          /* ticks of the last event, in whole units since the anchor */
+    struct open_frame *top; /* == stack: no frame is open */
+    unsigned shift;         /* a unit is 2^shift ticks */
+    uint64_t events;        /* written by this thread so far */
+    uint64_t next;          /* number of the next activation */
+    struct open_frame *low; /* lowest top since the chunk began */
+    struct open_frame *stack_end;
+    void *state;            /* the PyThreadState, for the backends; valid while a frame is open */
+
+    /* The rest. */
+    struct open_frame *stack; /* owned; [0] is a sentinel */
+    struct sink_slot slot;
+    uint32_t number;
+    uint64_t sequence;
+    uint64_t cpu_last;       /* the thread's CPU time at the last stamp, ns */
+    uint64_t events_counted; /* told to the sink so far */
+    bool in_child;           /* belongs to the process before the fork */
+    void *user_trace;        /* settrace backend: the program's own tracer */
+    uint64_t writing_ticks;  /* spent on sealing and writing chunks */
+};
+
+/* NULL until the thread's first event. */
+extern __thread struct thread *thread_current __attribute__((tls_model("initial-exec")));
+
+/* Makes this OS thread one of the trace, with a THREAD record. `name` may be NULL. NULL: recording is not possible. */
+struct thread *thread_begin(const char *name, size_t name_size, bool is_main);
+
+/* Seals and frees; the thread records no more. Safe in a pthread destructor: plain C only. */
+void thread_end(struct thread *t);
+
+/* Seals what is there; the next event begins a new chunk. */
+void thread_seal(struct thread *t);
+
+/* Begins a new chunk whose anchor is `now`, with at least `need` bytes. Also carries a fork's child into its own
+ * process. False: recording is over. */
+bool thread_next_chunk(struct thread *t, uint64_t now, size_t need);
+
+/* Room for one more frame on the stack. False: out of memory, recording is over. */
+bool thread_grow_stack(struct thread *t);
+
+/* The stack record of all frames above the first `kept`, into `at`; returns its end. thread_stack_size(): a bound. */
+uint8_t *thread_put_stack(const struct thread *t, size_t kept, uint8_t *at);
+size_t thread_stack_size(const struct thread *t, size_t kept);
+
+static inline size_t thread_depth(const struct thread *t)
+{
+    return (size_t)(t->top - t->stack);
+}
+
+/* A number for an activation that begins, or is seen first, now. */
+static inline uint64_t thread_new_activation(struct thread *t)
+{
+    return (uint64_t)t->number << ACTIVATION_THREAD_SHIFT | t->next++;
+}
+
+#endif
