@@ -95,13 +95,14 @@ void preload_refuse(const char *why)
     abort();
 }
 
-/* The command became something that is no Python (and not on its way to one): the user must not wait for results. */
+/* pyrec became something that is no Python (and was not on its way to one): the user must not wait for results. */
 static void tell_if_nothing_was_recorded(void)
 {
     char program[PATH_MAX];
     ssize_t size;
 
-    if (process.is_python || process.run.how != INSIDE_FIRST || process.is_fork || count_recorded() != 0)
+    if (!process.in_run || process.is_python || process.run.how != INSIDE_FIRST || process.is_fork ||
+        getpid() != process.pid || count_recorded() != 0)
         return;
     size = readlink("/proc/self/exe", program, sizeof program - 1);
     program[size < 0 ? 0 : size] = '\0';
@@ -122,7 +123,9 @@ void preload_ending(int status)
     const struct inside_hooks *hooks = preload_hooks();
     int error = errno;
 
-    if (hooks != NULL && hooks->on_exit != NULL && !atomic_exchange(&process.has_ended, true))
+    if (hooks == NULL)
+        tell_if_nothing_was_recorded();
+    else if (hooks->on_exit != NULL && !atomic_exchange(&process.has_ended, true))
         hooks->on_exit(status);
     errno = error;
 }
@@ -131,7 +134,6 @@ static void ended_by_exit(int status, void *unused)
 {
     (void)unused;
     preload_ending(status);
-    tell_if_nothing_was_recorded();
 }
 
 /* ---- the place in the run ------------------------------------------------------------------------ */

@@ -104,6 +104,12 @@ static void remove_entry(char **entry)
         entry[0] = entry[1];
 }
 
+/* What the kernel shows of the environment (/proc/self/environ) is these bytes. */
+static void scrub_entry(char *entry)
+{
+    explicit_bzero(entry, strlen(entry));
+}
+
 /* `self` alone: the user had no LD_PRELOAD; `self:` and more: the user had what follows. */
 static void restore_loader_variable(char **envp, const char *self)
 {
@@ -113,10 +119,12 @@ static void restore_loader_variable(char **envp, const char *self)
 
     if (value == NULL || strncmp(value, self, size) != 0)
         return;
-    if (value[size] == ':')
+    if (value[size] == ':') {
         memmove(value, value + size + 1, strlen(value + size + 1) + 1);
-    else if (value[size] == '\0')
+    } else if (value[size] == '\0') {
+        scrub_entry(*entry);
         remove_entry(entry);
+    }
 }
 
 bool preload_env_take(char **envp, const char *self, struct preload_run *run)
@@ -127,6 +135,7 @@ bool preload_env_take(char **envp, const char *self, struct preload_run *run)
     if (entry == NULL)
         return false;
     valid = preload_env_parse(entry_value(*entry, INSIDE_VARIABLE), run);
+    scrub_entry(*entry);
     remove_entry(entry);
     restore_loader_variable(envp, self);
     return valid;

@@ -1,5 +1,6 @@
 #include <dlfcn.h>
 #include <limits.h>
+#include <link.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,13 +11,27 @@
 /* The oldest minor version of Python 3 that the recorder can be built for. */
 #define OLDEST_MINOR 9
 
-/* The interpreter's functions, as far as they are used here: no header of one version serves all. */
+/* The interpreter's functions and types, as far as they are used here: no header of one version serves all. */
 typedef int audit_function(const char *event, void *args, void *data);
+
+struct allocator {
+    void *context;
+    void *(*malloc)(void *context, size_t size);
+    void *(*calloc)(void *context, size_t count, size_t size);
+    void *(*realloc)(void *context, void *block, size_t size);
+    void (*free)(void *context, void *block);
+};
+
+struct audit_entry {
+    struct audit_entry *next;
+};
 
 static struct {
     const struct preload_run *run;
     char extension[PATH_MAX];
     atomic_bool has_begun;
+    struct allocator allocator; /* the interpreter's own */
+    struct audit_entry *entry;  /* what our hook is in its list; NULL: not known */
 } python;
 
 static void *find_function(const char *name)
@@ -78,6 +93,57 @@ static void refuse_version(const struct version *version)
     preload_refuse(why);
 }
 
+/* ---- the audit hook -------------------------------------------------------------------------------- */
+
+/* The entry of a hook is in the interpreter's list for good: it costs 20 ns at each audited call, and one made
+ * before initialization is freed by another allocator than made it when -X dev has debug hooks on. So the block
+ * it gets is looked at in passing, and its only reference, in the interpreter's global state, found by value. */
+
+static int audit(const char *event, void *args, void *data);
+
+static void *note_entry(void *unused, size_t size)
+{
+    (void)unused;
+    python.entry = python.allocator.malloc(python.allocator.context, size);
+    return python.entry;
+}
+
+static void add_hook(void)
+{
+    int (*add)(audit_function *, void *) = (int (*)(audit_function *, void *))find_function("PySys_AddAuditHook");
+    void (*get)(int, struct allocator *) = (void (*)(int, struct allocator *))find_function("PyMem_GetAllocator");
+    void (*set)(int, struct allocator *) = (void (*)(int, struct allocator *))find_function("PyMem_SetAllocator");
+    const int raw_domain = 0;
+    struct allocator noting;
+
+    get(raw_domain, &python.allocator);
+    noting = python.allocator;
+    noting.malloc = note_entry;
+    set(raw_domain, &noting);
+    add(audit, NULL);
+    set(raw_domain, &python.allocator);
+}
+
+/* The entry may be in use right now, by the caller of the hook: it is not freed. */
+static void remove_hook(void)
+{
+    ElfW(Sym) *symbol = NULL;
+    Dl_info info;
+    void *runtime = find_function("_PyRuntime");
+    struct audit_entry **word = runtime;
+
+    if (python.entry == NULL || runtime == NULL ||
+        dladdr1(runtime, &info, (void **)&symbol, RTLD_DL_SYMENT) == 0 || symbol == NULL)
+        return;
+    for (size_t i = 0; i < symbol->st_size / sizeof *word; i++) {
+        if (word[i] == python.entry) {
+            word[i] = python.entry->next;
+            break;
+        }
+    }
+    python.entry = NULL;
+}
+
 /* ---- the moment to start ------------------------------------------------------------------------- */
 
 /* The text of -c, from the event's arguments. The interpreter keeps it with the string object. */
@@ -98,8 +164,6 @@ static const char *read_code(const char *event, void *args)
         clear();
     return code;
 }
-
-static int audit(const char *event, void *args, void *data);
 
 static int start(const char *event, void *args, struct inside_hooks *hooks, char *why, size_t why_size)
 {
@@ -125,35 +189,45 @@ static int start(const char *event, void *args, struct inside_hooks *hooks, char
     return entry(&run, hooks, why, why_size);
 }
 
-/* Sees every audited event until the program starts; the extension then takes it out. */
-static int audit(const char *event, void *args, void *data)
+static void begin(const char *event, void *args)
 {
     struct inside_hooks hooks = { 0 };
     char why[1024] = "";
 
-    (void)data;
-    if (strncmp(event, "cpython.run_", 12) != 0 || atomic_exchange(&python.has_begun, true))
-        return 0;
     if (start(event, args, &hooks, why, sizeof why) == 0)
         preload_recording(&hooks);
     else if (python.run->how == INSIDE_FIRST)
         preload_refuse(why);
+}
+
+/* Sees every audited event until the program starts, or the interpreter ends without one. */
+static int audit(const char *event, void *args, void *data)
+{
+    bool is_start = strncmp(event, "cpython.run_", 12) == 0;
+
+    (void)data;
+    if (!is_start && strcmp(event, "cpython._PySys_ClearAuditHooks") != 0)
+        return 0;
+    if (atomic_exchange(&python.has_begun, true))
+        return 0;
+    remove_hook();
+    if (is_start)
+        begin(event, args);
     return 0;
 }
 
 bool preload_python_enter(const struct preload_run *run)
 {
-    int (*add_hook)(audit_function *, void *) = (int (*)(audit_function *, void *))find_function("PySys_AddAuditHook");
     struct version version;
 
     if (!read_version(&version))
         return false;
     python.run = run;
-    if (version.is_free_threaded || add_hook == NULL || !find_extension(&version)) {
+    if (version.is_free_threaded || version.major != 3 || version.minor < OLDEST_MINOR || !find_extension(&version)) {
         if (run->how == INSIDE_FIRST)
             refuse_version(&version);
         return true;
     }
-    add_hook(audit, NULL);
+    add_hook();
     return true;
 }
