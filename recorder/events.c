@@ -94,23 +94,24 @@ void event_yield(struct thread *t)
     events_pop(t);
 }
 
-static uint8_t *put_reference(const struct thread *t, uint8_t *at, uint64_t activation)
+/* `next`: the thread's, before an activation never seen before took it. */
+static uint8_t *put_reference(const struct thread *t, uint8_t *at, uint64_t activation, uint64_t next)
 {
     uint64_t thread = activation >> ACTIVATION_THREAD_SHIFT;
     uint64_t number = activation & ACTIVATION_NUMBER_MASK;
 
     if (thread == t->number)
-        return trace_put_varint(at, (t->next - number) << 1);
+        return trace_put_varint(at, (next - number) << 1);
     return trace_put_varint(trace_put_varint(at, thread << 1 | 1), number);
 }
 
-static void put_continue(struct thread *t, uint64_t units, const struct open_frame *f)
+static void put_continue(struct thread *t, uint64_t units, const struct open_frame *f, uint64_t next)
 {
     uint8_t *at = trace_put_varint(t->at + 1, units);
 
     at = trace_put_varint(at, f->code);
     at = trace_put_svarint(at, (int64_t)f->line - f->first_line);
-    at = put_reference(t, at, f->activation);
+    at = put_reference(t, at, f->activation, next);
     trace_publish(t->at, TRACE_TAG_CONTINUE);
     t->at = at;
 }
@@ -144,9 +145,10 @@ void event_resume(struct thread *t, pycompat_frame *frame, const struct code_inf
     const struct suspended *known;
     struct open_frame f;
     struct open_frame *top;
-    uint64_t units;
+    uint64_t units, next;
 
     if (prepare(t, now, 0, &units)) {
+        next = t->next;
         f = describe(t, frame, code);
         known = suspended_find(frame);
         if (known != NULL && known->activation == f.activation && known->thread == t->number &&
@@ -154,7 +156,7 @@ void event_resume(struct thread *t, pycompat_frame *frame, const struct code_inf
             t->at = trace_put_operand(t->at, TRACE_TAG_RESUME, 0, units,
                                       t->next - (f.activation & ACTIVATION_NUMBER_MASK));
         else
-            put_continue(t, units, &f);
+            put_continue(t, units, &f, next);
     } else {
         f = describe(t, frame, code);
     }

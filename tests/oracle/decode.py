@@ -499,6 +499,8 @@ class ThreadDecoder:
         line = c.svarint() + self.trace.code(self.process, code).first_line
         back, foreign = divmod(c.varint(), 2)
         activation = (back, c.varint()) if foreign else (self.thread, self.next - back)
+        if activation == (self.thread, self.next):
+            self.next += 1
         self.suspended.pop(activation, None)
         self.stack.append(Frame(code, line, activation))
         return self.row("resume")
