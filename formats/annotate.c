@@ -1,0 +1,280 @@
+/* annotate.c - the source of every file that took time, each line with its hits and times.
+ *
+ * pprofile's columns in pprofile's order, so that its readers feel at home, then cumulative and waiting time. Unless
+ * --min-percent says otherwise, files that hardly matter are listed by name only, and of library files the stretches
+ * that matter are shown: what was left out is said, with its time and the option that brings it back.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "formats/annotate.h"
+#include "formats/catalog.h"
+#include "formats/error.h"
+#include "formats/format.h"
+#include "formats/output.h"
+#include "formats/query.h"
+
+enum { NARROW_BELOW = 110, OTHERS_MAX = 10 };
+
+/* Files below these shares of the total are not listed unless --min-percent says so. */
+static const double least_percent_own = 0.1;
+static const double least_percent_other = 1.0;
+
+/* ---- the unit ---- */
+
+struct unit {
+    const char *name;
+    uint64_t ns;
+    int decimals;
+    int more_decimals; /* of a time per hit */
+    int narrow_decimals;
+    uint64_t from_ns; /* for totals from here on */
+};
+
+static const struct unit units[] = {
+    {"s", 1000000000, 6, 3, 4, 100000000000u},
+    {"ms", 1000000, 3, 3, 2, 100000000u},
+    {"us", 1000, 3, 0, 1, 100000u},
+    {"ns", 1, 0, 1, 0, 0},
+};
+
+static int choose_unit(struct annotate *report)
+{
+    const char *name = report->options->unit;
+
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+        const struct unit *unit = &units[i];
+
+        if (name != NULL ? strcmp(name, unit->name) != 0 : report->catalog->total_self_ns < unit->from_ns)
+            continue;
+        report->unit = unit->name;
+        report->unit_ns = unit->ns;
+        report->decimals = report->narrow ? unit->narrow_decimals : unit->decimals;
+        report->more_decimals = report->narrow && unit->more_decimals > 1 ? unit->more_decimals - 1 : unit->more_decimals;
+        return 0;
+    }
+    return error_set_usage(report->err, "no such unit: %s (s, ms, us or ns)", name);
+}
+
+/* ---- the files ---- */
+
+struct file_list {
+    struct annotate_file *files; /* owned */
+    size_t count;
+};
+
+static uint64_t weight_of(const struct annotate_figures *figures, enum format_sort sort)
+{
+    return sort == FORMAT_SORT_CPU ? figures->cpu_ns : sort == FORMAT_SORT_WALL ? figures->ns : figures->hits;
+}
+
+static int compare_files(const struct annotate_file *left, const struct annotate_file *right, enum format_sort sort)
+{
+    uint64_t a = weight_of(&left->sum, sort), b = weight_of(&right->sum, sort);
+
+    if (a == b) {
+        a = left->sum.ns;
+        b = right->sum.ns;
+    }
+    if (a != b)
+        return a < b ? 1 : -1;
+    return strcmp(left->file->path, right->file->path);
+}
+
+static int by_cpu(const void *a, const void *b)
+{
+    return compare_files(a, b, FORMAT_SORT_CPU);
+}
+
+static int by_wall(const void *a, const void *b)
+{
+    return compare_files(a, b, FORMAT_SORT_WALL);
+}
+
+static int by_hits(const void *a, const void *b)
+{
+    return compare_files(a, b, FORMAT_SORT_HITS);
+}
+
+static int load_files(struct annotate *report, struct file_list *list)
+{
+    static int (*const orders[])(const void *, const void *) = {
+        [FORMAT_SORT_CPU] = by_cpu, [FORMAT_SORT_WALL] = by_wall, [FORMAT_SORT_HITS] = by_hits};
+    struct query query = query_open(report->db,
+                                    "SELECT file_id, SUM(hits), SUM(self_ns), SUM(self_cpu_ns) FROM lines "
+                                    "GROUP BY file_id HAVING SUM(hits) > 0 OR SUM(self_ns) > 0",
+                                    report->err);
+
+    list->files = calloc(report->catalog->file_count + 1, sizeof *list->files);
+    if (list->files == NULL)
+        error_set(report->err, "out of memory");
+    while (list->files != NULL && query_next(&query)) {
+        const struct catalog_file *file = catalog_file(report->catalog, query_int(&query, 0));
+
+        if (file != NULL && list->count < report->catalog->file_count)
+            list->files[list->count++] = (struct annotate_file){
+                .file = file,
+                .sum = {.hits = query_sum(&query, 1), .ns = query_sum(&query, 2), .cpu_ns = query_sum(&query, 3)},
+            };
+    }
+    if (list->files != NULL)
+        qsort(list->files, list->count, sizeof *list->files, orders[report->options->sort]);
+    return query_close(&query) < 0 || list->files == NULL ? -1 : 0;
+}
+
+/* Files that are not listed. */
+struct omitted {
+    size_t count;
+    uint64_t ns;
+};
+
+static void omit(struct omitted *omitted, const struct annotate_file *file)
+{
+    omitted->count++;
+    omitted->ns += file->sum.ns;
+}
+
+/* Does the file take enough of the run to be listed? */
+static bool matters(const struct annotate *report, const struct annotate_file *file)
+{
+    double percent = report->options->min_percent;
+    double total = (double)(report->options->sort == FORMAT_SORT_HITS ? report->catalog->total_hits
+                                                                      : report->catalog->total_self_ns);
+    uint64_t weight = report->options->sort == FORMAT_SORT_HITS ? file->sum.hits : file->sum.ns;
+
+    if (percent < 0)
+        percent = file->file->origin == CATALOG_PROGRAM ? least_percent_own : least_percent_other;
+    return (double)weight >= percent / 100 * total;
+}
+
+static void print_omitted(struct annotate *report, const struct omitted *omitted, const char *why)
+{
+    if (omitted->count == 0)
+        return;
+    annotate_start(report);
+    text_add_format(&report->row, "Left out: %zu %s with ", omitted->count, omitted->count == 1 ? "file" : "files");
+    annotate_add_time(report, omitted->ns);
+    text_add_string(&report->row, " (");
+    annotate_add_share(report, omitted->ns);
+    text_add_format(&report->row, ")%s", why);
+    annotate_print(report, NULL);
+}
+
+/* The files that matter little, the first of them by name. */
+static void print_others(struct annotate *report, const struct file_list *list, const struct omitted *small)
+{
+    static const enum annotate_column columns[] = {ANNOTATE_PERCENT, ANNOTATE_TIME, ANNOTATE_HITS};
+    bool by_default = report->options->min_percent < 0;
+    size_t shown = 0;
+
+    print_omitted(report, small,
+                  by_default ? ", each below 0.1 % (the program's own) or 1 % (others); --min-percent 0 lists all"
+                             : ", each below --min-percent");
+    if (small->count == 0)
+        return;
+    annotate_headings(report, columns, sizeof columns / sizeof columns[0], "File");
+    for (size_t i = 0; i < list->count && shown < OTHERS_MAX; i++) {
+        const struct annotate_file *file = &list->files[i];
+
+        if (matters(report, file) || !format_file_matches(report->options->files, file->file->raw_path))
+            continue;
+        annotate_start(report);
+        annotate_percent(report, file->sum.ns);
+        annotate_time(report, ANNOTATE_TIME, file->sum.ns);
+        annotate_count(report, ANNOTATE_HITS, file->sum.hits);
+        text_add_string(&report->row, file->file->shown);
+        annotate_print(report, NULL);
+        shown++;
+    }
+    if (small->count > shown)
+        output_format(report->out, "and %zu more\n", small->count - shown);
+}
+
+static int print_file(struct annotate *report, struct annotate_file *file)
+{
+    const struct format_options *options = report->options;
+
+    file->fold = options->fold || (options->min_percent < 0 && file->file->origin != CATALOG_PROGRAM);
+    return annotate_source(report, file);
+}
+
+static int print_files(struct annotate *report, struct file_list *list)
+{
+    struct omitted unmatched = {0}, small = {0}, beyond = {0};
+    size_t printed = 0;
+
+    for (size_t i = 0; i < list->count; i++) {
+        struct annotate_file *file = &list->files[i];
+
+        if (!format_file_matches(report->options->files, file->file->raw_path)) {
+            omit(&unmatched, file);
+        } else if (!matters(report, file)) {
+            omit(&small, file);
+        } else if (report->options->top > 0 && printed >= (size_t)report->options->top) {
+            omit(&beyond, file);
+        } else {
+            printed++;
+            if (print_file(report, file) < 0)
+                return -1;
+        }
+    }
+    print_omitted(report, &unmatched, " by --file");
+    print_omitted(report, &beyond, " by --top");
+    print_others(report, list, &small);
+    return 0;
+}
+
+/* ---- the whole ---- */
+
+static int print_report(struct annotate *report)
+{
+    struct file_list list = {0};
+    int status = -1;
+
+    if (choose_unit(report) == 0 && annotate_measure(report) == 0 && load_files(report, &list) == 0 &&
+        annotate_header(report) == 0 && annotate_hottest(report) == 0)
+        status = print_files(report, &list);
+    free(list.files);
+    if (status == 0 && report->row.failed)
+        status = error_set(report->err, "out of memory");
+    return status;
+}
+
+static int annotate_write(sqlite3 *db, const struct format_options *options, struct output *out, struct error *err)
+{
+    const struct output_terminal *terminal = output_terminal(out);
+    struct catalog *catalog = catalog_load(db, err);
+    struct annotate report = {
+        .db = db,
+        .options = options,
+        .out = out,
+        .err = err,
+        .catalog = catalog,
+        .narrow = terminal->width > 0 && terminal->width < NARROW_BELOW,
+        .width = terminal->width,
+        .colour = terminal->colour,
+    };
+    int status = catalog == NULL ? -1 : print_report(&report);
+
+    text_fini(&report.row);
+    catalog_free(catalog);
+    return status;
+}
+
+static bool annotate_recognize(const unsigned char *head, int size)
+{
+    static const char first[] = "Command line: ";
+
+    return size >= (int)sizeof first - 1 && memcmp(head, first, sizeof first - 1) == 0;
+}
+
+static const char *const suffixes[] = {".txt", ".annotate", NULL};
+
+extern const struct format format_annotate;
+const struct format format_annotate = {
+    .name = "annotate",
+    .suffixes = suffixes,
+    .summary = "source with hits and times of every line (the default)",
+    .recognize = annotate_recognize,
+    .write = annotate_write,
+};

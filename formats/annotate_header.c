@@ -1,0 +1,277 @@
+#include "formats/annotate.h"
+
+#include <time.h>
+
+#include "formats/catalog.h"
+#include "formats/output.h"
+#include "formats/query.h"
+
+enum { THREADS_MAX = 12, WARNINGS_MAX = 20, OPEN_THREADS_MAX = 12, OPEN_FRAMES_MAX = 12 };
+
+/* Adds a column's text to the row, printable. */
+static void add_text(struct annotate *report, const struct query *query, int column)
+{
+    size_t size;
+    const char *bytes = query_text(query, column, &size);
+
+    text_add_printable(&report->row, bytes, size);
+}
+
+static void add_plural(struct annotate *report, uint64_t count, const char *one, const char *many)
+{
+    text_add_uint(&report->row, count);
+    text_add_format(&report->row, " %s", count == 1 ? one : many);
+}
+
+/* ---- the run ---- */
+
+/* "2023-11-14 22:13:20 UTC", whatever the time zone. */
+static void add_date(struct annotate *report, int64_t ns)
+{
+    time_t seconds = (time_t)(ns / 1000000000);
+    struct tm tm;
+
+    if (gmtime_r(&seconds, &tm) == NULL)
+        return;
+    text_add_format(&report->row, "%04d-%02d-%02d %02d:%02d:%02d UTC", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday,
+                    tm.tm_hour, tm.tm_min, tm.tm_sec);
+}
+
+static void print_run(struct annotate *report, const struct query *run)
+{
+    annotate_start(report);
+    text_add_string(&report->row, "Command line: ");
+    add_text(report, run, 0);
+    annotate_print(report, ANNOTATE_BOLD);
+    annotate_start(report);
+    text_add_string(&report->row, "Total duration: ");
+    annotate_add_time(report, query_sum(run, 1));
+    text_add_string(&report->row, ", ");
+    add_plural(report, query_sum(run, 2), "process, ", "processes, ");
+    add_plural(report, query_sum(run, 3), "thread, ", "threads, ");
+    add_plural(report, query_sum(run, 4), "event", "events");
+    annotate_print(report, NULL);
+    annotate_start(report);
+    text_add_string(&report->row, "Recorded: ");
+    add_date(report, query_int(run, 5));
+    text_add_string(&report->row, " on ");
+    add_text(report, run, 6);
+    text_add_string(&report->row, ", Python ");
+    add_text(report, run, 7);
+    text_add_string(&report->row, ", in ");
+    add_text(report, run, 8);
+    annotate_print(report, NULL);
+}
+
+static int print_runs(struct annotate *report)
+{
+    struct query query = query_open(
+        report->db,
+        "SELECT command, duration_ns, (SELECT count(*) FROM processes p WHERE p.run_id = r.run_id), "
+        "(SELECT count(*) FROM threads t JOIN processes p ON p.process_id = t.process_id WHERE p.run_id = r.run_id), "
+        "events, started_at, host, python, cwd FROM runs r ORDER BY run_id",
+        report->err);
+
+    while (query_next(&query))
+        print_run(report, &query);
+    return query_close(&query);
+}
+
+static int print_total(struct annotate *report)
+{
+    struct query query = query_open(report->db, "SELECT value FROM meta WHERE key = 'selection' AND value <> ''",
+                                    report->err);
+    const struct catalog *catalog = report->catalog;
+
+    while (query_next(&query)) {
+        annotate_start(report);
+        text_add_string(&report->row, "Selection: ");
+        add_text(report, &query, 0);
+        annotate_print(report, NULL);
+    }
+    annotate_start(report);
+    text_add_string(&report->row, "100 % is ");
+    annotate_add_time(report, catalog->total_self_ns);
+    text_add_string(&report->row, ", the time of all threads: ");
+    annotate_add_time(report, catalog->total_self_cpu_ns);
+    text_add_string(&report->row, " running, ");
+    annotate_add_time(report, annotate_waiting(catalog->total_self_ns, catalog->total_self_cpu_ns));
+    text_add_string(&report->row, " waiting");
+    annotate_print(report, NULL);
+    return query_close(&query);
+}
+
+/* ---- threads ---- */
+
+static int print_threads(struct annotate *report)
+{
+    struct query query = query_open(report->db,
+                                    "SELECT t.name, t.native_id, p.pid, a.self_ns, a.self_cpu_ns "
+                                    "FROM threads t JOIN processes p ON p.process_id = t.process_id "
+                                    "JOIN accounts a ON a.thread_id = t.thread_id "
+                                    "ORDER BY a.self_cpu_ns DESC, a.self_ns DESC, t.thread_id",
+                                    report->err);
+    static const enum annotate_column columns[] = {ANNOTATE_PERCENT, ANNOTATE_TIME, ANNOTATE_WAITING};
+    uint64_t count, shown = 0;
+
+    if (query_number(report->db, "SELECT count(*) FROM threads", &count, report->err) < 0 || count < 2)
+        return query_close(&query);
+    output_text(report->out, "\n");
+    annotate_headings(report, columns, sizeof columns / sizeof columns[0], "Thread");
+    while (shown < THREADS_MAX && query_next(&query)) {
+        annotate_start(report);
+        annotate_percent(report, query_sum(&query, 3));
+        annotate_time(report, ANNOTATE_TIME, query_sum(&query, 3));
+        annotate_time(report, ANNOTATE_WAITING, annotate_waiting(query_sum(&query, 3), query_sum(&query, 4)));
+        add_text(report, &query, 0);
+        text_add_format(&report->row, " [%lld] of process %lld", (long long)query_int(&query, 1),
+                        (long long)query_int(&query, 2));
+        annotate_print(report, NULL);
+        shown++;
+    }
+    if (count > shown)
+        output_format(report->out, "and %llu more\n", (unsigned long long)(count - shown));
+    return query_close(&query);
+}
+
+/* ---- what went wrong ---- */
+
+static void print_warning(struct annotate *report)
+{
+    annotate_print(report, "1;33");
+}
+
+static int print_losses(struct annotate *report)
+{
+    struct query query = query_open(report->db,
+                                    "SELECT lost_events, path, complete FROM runs "
+                                    "WHERE lost_events > 0 OR NOT complete ORDER BY run_id",
+                                    report->err);
+
+    while (query_next(&query)) {
+        annotate_start(report);
+        text_add_string(&report->row, "Warning: ");
+        add_text(report, &query, 1);
+        text_add_string(&report->row, query_int(&query, 2) != 0 ? ": " : ": the recording is not complete");
+        if (query_sum(&query, 0) > 0) {
+            text_add_string(&report->row, query_int(&query, 2) != 0 ? "" : "; ");
+            add_plural(report, query_sum(&query, 0), "event is lost", "events are lost");
+        }
+        print_warning(report);
+    }
+    return query_close(&query);
+}
+
+static int print_warnings(struct annotate *report)
+{
+    struct query query = query_open(report->db, "SELECT text FROM warnings ORDER BY run_id, rowid", report->err);
+    uint64_t count = 0;
+
+    while (query_next(&query)) {
+        if (++count > WARNINGS_MAX)
+            continue;
+        annotate_start(report);
+        text_add_string(&report->row, "Warning: ");
+        add_text(report, &query, 0);
+        print_warning(report);
+    }
+    if (count > WARNINGS_MAX) {
+        annotate_start(report);
+        text_add_format(&report->row, "Warning: and %llu more", (unsigned long long)(count - WARNINGS_MAX));
+        print_warning(report);
+    }
+    return query_close(&query);
+}
+
+static int print_gaps(struct annotate *report)
+{
+    struct query query = query_open(report->db,
+                                    "SELECT reason, count(*), SUM(end_ns - start_ns) FROM gaps "
+                                    "GROUP BY reason ORDER BY reason",
+                                    report->err);
+
+    while (query_next(&query)) {
+        annotate_start(report);
+        text_add_string(&report->row, "Not recorded (");
+        add_text(report, &query, 0);
+        text_add_string(&report->row, "): ");
+        add_plural(report, query_sum(&query, 1), "gap of ", "gaps of together ");
+        annotate_add_time(report, query_sum(&query, 2));
+        text_add_string(&report->row, ", in no sum");
+        print_warning(report);
+    }
+    return query_close(&query);
+}
+
+/* ---- where it was when it ended ---- */
+
+static void print_open_thread(struct annotate *report, const struct query *query)
+{
+    annotate_start(report);
+    text_add_string(&report->row, "  ");
+    add_text(report, query, 1);
+    text_add_format(&report->row, " [%lld] of process %lld (", (long long)query_int(query, 2),
+                    (long long)query_int(query, 3));
+    add_text(report, query, 4);
+    text_add_string(&report->row, ")");
+    annotate_print(report, NULL);
+}
+
+static void print_open_frame(struct annotate *report, const struct query *query)
+{
+    const struct catalog_function *function = catalog_function(report->catalog, query_int(query, 6));
+
+    annotate_start(report);
+    if (function != NULL)
+        text_add_format(&report->row, "    %s:%lld %s, since ", function->file->shown, (long long)query_int(query, 7),
+                        function->qualname);
+    annotate_add_time(report, query_sum(query, 8));
+    annotate_print(report, NULL);
+}
+
+static int print_open_frames(struct annotate *report)
+{
+    struct query query = query_open(
+        report->db,
+        "SELECT o.thread_id, t.name, t.native_id, p.pid, p.ended, o.depth, o.function_id, o.line, o.since_ns, "
+        "(SELECT MAX(depth) FROM open_frames i WHERE i.thread_id = o.thread_id) "
+        "FROM open_frames o JOIN threads t ON t.thread_id = o.thread_id JOIN processes p ON p.process_id = t.process_id "
+        "ORDER BY o.thread_id, o.depth",
+        report->err);
+    uint64_t threads = 0;
+    int64_t thread = 0;
+
+    while (query_next(&query)) {
+        int64_t depth = query_int(&query, 5), hidden = query_int(&query, 9) + 1 - OPEN_FRAMES_MAX;
+
+        if (threads == 0 || query_int(&query, 0) != thread) {
+            thread = query_int(&query, 0);
+            if (threads++ == 0)
+                output_text(report->out, "\nOpen when the recording ended:\n");
+            if (threads <= OPEN_THREADS_MAX)
+                print_open_thread(report, &query);
+        }
+        if (threads > OPEN_THREADS_MAX)
+            continue;
+        if (hidden <= 0 || depth == 0 || depth > hidden)
+            print_open_frame(report, &query);
+        else if (depth == 1)
+            output_format(report->out, "    … %lld frames\n", (long long)hidden);
+    }
+    if (threads > OPEN_THREADS_MAX)
+        output_format(report->out, "  and %llu more threads\n", (unsigned long long)(threads - OPEN_THREADS_MAX));
+    return query_close(&query);
+}
+
+int annotate_header(struct annotate *report)
+{
+    static int (*const parts[])(struct annotate *) = {
+        print_runs, print_total, print_losses, print_warnings, print_gaps, print_threads, print_open_frames,
+    };
+
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        if (parts[i](report) < 0)
+            return -1;
+    output_text(report->out, "\n");
+    return 0;
+}
