@@ -476,7 +476,8 @@ static int settle_defaults(struct options *options, struct error *err)
 
     if (nothing && add_report(options, format_find("annotate"), NULL, err) < 0)
         return -1;
-    if (options->inputs.count == 0 && list_append(&options->inputs, "trace.bin", err) < 0)
+    options->inputs_defaulted = options->inputs.count == 0;
+    if (options->inputs_defaulted && list_append(&options->inputs, "trace.bin", err) < 0)
         return -1;
     options->format.files = options->files.items;
     options->format.zipped = options->zip_path != NULL;

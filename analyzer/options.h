@@ -34,6 +34,7 @@ struct options_report {
 struct options {
     int action;
     struct options_list inputs; /* never empty after options_parse() */
+    bool inputs_defaulted;      /* none was named: trace.bin */
 
     struct options_report *reports; /* owned, in the order of the command line */
     size_t report_count;

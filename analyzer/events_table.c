@@ -1,0 +1,737 @@
+#include "analyzer/events_table.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "analyzer/events_ids.h"
+#include "analyzer/events_walk.h"
+#include "analyzer/model.h"
+#include "formats/error.h"
+
+enum column {
+    COLUMN_RUN,
+    COLUMN_SEQ,
+    COLUMN_TIME,
+    COLUMN_SELF,
+    COLUMN_PROCESS,
+    COLUMN_THREAD,
+    COLUMN_EVENT,
+    COLUMN_FILE_ID,
+    COLUMN_FUNCTION_ID,
+    COLUMN_LINE,
+    COLUMN_DEPTH,
+    COLUMN_ACTIVATION,
+    COLUMN_FILE,
+    COLUMN_FUNCTION,
+    COLUMN_DETAIL,
+};
+
+static const char declaration[] =
+    "CREATE TABLE events (run_id INTEGER, seq INTEGER, time_ns INTEGER, self_ns INTEGER, process_id INTEGER, "
+    "thread_id INTEGER, event TEXT, file_id INTEGER, function_id INTEGER, line INTEGER, depth INTEGER, "
+    "activation INTEGER, file TEXT, function TEXT, detail TEXT)";
+
+enum { ACTIVATION_BITS = 40 };
+
+/* ---- the table ---- */
+
+/* An open trace. */
+struct events_run {
+    struct trace_file *file;
+    struct facts *facts;
+    struct events_ids ids;
+};
+
+/* A thread of one of them, in the order of rows. */
+struct events_thread {
+    const struct events_run *run;
+    const struct trace_thread *thread;
+    struct events_thread_ids ids;
+};
+
+/* What events_table_register() was told. */
+struct events_source {
+    const char *const *paths;
+    size_t count;
+};
+
+struct events_table {
+    sqlite3_vtab base;
+    sqlite3 *db;    /* borrowed */
+    char **paths;   /* owned */
+    size_t path_count;
+    bool bound;     /* only to runs of the main database */
+    bool open;
+    struct error failure;    /* why it cannot be opened: the same at the next attempt */
+    struct events_run *runs; /* owned; one a path */
+    struct model model;      /* of all runs, if the database does not have them */
+    uint32_t first_id;       /* what is added to a file's or code's id; then 0 is none */
+    struct events_thread *threads; /* owned; by thread_id */
+    size_t thread_count;
+    uint64_t events; /* about how many rows; 0: not known */
+};
+
+static int table_fail(struct events_table *table, const struct error *err)
+{
+    sqlite3_free(table->base.zErrMsg);
+    table->base.zErrMsg = sqlite3_mprintf("%s", err->text);
+    return SQLITE_ERROR;
+}
+
+static void table_free(struct events_table *table)
+{
+    for (size_t i = 0; i < table->path_count; i++) {
+        if (table->runs != NULL) {
+            events_ids_fini(&table->runs[i].ids);
+            facts_free(table->runs[i].facts);
+            trace_file_close(table->runs[i].file);
+        }
+        free(table->paths[i]);
+    }
+    model_fini(&table->model);
+    free(table->runs);
+    free(table->threads);
+    free(table->paths);
+    free(table);
+}
+
+static int open_run(struct events_table *table, struct events_run *run, const char *path,
+                    int64_t *run_id, struct error *err)
+{
+    if (run->file == NULL)
+        run->file = trace_file_open(path, err);
+    if (run->file != NULL && run->facts == NULL)
+        run->facts = facts_read(run->file, err);
+    if (run->facts == NULL || events_ids_find_run(table->db, run->file->mark, run_id, err) < 0)
+        return -1;
+    if (*run_id == 0 && table->bound)
+        return error_set(err, "events: the database was not made from %s", path);
+    return 0;
+}
+
+/* Without a database that has them the traces are numbered as if they were analyzed now. */
+static int number_runs(struct events_table *table, struct error *err)
+{
+    struct facts **facts = calloc(table->path_count, sizeof *facts);
+    struct events_counts counts = {0};
+    int status;
+
+    if (facts == NULL)
+        return error_set(err, "out of memory");
+    for (size_t i = 0; i < table->path_count; i++)
+        facts[i] = table->runs[i].facts;
+    status = model_build(&table->model, facts, table->path_count, NULL, err);
+    free(facts);
+    table->first_id = 1;
+    for (size_t i = 0; i < table->path_count && status == 0; i++)
+        status = events_ids_number(&table->runs[i].ids, table->runs[i].file, table->runs[i].facts,
+                                   &counts, err);
+    return status;
+}
+
+static int open_runs(struct events_table *table, struct error *err)
+{
+    int64_t *run_ids = calloc(table->path_count, sizeof *run_ids);
+    bool all_known = true;
+    int status = run_ids != NULL ? 0 : error_set(err, "out of memory");
+
+    for (size_t i = 0; i < table->path_count && status == 0; i++) {
+        status = open_run(table, &table->runs[i], table->paths[i], &run_ids[i], err);
+        all_known = all_known && run_ids[i] != 0;
+    }
+    for (size_t i = 0; i < table->path_count && status == 0 && all_known; i++)
+        status = events_ids_match(&table->runs[i].ids, table->db, run_ids[i], table->runs[i].file,
+                                  table->runs[i].facts, err);
+    free(run_ids);
+    return status < 0 || all_known ? status : number_runs(table, err);
+}
+
+static int compare_threads(const void *left, const void *right)
+{
+    const struct events_thread *a = left, *b = right;
+
+    return (a->ids.thread_id > b->ids.thread_id) - (a->ids.thread_id < b->ids.thread_id);
+}
+
+/* A thread that the database does not have was not selected. */
+static int list_threads(struct events_table *table, struct error *err)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < table->path_count; i++)
+        count += table->runs[i].file->thread_count;
+    table->threads = calloc(count + 1, sizeof *table->threads);
+    if (table->threads == NULL)
+        return error_set(err, "out of memory");
+    for (size_t i = 0; i < table->path_count; i++) {
+        const struct events_run *run = &table->runs[i];
+
+        for (size_t j = 0; j < run->file->thread_count; j++) {
+            const struct trace_thread *thread = &run->file->threads[j];
+
+            if (run->ids.threads[j].thread_id == 0)
+                continue;
+            table->threads[table->thread_count++] =
+                (struct events_thread){run, thread, run->ids.threads[j]};
+            table->events += run->file->chunks[thread->first + thread->count - 1].events_before;
+        }
+    }
+    qsort(table->threads, table->thread_count, sizeof *table->threads, compare_threads);
+    return 0;
+}
+
+/* Opens the traces, once. */
+static int table_open(struct events_table *table, struct error *err)
+{
+    if (table->open)
+        return 0;
+    if (table->failure.text[0] != '\0')
+        return error_set(err, "%s", table->failure.text);
+    table->runs = table->path_count > 0 ? calloc(table->path_count, sizeof *table->runs) : NULL;
+    if (table->path_count == 0)
+        error_set(&table->failure, "events are read from the trace itself: name it on the command "
+                                   "line, beside the database or instead of it");
+    else if (table->runs == NULL)
+        error_set(&table->failure, "out of memory");
+    else if (open_runs(table, &table->failure) == 0)
+        list_threads(table, &table->failure);
+    table->open = table->failure.text[0] == '\0';
+    return table->open ? 0 : error_set(err, "%s", table->failure.text);
+}
+
+/* ---- making and destroying it ---- */
+
+/* A copy of an argument of CREATE VIRTUAL TABLE without its quotes; NULL: out of memory. */
+static char *unquote(const char *argument)
+{
+    size_t size = strlen(argument);
+    char quote = argument[0], *copy = malloc(size + 1), *to = copy;
+
+    if (copy == NULL)
+        return NULL;
+    if (size < 2 || (quote != '\'' && quote != '"') || argument[size - 1] != quote)
+        return memcpy(copy, argument, size + 1);
+    for (const char *at = argument + 1; at < argument + size - 1; at++) {
+        if (*at == quote && at[1] == quote)
+            at++;
+        *to++ = *at;
+    }
+    *to = '\0';
+    return copy;
+}
+
+static int add_path(struct events_table *table, char *path)
+{
+    if (path == NULL)
+        return SQLITE_NOMEM;
+    table->paths[table->path_count++] = path;
+    return SQLITE_OK;
+}
+
+/* Paths come from the arguments, or from whoever registered the module. */
+static int set_paths(struct events_table *table, const struct events_source *source, int count,
+                     const char *const *arguments)
+{
+    int code = SQLITE_OK;
+
+    table->bound = source != NULL;
+    table->paths = calloc((size_t)count + (source != NULL ? source->count : 0) + 1, sizeof *table->paths);
+    if (table->paths == NULL)
+        return SQLITE_NOMEM;
+    for (size_t i = 0; source != NULL && i < source->count && code == SQLITE_OK; i++)
+        code = add_path(table, strdup(source->paths[i]));
+    for (int i = 3; source == NULL && i < count && code == SQLITE_OK; i++)
+        code = add_path(table, unquote(arguments[i]));
+    return code;
+}
+
+/* Only as a temporary table: a path that stands in a database is never opened. */
+static int check_arguments(bool sourced, int count, const char *const *arguments, char **message)
+{
+    if (sqlite3_stricmp(arguments[1], "temp") != 0)
+        *message = sqlite3_mprintf("%s: make it a temporary table: CREATE VIRTUAL TABLE temp.%s ...",
+                                   arguments[0], arguments[2]);
+    else if (sourced && count > 3)
+        *message = sqlite3_mprintf("%s: takes no arguments here; name traces on the command line",
+                                   arguments[0]);
+    else if (!sourced && count <= 3)
+        *message = sqlite3_mprintf("%s: needs the path of a trace: USING %s('trace.bin')", arguments[0],
+                                   arguments[0]);
+    return *message == NULL ? SQLITE_OK : SQLITE_ERROR;
+}
+
+static int table_connect(sqlite3 *db, void *data, int count, const char *const *arguments,
+                         sqlite3_vtab **result, char **message)
+{
+    const struct events_source *source = data;
+    struct events_table *table;
+    struct error err = {.usage = 0};
+    int code = check_arguments(source != NULL, count, arguments, message);
+
+    if (code != SQLITE_OK)
+        return code;
+    table = calloc(1, sizeof *table);
+    if (table == NULL)
+        return SQLITE_NOMEM;
+    table->db = db;
+    code = set_paths(table, source, count, arguments);
+    if (code == SQLITE_OK && source == NULL && table_open(table, &err) < 0) {
+        *message = sqlite3_mprintf("%s", err.text);
+        code = SQLITE_ERROR;
+    }
+    if (code == SQLITE_OK)
+        code = sqlite3_declare_vtab(db, declaration);
+    if (code == SQLITE_OK)
+        code = sqlite3_vtab_config(db, SQLITE_VTAB_INNOCUOUS); /* temporary views may use it */
+    if (code != SQLITE_OK) {
+        table_free(table);
+        return code;
+    }
+    *result = &table->base;
+    return SQLITE_OK;
+}
+
+static int table_disconnect(sqlite3_vtab *base)
+{
+    table_free((struct events_table *)base);
+    return SQLITE_OK;
+}
+
+/* ---- planning ---- */
+
+/* A condition that is used while decoding. Its arguments of xFilter come in the order of this list. */
+struct use {
+    int column;
+    unsigned char op;
+    double share; /* of the rows, a guess */
+    double cost;  /* of the work */
+};
+
+static const struct use uses[] = {
+    {COLUMN_RUN, SQLITE_INDEX_CONSTRAINT_EQ, 0.5, 0.5},
+    {COLUMN_PROCESS, SQLITE_INDEX_CONSTRAINT_EQ, 0.2, 0.2},
+    {COLUMN_THREAD, SQLITE_INDEX_CONSTRAINT_EQ, 0.1, 0.1},
+    {COLUMN_FILE_ID, SQLITE_INDEX_CONSTRAINT_EQ, 0.1, 0.8},
+    {COLUMN_FUNCTION_ID, SQLITE_INDEX_CONSTRAINT_EQ, 0.02, 0.8},
+    {COLUMN_TIME, SQLITE_INDEX_CONSTRAINT_EQ, 1e-6, 0.01},
+    {COLUMN_TIME, SQLITE_INDEX_CONSTRAINT_GE, 0.3, 0.3},
+    {COLUMN_TIME, SQLITE_INDEX_CONSTRAINT_GT, 0.3, 0.3},
+    {COLUMN_TIME, SQLITE_INDEX_CONSTRAINT_LE, 0.3, 0.3},
+    {COLUMN_TIME, SQLITE_INDEX_CONSTRAINT_LT, 0.3, 0.3},
+};
+
+enum { USE_COUNT = sizeof uses / sizeof uses[0], USE_THREAD = 1 << 2 };
+
+/* The first usable condition of that kind, or -1. */
+static int find_condition(const sqlite3_index_info *info, const struct use *use)
+{
+    for (int i = 0; i < info->nConstraint; i++) {
+        if (info->aConstraint[i].usable && info->aConstraint[i].iColumn == use->column &&
+            info->aConstraint[i].op == use->op)
+            return i;
+    }
+    return -1;
+}
+
+/* Rows come by (thread_id, seq); within one thread also by time, and what is the same in all of it goes anywhere. */
+static bool order_is_natural(const sqlite3_index_info *info, bool one_thread)
+{
+    for (int i = 0; i < info->nOrderBy; i++) {
+        int column = info->aOrderBy[i].iColumn;
+
+        if (info->aOrderBy[i].desc)
+            return false;
+        if (column == COLUMN_THREAD)
+            one_thread = true; /* from here on: within a thread */
+        else if (column != COLUMN_SEQ && column != COLUMN_TIME && column != COLUMN_PROCESS &&
+                 column != COLUMN_RUN)
+            return false;
+        else if (!one_thread)
+            return false;
+    }
+    return true;
+}
+
+static int table_plan(sqlite3_vtab *base, sqlite3_index_info *info)
+{
+    const struct events_table *table = (const struct events_table *)base;
+    double rows = table->events > 0 ? (double)table->events : 1e8, cost = rows;
+    int arguments = 0;
+
+    info->idxNum = 0;
+    for (int i = 0; i < USE_COUNT; i++) {
+        int found = find_condition(info, &uses[i]);
+
+        if (found < 0)
+            continue;
+        /* SQLite checks again: a value that is no whole number is not used, or only roughly. */
+        info->aConstraintUsage[found].argvIndex = ++arguments;
+        info->idxNum |= 1 << i;
+        rows *= uses[i].share;
+        cost *= uses[i].cost;
+    }
+    info->orderByConsumed = order_is_natural(info, (info->idxNum & USE_THREAD) != 0);
+    info->estimatedCost = cost + 1000;
+    info->estimatedRows = (sqlite3_int64)rows + 1;
+    return SQLITE_OK;
+}
+
+/* ---- reading ---- */
+
+/* Which rows are wanted; -1: all of them. */
+struct wanted {
+    int64_t run_id, process_id, thread_id, file_id, function_id;
+    int64_t from_ns, to_ns;
+};
+
+struct events_cursor {
+    sqlite3_vtab_cursor base;
+    struct wanted wanted;
+    size_t thread;            /* the current one */
+    struct events_walk *walk; /* owned; over the trace of the current thread */
+    bool at_end;
+};
+
+static struct events_table *table_of(struct events_cursor *cursor)
+{
+    return (struct events_table *)cursor->base.pVtab;
+}
+
+static int cursor_open(sqlite3_vtab *base, sqlite3_vtab_cursor **result)
+{
+    struct events_cursor *cursor = calloc(1, sizeof *cursor);
+
+    (void)base;
+    if (cursor == NULL)
+        return SQLITE_NOMEM;
+    *result = &cursor->base;
+    return SQLITE_OK;
+}
+
+static int cursor_close(sqlite3_vtab_cursor *base)
+{
+    struct events_cursor *cursor = (struct events_cursor *)base;
+
+    events_walk_free(cursor->walk);
+    free(cursor);
+    return SQLITE_OK;
+}
+
+/* The whole numbers around a real one, within what a time can be. */
+static void round_time(double value, int64_t *below, int64_t *above)
+{
+    double bounded = value >= (double)CLOCK_MAX_NS ? (double)CLOCK_MAX_NS - 1 : value <= -1 ? -1 : value;
+
+    *below = (int64_t)bounded - (bounded < 0);
+    *above = (int64_t)bounded + 1;
+}
+
+/* Numbers that are not whole narrow to the whole ones around them; SQLite looks again. */
+static void want_time(struct wanted *wanted, unsigned char op, sqlite3_value *value)
+{
+    int type = sqlite3_value_numeric_type(value);
+    int64_t below = sqlite3_value_int64(value), above = below;
+
+    if (type == SQLITE_FLOAT)
+        round_time(sqlite3_value_double(value), &below, &above);
+    else if (type != SQLITE_INTEGER)
+        return;
+    if (op != SQLITE_INDEX_CONSTRAINT_LE && op != SQLITE_INDEX_CONSTRAINT_LT && below > wanted->from_ns)
+        wanted->from_ns = below;
+    if (op != SQLITE_INDEX_CONSTRAINT_GE && op != SQLITE_INDEX_CONSTRAINT_GT && above < wanted->to_ns)
+        wanted->to_ns = above;
+}
+
+/* Narrows *wanted by one condition. */
+static void want(struct wanted *wanted, const struct use *use, sqlite3_value *value)
+{
+    int64_t *const ids[] = {[COLUMN_RUN] = &wanted->run_id,
+                            [COLUMN_PROCESS] = &wanted->process_id,
+                            [COLUMN_THREAD] = &wanted->thread_id,
+                            [COLUMN_FILE_ID] = &wanted->file_id,
+                            [COLUMN_FUNCTION_ID] = &wanted->function_id};
+
+    if (use->column == COLUMN_TIME)
+        want_time(wanted, use->op, value);
+    else if (sqlite3_value_numeric_type(value) == SQLITE_INTEGER && sqlite3_value_int64(value) >= 0)
+        *ids[use->column] = sqlite3_value_int64(value);
+}
+
+static bool thread_is_wanted(const struct wanted *wanted, const struct events_thread *thread)
+{
+    return (wanted->run_id < 0 || wanted->run_id == thread->run->ids.run_id) &&
+           (wanted->process_id < 0 || wanted->process_id == thread->ids.process_id) &&
+           (wanted->thread_id < 0 || wanted->thread_id == thread->ids.thread_id);
+}
+
+/* Ids of what is not in the database are 0. */
+static int64_t function_id(const struct events_table *table, const struct facts_code *code)
+{
+    return code != NULL ? (int64_t)code->id + table->first_id : 0;
+}
+
+static int64_t file_id(const struct events_table *table, const struct facts_code *code)
+{
+    return code != NULL && code->file != NULL ? (int64_t)code->file->id + table->first_id : 0;
+}
+
+static bool row_is_wanted(const struct events_table *table, const struct wanted *wanted,
+                          const struct events_walk *walk)
+{
+    const struct facts_code *code = walk->frame != NULL ? walk->frame->code : NULL;
+
+    return (wanted->function_id < 0 || function_id(table, code) == wanted->function_id) &&
+           (wanted->file_id < 0 || file_id(table, code) == wanted->file_id);
+}
+
+/* Begins the first wanted thread from cursor->thread on. */
+static int begin_thread(struct events_cursor *cursor)
+{
+    const struct events_table *table = table_of(cursor);
+    const struct events_thread *thread = table->threads + cursor->thread;
+
+    for (; cursor->thread < table->thread_count; cursor->thread++, thread++) {
+        if (thread_is_wanted(&cursor->wanted, thread))
+            break;
+    }
+    cursor->at_end = cursor->thread == table->thread_count;
+    if (cursor->at_end)
+        return SQLITE_OK;
+    if (cursor->walk == NULL || cursor->walk->file != thread->run->file) {
+        events_walk_free(cursor->walk);
+        cursor->walk = events_walk_new(thread->run->file, thread->run->facts);
+        if (cursor->walk == NULL)
+            return SQLITE_NOMEM;
+        events_walk_window(cursor->walk, cursor->wanted.from_ns, cursor->wanted.to_ns);
+    }
+    events_walk_begin(cursor->walk, thread->thread);
+    return SQLITE_OK;
+}
+
+static int cursor_next(sqlite3_vtab_cursor *base)
+{
+    struct events_cursor *cursor = (struct events_cursor *)base;
+    struct error err;
+
+    while (!cursor->at_end) {
+        int status;
+
+        err.text[0] = '\0';
+        status = events_walk_next(cursor->walk, &err);
+        if (status < 0)
+            return table_fail(table_of(cursor), &err);
+        if (status > 0 && row_is_wanted(table_of(cursor), &cursor->wanted, cursor->walk))
+            return SQLITE_OK;
+        if (status > 0)
+            continue;
+        cursor->thread++;
+        if (begin_thread(cursor) != SQLITE_OK)
+            return SQLITE_NOMEM;
+    }
+    return SQLITE_OK;
+}
+
+static int cursor_filter(sqlite3_vtab_cursor *base, int plan, const char *text, int count,
+                         sqlite3_value **values)
+{
+    struct events_cursor *cursor = (struct events_cursor *)base;
+    struct error err = {.usage = 0};
+
+    (void)text;
+    (void)count;
+    if (table_open(table_of(cursor), &err) < 0)
+        return table_fail(table_of(cursor), &err);
+    cursor->wanted = (struct wanted){-1, -1, -1, -1, -1, -1, CLOCK_MAX_NS};
+    for (int i = 0; i < USE_COUNT; i++) {
+        if (plan & 1 << i)
+            want(&cursor->wanted, &uses[i], *values++);
+    }
+    events_walk_free(cursor->walk);
+    cursor->walk = NULL;
+    cursor->thread = 0;
+    if (begin_thread(cursor) != SQLITE_OK)
+        return SQLITE_NOMEM;
+    return cursor_next(base);
+}
+
+static int cursor_eof(sqlite3_vtab_cursor *base)
+{
+    return ((struct events_cursor *)base)->at_end;
+}
+
+static int cursor_rowid(sqlite3_vtab_cursor *base, sqlite3_int64 *rowid)
+{
+    struct events_cursor *cursor = (struct events_cursor *)base;
+
+    *rowid = (sqlite3_int64)((uint64_t)(cursor->thread + 1) << ACTIVATION_BITS | cursor->walk->seq);
+    return SQLITE_OK;
+}
+
+/* ---- columns ---- */
+
+static void result_id(sqlite3_context *context, int64_t id)
+{
+    if (id != 0)
+        sqlite3_result_int64(context, id);
+}
+
+static void result_event(sqlite3_context *context, enum trace_tag tag)
+{
+    static const char *const names[] = {
+        [TRACE_TAG_LINE] = "line",       [TRACE_TAG_CALL] = "call",         [TRACE_TAG_RETURN] = "return",
+        [TRACE_TAG_YIELD] = "yield",     [TRACE_TAG_RESUME] = "resume",     [TRACE_TAG_UNWIND] = "unwind",
+        [TRACE_TAG_RAISE] = "raise",     [TRACE_TAG_C_CALL] = "c_call",     [TRACE_TAG_C_RETURN] = "c_return",
+        [TRACE_TAG_SWITCH] = "switch",   [TRACE_TAG_GAP] = "gap",           [TRACE_TAG_MARK] = "mark",
+    };
+
+    sqlite3_result_text(context, names[tag], -1, SQLITE_STATIC);
+}
+
+static void result_detail(sqlite3_context *context, const struct events_walk *walk)
+{
+    struct trace_bytes text;
+
+    switch (walk->tag) {
+    case TRACE_TAG_GAP:
+        sqlite3_result_text(context, trace_gap_name(walk->string), -1, SQLITE_STATIC);
+        break;
+    case TRACE_TAG_RAISE:
+    case TRACE_TAG_C_CALL:
+    case TRACE_TAG_MARK:
+        if (facts_string(walk->facts, walk->process, walk->string, &text))
+            sqlite3_result_text64(context, (const char *)text.at, text.size, SQLITE_STATIC, SQLITE_UTF8);
+        break;
+    default:
+        break;
+    }
+}
+
+/* Names stand as long as the table does. */
+static void result_name(sqlite3_context *context, const struct events_run *run,
+                        const struct facts_code *code, bool file)
+{
+    const struct events_code_names *names;
+    size_t count;
+
+    if (code == NULL) {
+        sqlite3_result_text(context, EVENTS_IDS_UNKNOWN, -1, SQLITE_STATIC);
+        return;
+    }
+    names = &run->ids.names[code - facts_codes(run->facts, &count)];
+    sqlite3_result_text(context, file ? names->file : names->function,
+                        file ? names->file_size : names->function_size, SQLITE_STATIC);
+}
+
+/* What the row is about. */
+static void result_of_frame(sqlite3_context *context, const struct events_table *table,
+                            const struct events_run *run, const struct events_walk *walk, int column)
+{
+    const struct events_frame *frame = walk->frame;
+    const struct facts_code *code = frame->code;
+
+    switch (column) {
+    case COLUMN_LINE:
+        sqlite3_result_int64(context, frame->line);
+        break;
+    case COLUMN_DEPTH:
+        sqlite3_result_int64(context, (sqlite3_int64)walk->row_depth);
+        break;
+    case COLUMN_ACTIVATION:
+        sqlite3_result_int64(context, (sqlite3_int64)(frame->thread << ACTIVATION_BITS | frame->number));
+        break;
+    case COLUMN_FUNCTION_ID:
+        result_id(context, function_id(table, code));
+        break;
+    case COLUMN_FILE_ID:
+        result_id(context, file_id(table, code));
+        break;
+    default:
+        result_name(context, run, code, column == COLUMN_FILE);
+    }
+}
+
+static int result_self(struct events_cursor *cursor, sqlite3_context *context)
+{
+    struct error err = {.usage = 0};
+    int64_t ns;
+
+    if (events_walk_self(cursor->walk, &ns, &err) < 0)
+        return table_fail(table_of(cursor), &err);
+    sqlite3_result_int64(context, ns);
+    return SQLITE_OK;
+}
+
+static int cursor_column(sqlite3_vtab_cursor *base, sqlite3_context *context, int column)
+{
+    struct events_cursor *cursor = (struct events_cursor *)base;
+    const struct events_thread *thread = &table_of(cursor)->threads[cursor->thread];
+
+    switch (column) {
+    case COLUMN_RUN:
+        sqlite3_result_int64(context, thread->run->ids.run_id);
+        break;
+    case COLUMN_SEQ:
+        sqlite3_result_int64(context, (sqlite3_int64)cursor->walk->seq);
+        break;
+    case COLUMN_TIME:
+        sqlite3_result_int64(context, events_walk_time(cursor->walk));
+        break;
+    case COLUMN_SELF:
+        return result_self(cursor, context);
+    case COLUMN_PROCESS:
+        sqlite3_result_int64(context, thread->ids.process_id);
+        break;
+    case COLUMN_THREAD:
+        sqlite3_result_int64(context, thread->ids.thread_id);
+        break;
+    case COLUMN_EVENT:
+        result_event(context, cursor->walk->tag);
+        break;
+    case COLUMN_DETAIL:
+        result_detail(context, cursor->walk);
+        break;
+    default:
+        if (cursor->walk->frame != NULL)
+            result_of_frame(context, table_of(cursor), thread->run, cursor->walk, column);
+    }
+    return SQLITE_OK;
+}
+
+/* ---- registering ---- */
+
+static const sqlite3_module module = {
+    .iVersion = 1,
+    .xCreate = table_connect,
+    .xConnect = table_connect,
+    .xBestIndex = table_plan,
+    .xDisconnect = table_disconnect,
+    .xDestroy = table_disconnect,
+    .xOpen = cursor_open,
+    .xClose = cursor_close,
+    .xFilter = cursor_filter,
+    .xNext = cursor_next,
+    .xEof = cursor_eof,
+    .xColumn = cursor_column,
+    .xRowid = cursor_rowid,
+};
+
+int events_table_register_module(sqlite3 *db)
+{
+    return sqlite3_create_module_v2(db, EVENTS_TABLE_MODULE, &module, NULL, NULL);
+}
+
+int events_table_register(sqlite3 *db, const char *const *paths, size_t count)
+{
+    struct events_source *source = malloc(sizeof *source);
+    int code;
+
+    if (source == NULL)
+        return SQLITE_NOMEM;
+    *source = (struct events_source){paths, count};
+    code = sqlite3_create_module_v2(db, EVENTS_TABLE_MODULE, &module, source, free);
+    if (code != SQLITE_OK)
+        return code;
+    return sqlite3_exec(db, "CREATE VIRTUAL TABLE temp.events USING " EVENTS_TABLE_MODULE, NULL, NULL,
+                        NULL);
+}

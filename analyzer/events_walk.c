@@ -1,0 +1,597 @@
+#include "analyzer/events_walk.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "formats/error.h"
+
+enum {
+    STACK_HEAD = 4096,         /* bytes that hold most stack records */
+    UNKNOWN_FRAMES = 1 << 18,  /* a damaged trace may claim any number */
+    SUSPENDED_FIRST = 64,
+};
+
+/* ---- generators suspended in this chunk ---- */
+
+/* Open addressing; entries of earlier epochs (chunks) are free. */
+struct events_suspended {
+    struct entry {
+        uint64_t number;
+        uint64_t epoch;
+        struct events_frame frame;
+    } *entries;
+    size_t count, room; /* a power of two, or 0 */
+    uint64_t epoch;
+};
+
+static struct entry *suspended_find(const struct events_suspended *table, uint64_t number)
+{
+    size_t at = (size_t)(number * 0x9E3779B97F4A7C15u >> 32) & (table->room - 1);
+
+    while (table->entries[at].epoch == table->epoch && table->entries[at].number != number)
+        at = (at + 1) & (table->room - 1);
+    return &table->entries[at];
+}
+
+static bool suspended_grow(struct events_suspended *table)
+{
+    struct events_suspended grown = {.epoch = table->epoch};
+
+    grown.room = table->room > 0 ? table->room * 2 : SUSPENDED_FIRST;
+    grown.entries = calloc(grown.room, sizeof *grown.entries);
+    if (grown.entries == NULL)
+        return false;
+    for (size_t i = 0; i < table->room; i++) {
+        if (table->entries[i].epoch == table->epoch)
+            *suspended_find(&grown, table->entries[i].number) = table->entries[i];
+    }
+    grown.count = table->count;
+    free(table->entries);
+    *table = grown;
+    return true;
+}
+
+static bool suspended_put(struct events_suspended *table, const struct events_frame *frame)
+{
+    struct entry *entry;
+
+    if (table->count * 2 >= table->room && !suspended_grow(table))
+        return false;
+    entry = suspended_find(table, frame->number);
+    table->count += entry->epoch != table->epoch;
+    *entry = (struct entry){frame->number, table->epoch, *frame};
+    return true;
+}
+
+static const struct events_frame *suspended_get(const struct events_suspended *table, uint64_t number)
+{
+    struct entry *entry = table->room > 0 ? suspended_find(table, number) : NULL;
+
+    return entry != NULL && entry->epoch == table->epoch ? &entry->frame : NULL;
+}
+
+static void suspended_clear(struct events_suspended *table)
+{
+    table->epoch++;
+    table->count = 0;
+}
+
+/* ---- frames ---- */
+
+static int out_of_memory(const struct events_walk *walk, struct error *err)
+{
+    return error_set(err, "%s: out of memory", walk->file->path);
+}
+
+static const struct facts_code *find_code(struct events_walk *walk, uint64_t number)
+{
+    size_t at = (size_t)number & (EVENTS_CODES - 1);
+
+    if (walk->codes[at].code == NULL || walk->codes[at].number != number) {
+        walk->codes[at].code = facts_code(walk->facts, walk->process, number);
+        walk->codes[at].number = number;
+    }
+    return walk->codes[at].code;
+}
+
+static bool reserve_frames(struct events_walk *walk, size_t depth)
+{
+    size_t room = walk->room > 0 ? walk->room : 64;
+    struct events_frame *grown;
+
+    if (depth < walk->room)
+        return true;
+    while (room <= depth)
+        room *= 2;
+    grown = realloc(walk->stack, room * sizeof *grown);
+    if (grown == NULL)
+        return false;
+    walk->stack = grown;
+    walk->room = room;
+    return true;
+}
+
+static int64_t first_line(const struct facts_code *code)
+{
+    return code != NULL ? code->first_line : 0;
+}
+
+/* A damaged trace may step anywhere. */
+static int64_t add_line(int64_t line, int64_t step)
+{
+    int64_t sum;
+
+    if (__builtin_add_overflow(line, step, &sum) || sum < 0)
+        return 0;
+    return sum > INT32_MAX ? INT32_MAX : sum;
+}
+
+static bool push(struct events_walk *walk, struct events_frame frame)
+{
+    if (!reserve_frames(walk, walk->depth + 1))
+        return false;
+    walk->stack[walk->depth++] = frame;
+    return true;
+}
+
+/* Frames that a record says were kept but nobody has seen. */
+static bool push_unknown(struct events_walk *walk, uint64_t kept)
+{
+    uint64_t most = kept < UNKNOWN_FRAMES ? kept : UNKNOWN_FRAMES;
+
+    while (walk->depth < most) {
+        if (!push(walk, (struct events_frame){.thread = walk->thread}))
+            return false;
+    }
+    return true;
+}
+
+/* The stack becomes what the record says; its kept frames are those that are there. */
+static bool take_stack(struct events_walk *walk, struct trace_stack record)
+{
+    struct trace_frame frame;
+
+    if (record.kept > walk->depth && !push_unknown(walk, record.kept))
+        return false;
+    if (walk->depth > record.kept)
+        walk->depth = (size_t)record.kept;
+    walk->next_number = record.next;
+    while (trace_next_frame(&record, &frame)) {
+        const struct facts_code *code = find_code(walk, frame.code);
+        struct events_frame pushed = {
+            .code = code,
+            .line = add_line(first_line(code), frame.line_step),
+            .thread = frame.thread != 0 ? frame.thread : walk->thread,
+            .number = frame.activation,
+        };
+
+        if (!push(walk, pushed))
+            return false;
+    }
+    return true;
+}
+
+/* ---- chunks ---- */
+
+/* Reads the whole payload, or only its first bytes. */
+static int read_chunk(const struct events_walk *walk, const struct trace_chunk *chunk, bool head,
+                      struct trace_buffer *buffer, struct error *err)
+{
+    struct trace_chunk part = *chunk;
+
+    if (head && part.size > STACK_HEAD && part.kept == NULL)
+        part.size = STACK_HEAD;
+    return trace_file_read(walk->file, &part, buffer, err);
+}
+
+/* Reads a chunk and puts the cursor before its first event. *record is the stack record that stands there;
+ * record->at is NULL if there is none: it is apart, or the chunk was begun and nothing else. */
+static int open_chunk(const struct events_walk *walk, const struct trace_chunk *chunk, bool head,
+                      struct trace_buffer *buffer, struct trace_cursor *cursor,
+                      struct trace_stack *record, struct error *err)
+{
+    if (read_chunk(walk, chunk, head, buffer, err) < 0)
+        return -1;
+    *cursor = trace_cursor_over(buffer->bytes, buffer->size);
+    *record = (struct trace_stack){.at = NULL};
+    if (chunk->stack_apart)
+        return 0;
+    if (!trace_read_stack(cursor, record) && buffer->size < chunk->size)
+        return open_chunk(walk, chunk, false, buffer, cursor, record, err);
+    if (cursor->status != TRACE_OK || record->next == 0)
+        record->at = NULL;
+    return 0;
+}
+
+/* The record of a chunk that has it apart, in the buffer `ahead`. */
+static int read_stack_apart(struct events_walk *walk, const struct trace_chunk *chunk,
+                            struct trace_stack *record, struct error *err)
+{
+    const struct trace_chunk *apart = trace_file_stack(walk->file, chunk);
+    struct trace_cursor cursor;
+
+    if (apart == NULL)
+        return 0;
+    if (read_chunk(walk, apart, false, &walk->ahead, err) < 0)
+        return -1;
+    cursor = trace_cursor_over(walk->ahead.bytes, walk->ahead.size);
+    if (!trace_read_stack(&cursor, record))
+        record->at = NULL;
+    return 0;
+}
+
+/* Makes the chunk's stack record the stack. With `head` only as much as that takes is read. */
+static int enter_chunk(struct events_walk *walk, const struct trace_chunk *chunk, bool head,
+                       struct error *err)
+{
+    struct trace_stack record;
+
+    if (open_chunk(walk, chunk, head, &walk->buffer, &walk->cursor, &record, err) < 0)
+        return -1;
+    if (chunk->stack_apart && read_stack_apart(walk, chunk, &record, err) < 0)
+        return -1;
+    if (record.at != NULL && !take_stack(walk, record))
+        return out_of_memory(walk, err);
+    suspended_clear(walk->suspended);
+    walk->seq = chunk->events_before;
+    walk->ticks = chunk->ticks;
+    return 0;
+}
+
+/* The hand follows walk->ticks; within a chunk they only grow. */
+static void move_hand(struct events_walk *walk)
+{
+    if (walk->ticks > walk->hand.ticks)
+        clock_hand_advance(&walk->hand, (walk->ticks - walk->hand.ticks) >> walk->file->clock.shift);
+}
+
+/* Is the window wholly behind this chunk? Its events end where the next chunk begins. A chunk before a missing one
+ * is needed to the end: its last stack is all that is known of the missing one's. */
+static bool lies_before_window(const struct events_walk *walk, const struct trace_chunk *chunk)
+{
+    return walk->chunk + 1 < walk->chunk_end && chunk[1].sequence == chunk->sequence + 1 &&
+           chunk[1].ticks < walk->from_ticks;
+}
+
+/* Enters the next chunk with something for the window: 1, 0 at the thread's end, -1. */
+static int next_chunk(struct events_walk *walk, struct error *err)
+{
+    walk->chunk += walk->in_chunk;
+    for (walk->in_chunk = true; walk->chunk < walk->chunk_end; walk->chunk++) {
+        const struct trace_chunk *chunk = &walk->file->chunks[walk->chunk];
+        bool skipped = lies_before_window(walk, chunk);
+
+        if (chunk->ticks > walk->to_ticks)
+            break;
+        move_hand(walk);
+        if (enter_chunk(walk, chunk, skipped, err) < 0)
+            return -1;
+        clock_hand_set(&walk->hand, &walk->file->clock, walk->ticks);
+        if (!skipped)
+            return 1;
+    }
+    walk->chunk = walk->chunk_end;
+    walk->in_chunk = false;
+    return 0;
+}
+
+/* ---- events ---- */
+
+/* A row about the frame on top. False: there is none, so no row; the writer erred. */
+static bool row_on_top(struct events_walk *walk, enum trace_tag tag)
+{
+    walk->seq++;
+    walk->tag = tag;
+    if (walk->depth == 0)
+        return false;
+    walk->row_depth = walk->depth - 1;
+    walk->frame = &walk->stack[walk->row_depth];
+    return true;
+}
+
+static bool step_line(struct events_walk *walk, int64_t step)
+{
+    if (!row_on_top(walk, TRACE_TAG_LINE))
+        return false;
+    walk->stack[walk->row_depth].line = add_line(walk->frame->line, step);
+    return true;
+}
+
+/* The row shows the frame that is left; its memory stays as it is until the next push. */
+static bool step_pop(struct events_walk *walk, enum trace_tag tag)
+{
+    if (!row_on_top(walk, tag))
+        return false;
+    walk->depth--;
+    return true;
+}
+
+static int step_yield(struct events_walk *walk, struct error *err)
+{
+    if (!step_pop(walk, TRACE_TAG_YIELD))
+        return 0;
+    if (walk->frame->thread == walk->thread && !suspended_put(walk->suspended, walk->frame))
+        return out_of_memory(walk, err);
+    return 1;
+}
+
+static int step_push(struct events_walk *walk, enum trace_tag tag, struct events_frame frame,
+                     struct error *err)
+{
+    if (!push(walk, frame))
+        return out_of_memory(walk, err);
+    return row_on_top(walk, tag);
+}
+
+static int step_call(struct events_walk *walk, uint64_t number, struct error *err)
+{
+    const struct facts_code *code = find_code(walk, number);
+    struct events_frame frame = {code, first_line(code), walk->thread, walk->next_number++};
+
+    return step_push(walk, TRACE_TAG_CALL, frame, err);
+}
+
+static int step_resume(struct events_walk *walk, const struct trace_event *event, struct error *err)
+{
+    uint64_t number = walk->next_number - event->back;
+    const struct events_frame *suspended = suspended_get(walk->suspended, number);
+    struct events_frame frame = {.thread = walk->thread, .number = number};
+
+    return step_push(walk, TRACE_TAG_RESUME, suspended != NULL ? *suspended : frame, err);
+}
+
+static int step_continue(struct events_walk *walk, const struct trace_event *event, struct error *err)
+{
+    const struct facts_code *code = find_code(walk, event->code);
+    bool foreign = event->thread != 0;
+    struct events_frame frame = {
+        .code = code,
+        .line = add_line(first_line(code), event->line_step),
+        .thread = foreign ? event->thread : walk->thread,
+        .number = foreign ? event->activation : walk->next_number - event->back,
+    };
+
+    if (!foreign && event->back == 0)
+        walk->next_number++; /* never seen before */
+    return step_push(walk, TRACE_TAG_RESUME, frame, err);
+}
+
+/* A row that may be about no frame. */
+static int step_anywhere(struct events_walk *walk, enum trace_tag tag, uint64_t string)
+{
+    walk->string = string;
+    if (!row_on_top(walk, tag)) {
+        walk->frame = NULL;
+        walk->row_depth = 0;
+    }
+    return 1;
+}
+
+static int step_switch(struct events_walk *walk, const struct trace_event *event, struct error *err)
+{
+    if (!take_stack(walk, event->stack))
+        return out_of_memory(walk, err);
+    return step_anywhere(walk, TRACE_TAG_SWITCH, 0);
+}
+
+/* The row shows where the thread was; the rest happens when the next event is asked for. */
+static int step_gap(struct events_walk *walk, const struct trace_event *event)
+{
+    walk->gap = *event;
+    walk->gap_pending = true;
+    return step_anywhere(walk, TRACE_TAG_GAP, event->reason);
+}
+
+static int finish_gap(struct events_walk *walk, struct error *err)
+{
+    walk->gap_pending = false;
+    walk->ticks += walk->gap.gap << walk->file->clock.shift;
+    return take_stack(walk, walk->gap.stack) ? 0 : out_of_memory(walk, err);
+}
+
+/* An event in its long form, or a call: 1 if it makes a row, 0 if not, -1 with *err set. */
+static int step_event(struct events_walk *walk, const struct trace_event *event, struct error *err)
+{
+    walk->ticks += event->time << walk->file->clock.shift;
+    switch (event->tag) {
+    case TRACE_TAG_LINE:
+        return step_line(walk, event->line_step);
+    case TRACE_TAG_CALL:
+        return step_call(walk, event->code, err);
+    case TRACE_TAG_RETURN:
+    case TRACE_TAG_UNWIND:
+        return step_pop(walk, event->tag);
+    case TRACE_TAG_YIELD:
+        return step_yield(walk, err);
+    case TRACE_TAG_RESUME:
+        return step_resume(walk, event, err);
+    case TRACE_TAG_CONTINUE:
+        return step_continue(walk, event, err);
+    case TRACE_TAG_RAISE:
+    case TRACE_TAG_C_CALL:
+    case TRACE_TAG_C_RETURN:
+        walk->string = event->string;
+        return row_on_top(walk, event->tag);
+    case TRACE_TAG_MARK:
+        return step_anywhere(walk, TRACE_TAG_MARK, event->string);
+    case TRACE_TAG_SWITCH:
+        return step_switch(walk, event, err);
+    case TRACE_TAG_GAP:
+        return step_gap(walk, event);
+    default:
+        return 0; /* CPU, EXTENSION: no events */
+    }
+}
+
+/* The commonest events are one byte (TRACE.md section 6.1); the rest go through the general decoder. */
+static inline int step(struct events_walk *walk, struct error *err)
+{
+    struct trace_cursor *cursor = &walk->cursor;
+    uint8_t first = cursor->at < cursor->end ? *cursor->at : TRACE_TAG_END;
+    struct trace_event event;
+
+    if (first & TRACE_SHORT_LINE) {
+        cursor->at++;
+        walk->ticks += (uint64_t)(first & 15) << walk->file->clock.shift;
+        return step_line(walk, (first >> 4 & 7) - TRACE_SHORT_LINE_BIAS);
+    }
+    if ((first & 0xF0) == TRACE_SHORT_RETURN) {
+        cursor->at++;
+        walk->ticks += (uint64_t)(first & 15) << walk->file->clock.shift;
+        return step_pop(walk, TRACE_TAG_RETURN);
+    }
+    if (!trace_next_event(cursor, &event)) {
+        int status = next_chunk(walk, err);
+
+        return status > 0 ? 0 : status < 0 ? -1 : 2;
+    }
+    return step_event(walk, &event, err);
+}
+
+/* ---- from outside ---- */
+
+struct events_walk *events_walk_new(const struct trace_file *file, const struct facts *facts)
+{
+    struct events_walk *walk = calloc(1, sizeof *walk);
+
+    if (walk == NULL)
+        return NULL;
+    walk->suspended = calloc(1, sizeof *walk->suspended);
+    if (walk->suspended == NULL) {
+        free(walk);
+        return NULL;
+    }
+    walk->file = file;
+    walk->facts = facts;
+    walk->to_ticks = UINT64_MAX;
+    return walk;
+}
+
+void events_walk_free(struct events_walk *walk)
+{
+    if (walk == NULL)
+        return;
+    trace_buffer_free(&walk->buffer);
+    trace_buffer_free(&walk->ahead);
+    free(walk->suspended->entries);
+    free(walk->suspended);
+    free(walk->stack);
+    free(walk);
+}
+
+/* The smallest ticks whose time is at least `ns`; UINT64_MAX: none. */
+static uint64_t find_ticks(const struct clock *clock, int64_t ns)
+{
+    uint64_t low = 0, high = UINT64_MAX;
+
+    while (low < high) {
+        uint64_t middle = low + (high - low) / 2;
+
+        if (clock_ns(clock, middle) < ns)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+void events_walk_window(struct events_walk *walk, int64_t from_ns, int64_t to_ns)
+{
+    walk->from_ticks = from_ns > 0 ? find_ticks(&walk->file->clock, from_ns) : 0;
+    walk->to_ticks = to_ns >= CLOCK_MAX_NS ? UINT64_MAX
+                     : to_ns < 0           ? 0
+                                           : find_ticks(&walk->file->clock, to_ns + 1) - 1;
+}
+
+void events_walk_begin(struct events_walk *walk, const struct trace_thread *thread)
+{
+    if (walk->process != thread->process)
+        memset(walk->codes, 0, sizeof walk->codes);
+    walk->process = thread->process;
+    walk->thread = thread->thread;
+    walk->chunk = thread->first;
+    walk->chunk_end = thread->first + thread->count;
+    walk->in_chunk = false;
+    walk->cursor = trace_cursor_over(NULL, 0);
+    walk->depth = 0;
+    walk->gap_pending = false;
+    walk->ticks = walk->chunk < walk->chunk_end ? walk->file->chunks[walk->chunk].ticks : 0;
+    clock_hand_init(&walk->hand, &walk->file->clock, walk->ticks);
+}
+
+int events_walk_next(struct events_walk *walk, struct error *err)
+{
+    if (walk->gap_pending && finish_gap(walk, err) < 0)
+        return -1;
+    for (;;) {
+        int status = step(walk, err);
+
+        if (status == 1 && walk->ticks >= walk->from_ticks)
+            return walk->ticks <= walk->to_ticks;
+        if (status == 2)
+            return 0;
+        if (status < 0)
+            return -1;
+        if (walk->gap_pending && finish_gap(walk, err) < 0)
+            return -1;
+    }
+}
+
+int64_t events_walk_time(struct events_walk *walk)
+{
+    move_hand(walk);
+    return walk->hand.ns;
+}
+
+/* Does an event follow in the bytes? *ticks moves to its stamp. */
+static bool find_stamp(struct trace_cursor cursor, unsigned shift, uint64_t *ticks)
+{
+    struct trace_event event;
+
+    while (trace_next_event(&cursor, &event)) {
+        *ticks += event.time << shift;
+        if (event.tag != TRACE_TAG_CPU && event.tag != TRACE_TAG_EXTENSION)
+            return true;
+    }
+    return false;
+}
+
+/* The stamp of a later chunk's first event: 1, 0 if it has none, -1 with *err set. */
+static int find_stamp_ahead(struct events_walk *walk, const struct trace_chunk *chunk, uint64_t *ticks,
+                            struct error *err)
+{
+    bool found = false;
+
+    for (int head = 1; head >= 0 && !found; head--) {
+        struct trace_cursor cursor;
+        struct trace_stack record;
+
+        if (open_chunk(walk, chunk, head, &walk->ahead, &cursor, &record, err) < 0)
+            return -1;
+        *ticks = chunk->ticks;
+        found = find_stamp(cursor, walk->file->clock.shift, ticks);
+        if (walk->ahead.size == chunk->size)
+            break;
+    }
+    return found;
+}
+
+int events_walk_self(struct events_walk *walk, int64_t *ns, struct error *err)
+{
+    unsigned shift = walk->file->clock.shift;
+    uint64_t ticks = walk->ticks + (walk->gap_pending ? walk->gap.gap << shift : 0);
+    struct clock_hand hand;
+    int found = find_stamp(walk->cursor, shift, &ticks);
+
+    move_hand(walk);
+    hand = walk->hand;
+    *ns = 0;
+    for (size_t i = walk->chunk + 1; found == 0 && i < walk->chunk_end; i++)
+        found = find_stamp_ahead(walk, &walk->file->chunks[i], &ticks, err);
+    if (found <= 0)
+        return found;
+    if (ticks > hand.ticks)
+        clock_hand_advance(&hand, (ticks - hand.ticks) >> shift);
+    *ns = hand.ns - walk->hand.ns;
+    return 0;
+}

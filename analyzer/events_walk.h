@@ -1,0 +1,82 @@
+/* events_walk.h - the events of one thread, one after the other, straight from the trace.
+ *
+ * Nothing is summed and nothing kept but the stack and the generators suspended in the current chunk. What costs
+ * (times in ns, the next event's stamp, names) is computed only when asked for, so a plain walk is a decode loop.
+ */
+#ifndef ANALYZER_EVENTS_WALK_H
+#define ANALYZER_EVENTS_WALK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "analyzer/clock.h"
+#include "analyzer/facts.h"
+#include "analyzer/trace_file.h"
+
+struct error;
+
+struct events_frame {
+    const struct facts_code *code; /* borrowed; NULL: no fact defines it */
+    int64_t line;
+    uint64_t thread; /* who began the activation */
+    uint64_t number; /* its number there */
+};
+
+struct events_suspended;
+
+enum { EVENTS_CODES = 1024 }; /* remembered lookups; a power of two */
+
+struct events_walk {
+    const struct trace_file *file; /* borrowed */
+    const struct facts *facts;     /* borrowed */
+    uint64_t from_ticks, to_ticks; /* the window, both included */
+
+    /* Where it is. */
+    uint32_t process, thread;
+    size_t chunk, chunk_end; /* of file->chunks; chunk is the current one */
+    bool in_chunk;
+    struct trace_buffer buffer, ahead;
+    struct trace_cursor cursor;
+    uint64_t ticks;
+    struct clock_hand hand; /* follows ticks, lazily */
+    uint64_t next_number;   /* of the next activation */
+    struct events_frame *stack;
+    size_t depth, room;
+    struct events_suspended *suspended;
+
+    /* What the last row leaves to be done before the next. */
+    bool gap_pending;
+    struct trace_event gap;
+
+    /* The row. */
+    enum trace_tag tag;
+    uint64_t seq;                     /* from 1, in the thread */
+    const struct events_frame *frame; /* what it is about; NULL: no frame was open */
+    size_t row_depth;                 /* how many frames are outside it */
+    uint64_t string;                  /* RAISE, C_CALL, MARK: number of a string; GAP: the reason */
+
+    struct {
+        uint64_t number;
+        const struct facts_code *code;
+    } codes[EVENTS_CODES];
+};
+
+/* A walk over nothing yet. NULL: out of memory. Both are borrowed. */
+struct events_walk *events_walk_new(const struct trace_file *file, const struct facts *facts);
+void events_walk_free(struct events_walk *walk);
+
+/* Only events from `from_ns` to `to_ns`; chunks that lie outside are not read. Holds for the threads begun after. */
+void events_walk_window(struct events_walk *walk, int64_t from_ns, int64_t to_ns);
+
+/* Stands before the first event of that thread. */
+void events_walk_begin(struct events_walk *walk, const struct trace_thread *thread);
+
+/* Moves to the next event: 1, 0 at the thread's end, -1 with *err set. */
+int events_walk_next(struct events_walk *walk, struct error *err);
+
+/* Of the row: ns since the start of the run, and until the thread's next event (0: it is the last). */
+int64_t events_walk_time(struct events_walk *walk);
+int events_walk_self(struct events_walk *walk, int64_t *ns, struct error *err);
+
+#endif
