@@ -127,7 +127,10 @@ static struct open_frame *push(struct thread *t)
 static struct open_frame describe(struct thread *t, pycompat_frame *frame, const struct code_info *code)
 {
     const struct suspended *known = suspended_find(frame);
-    struct open_frame f = {.frame = frame, .code = code->number, .first_line = code->first_line};
+    struct open_frame f = {.frame = frame,
+                           .code = code->number,
+                           .first_line = code->first_line,
+                           .generator = code->generator};
 
     if (known != NULL && known->code == code->number) {
         f.activation = known->activation;
@@ -147,6 +150,8 @@ void event_resume(struct thread *t, pycompat_frame *frame, const struct code_inf
     struct open_frame *top;
     uint64_t units, next;
 
+    if (t->top->frame == frame)
+        return;
     if (prepare(t, now, 0, &units)) {
         next = t->next;
         f = describe(t, frame, code);
@@ -216,6 +221,14 @@ static size_t common_frames(const struct thread *t, pycompat_frame **frames, siz
     return kept;
 }
 
+/* A suspended generator is nobody's outermost frame: CPython 3.9 does not link those that throw() passes through to their callers. */
+static bool is_unlinked(const pycompat_frame *outermost)
+{
+    const struct suspended *known = suspended_find(outermost);
+
+    return known != NULL && known->sequence != NOT_YIELDED;
+}
+
 static void put_switch(struct thread *t, uint64_t units, size_t kept)
 {
     uint8_t *at = trace_put_varint(t->at + 1, units);
@@ -225,34 +238,68 @@ static void put_switch(struct thread *t, uint64_t units, size_t kept)
     t->at = at;
 }
 
+/* Frames entered without a word, all generators waiting for the one outside them: they go on. */
+static bool resume_frames(struct thread *t, pycompat_frame **frames, size_t count, size_t kept)
+{
+    for (size_t i = 0; i < count - kept; i++) {
+        if (suspended_find(frames[i]) == NULL)
+            return false;
+    }
+    for (size_t i = count - kept; i-- > 0;)
+        event_resume(t, frames[i], codes_info(pycompat_frame_code(frames[i]), frames[i]));
+    return true;
+}
+
+/* Frames left without a word, all generators: they are suspended. */
+static bool yield_frames(struct thread *t, size_t count, size_t kept)
+{
+    if (kept != count)
+        return false;
+    for (const struct open_frame *f = t->stack + 1 + kept; f <= t->top; f++) {
+        if (!f->generator)
+            return false;
+    }
+    while (thread_depth(t) > kept)
+        event_yield(t);
+    return true;
+}
+
+/* Another stack altogether. */
+static void switch_frames(struct thread *t, pycompat_frame **frames, size_t count, size_t kept)
+{
+    uint64_t units;
+    bool ready;
+
+    for (const struct open_frame *f = t->stack + 1 + kept; f <= t->top; f++)
+        suspend(t, f, NOT_YIELDED);
+    /* Room first: a new chunk's own stack record must be that of the stack left. */
+    ready = prepare(t, clock_ticks(), 3 * TRACE_VARINT_SIZE_MAX + (count - kept) * 21, &units);
+    t->top = t->stack + kept;
+    if (t->top < t->low)
+        t->low = t->top;
+    push_frames(t, frames, count, kept);
+    if (ready)
+        put_switch(t, units, kept);
+}
+
 void events_realign(struct thread *t, pycompat_frame *frame)
 {
-    uint64_t now = clock_ticks();
-    uint64_t units;
     size_t count, kept;
     pycompat_frame **frames;
+    bool entered;
 
     if (t->in_child)
-        thread_next_chunk(t, now, 0); /* a child's stack is right; only its chunk is not its own */
+        thread_next_chunk(t, clock_ticks(), 0); /* its stack is right; only its chunk is not its own */
     frames = collect_frames(frame, &count);
     if (frames == NULL) {
         recorder_halt();
         return;
     }
     kept = common_frames(t, frames, count);
-    for (const struct open_frame *f = t->stack + 1 + kept; f <= t->top; f++)
-        suspend(t, f, NOT_YIELDED);
-    /* Room first: the chunk's own stack record must be that of the stack left. */
-    if (prepare(t, now, 3 * TRACE_VARINT_SIZE_MAX + (count - kept) * 21, &units)) {
-        t->top = t->stack + kept;
-        push_frames(t, frames, count, kept);
-        put_switch(t, units, kept);
-    } else {
-        t->top = t->stack + kept;
-        push_frames(t, frames, count, kept);
-    }
-    if (t->stack + kept < t->low)
-        t->low = t->stack + kept;
+    entered = kept == thread_depth(t) || (kept == 0 && count > 0 && is_unlinked(frames[count - 1]));
+    if (!(entered && resume_frames(t, frames, count, kept)) &&
+        !yield_frames(t, count, kept))
+        switch_frames(t, frames, count, kept);
     free(frames);
 }
 

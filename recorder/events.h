@@ -34,7 +34,9 @@ static inline struct thread *events_thread(pycompat_frame *frame, bool entering)
 /* The nearest recorded frame from `frame` outward, itself included; NULL: none. */
 pycompat_frame *events_recorded_frame(pycompat_frame *frame);
 
-/* Makes the thread's stack that of the interpreter, from `frame` (recorded, or NULL: no frame) outward, by a SWITCH. */
+/* Makes the thread's stack that of the interpreter, from `frame` (recorded, or NULL: no frame) outward: by RESUME or
+ * YIELD where only generators were entered or left without a word (throw() passes through those that wait for
+ * another), else by SWITCH (greenlets). */
 void events_realign(struct thread *t, pycompat_frame *frame);
 
 static inline void events_align(struct thread *t, pycompat_frame *frame)
@@ -43,12 +45,12 @@ static inline void events_align(struct thread *t, pycompat_frame *frame)
         events_realign(t, frame);
 }
 
-/* Before a frame is pushed: its caller must be on top. */
+/* Before a frame is pushed: its caller must be on top, unless it is there itself (event_resume()). */
 static inline void events_align_caller(struct thread *t, const pycompat_frame *frame)
 {
     pycompat_frame *caller = pycompat_frame_caller(frame);
 
-    if (EVENTS_UNLIKELY(t->top->frame != caller))
+    if (EVENTS_UNLIKELY(t->top->frame != caller) && t->top->frame != frame)
         events_realign(t, events_recorded_frame(caller));
 }
 
@@ -96,6 +98,7 @@ static inline void event_call(struct thread *t, const pycompat_frame *frame,
     top->activation = thread_new_activation(t);
     top->code = code->number;
     top->line = top->first_line = code->first_line;
+    top->generator = code->generator;
 }
 
 /* Short or long, with nothing behind the time. */
@@ -137,7 +140,7 @@ static inline void event_unwind(struct thread *t)
 /* The top frame, a generator's or coroutine's, is suspended. */
 void event_yield(struct thread *t);
 
-/* A suspended frame, or one that began before recording did, goes on. */
+/* A suspended frame, or one that began before recording did, goes on. Nothing happens if it is on top already. */
 void event_resume(struct thread *t, pycompat_frame *frame, const struct code_info *code);
 
 /* An exception was raised, or passed on, in the top frame. `type` may be anything. */

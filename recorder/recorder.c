@@ -279,6 +279,7 @@ static void print_closing_line(const struct thread *t)
     uint32_t processes = sink_process_count(&recorder.sink);
     uint32_t threads = sink_thread_count(&recorder.sink);
     uint64_t events = sink_count_events(&recorder.sink, 0);
+    double megabytes = (double)sink_size(&recorder.sink) / 1e6;
     const char *path = path_as_typed();
     char count[32];
 
@@ -286,8 +287,8 @@ static void print_closing_line(const struct thread *t)
         (recorder.settings.closing_line == 1 && !isatty(STDERR_FILENO)))
         return;
     dprintf(STDERR_FILENO,
-            "pyrec: %s: %.1f MB, %s events, %u thread%s, %u process%s; see it with: pyanalyze%s%s\n", path,
-            (double)sink_size(&recorder.sink) / 1e6, with_commas(events, count), threads,
+            "pyrec: %s: %.*f MB, %s events, %u thread%s, %u process%s; see it with: pyanalyze%s%s\n", path,
+            megabytes < 1 ? 2 : 1, megabytes, with_commas(events, count), threads,
             threads == 1 ? "" : "s", processes, processes == 1 ? "" : "es",
             strcmp(path, "trace.bin") == 0 ? "" : " ", strcmp(path, "trace.bin") == 0 ? "" : path);
     if (recorder.settings.closing_line > 1)

@@ -22,6 +22,7 @@ struct open_frame {
     uint64_t activation;
     uint32_t code;
     int32_t line, first_line;
+    bool generator; /* may be suspended and come back */
 };
 
 struct thread {

@@ -22,7 +22,7 @@ def main():
     try:
         endless(depths)
     except RecursionError:
-        print("limit reached", len(depths))
+        print("limit reached", len(depths) > 900)
     print(descend(100))
 
 
