@@ -6,11 +6,12 @@
 
 extern const struct format format_annotate;
 extern const struct format format_callgrind;
+extern const struct format format_flamegraph;
 extern const struct format format_folded;
 extern const struct format format_zip;
 
 const struct format *const formats[] = {
-    &format_annotate, &format_callgrind, &format_folded, &format_zip, NULL,
+    &format_annotate, &format_callgrind, &format_flamegraph, &format_folded, &format_zip, NULL,
 };
 
 const struct format *format_find(const char *name)

@@ -502,15 +502,18 @@ static int link_children(struct stacks *stacks, int (*order)(const struct stacks
     return 0;
 }
 
+uint32_t stacks_skip(const struct stacks *stacks, uint32_t index)
+{
+    while (index != 0 && stacks->nodes[index].next == 0)
+        index = stacks->nodes[index].parent;
+    return stacks->nodes[index].next;
+}
+
 uint32_t stacks_next(const struct stacks *stacks, uint32_t index)
 {
-    const struct stacks_node *nodes = stacks->nodes;
+    uint32_t child = stacks->nodes[index].first_child;
 
-    if (nodes[index].first_child != 0)
-        return nodes[index].first_child;
-    while (index != 0 && nodes[index].next == 0)
-        index = nodes[index].parent;
-    return nodes[index].next;
+    return child != 0 ? child : stacks_skip(stacks, index);
 }
 
 /* ---- the whole ---- */

@@ -59,4 +59,7 @@ void stacks_free(struct stacks *stacks);
  * 0 after the last. */
 uint32_t stacks_next(const struct stacks *stacks, uint32_t index);
 
+/* The same, with the children of `index` left out. */
+uint32_t stacks_skip(const struct stacks *stacks, uint32_t index);
+
 #endif
