@@ -60,7 +60,9 @@ preload_sources := $(wildcard recorder/preload*.c)
 recorder_sources := $(filter-out recorder/pyrec% recorder/preload%,$(wildcard recorder/*.c)) \
                     $(wildcard recorder/backend/*.c) $(trace_sources)
 analyzer_sources := $(filter-out analyzer/extension.c,$(wildcard analyzer/*.c)) $(wildcard formats/*.c) $(trace_sources)
-events_sources := $(filter-out analyzer/main.c,$(wildcard analyzer/*.c)) formats/error.c $(trace_sources)
+events_sources := $(filter-out analyzer/main.c analyzer/command% analyzer/options.c analyzer/progress.c analyzer/sql.c analyzer/sql_rows.c \
+                    analyzer/sql_table.c analyzer/terminal.c,\
+                    $(wildcard analyzer/*.c)) formats/error.c formats/text.c formats/text_width.c $(trace_sources)
 unit_sources := $(wildcard tests/unit/test_*.c)
 
 library := $(out)/lib/pyrec

@@ -15,7 +15,7 @@ def sleep(until):
 
 
 def main():
-    until = time.monotonic() + 0.3
+    until = time.monotonic() + 0.1
     threads = [
         threading.Thread(target=compute, args=(until,), name="computing"),
         threading.Thread(target=sleep, args=(until,), name="waiting"),
