@@ -105,9 +105,18 @@ static void remove_entry(char **entry)
 }
 
 /* What the kernel shows of the environment (/proc/self/environ) is these bytes. */
-static void scrub_entry(char *entry)
+static void scrub_text(char *text)
 {
-    explicit_bzero(entry, strlen(entry));
+    explicit_bzero(text, strlen(text));
+}
+
+/* Takes `count` characters from the front. */
+static void shorten_text(char *text, size_t count)
+{
+    size_t rest = strlen(text) - count;
+
+    memmove(text, text + count, rest + 1);
+    explicit_bzero(text + rest, count);
 }
 
 /* `self` alone: the user had no LD_PRELOAD; `self:` and more: the user had what follows. */
@@ -120,9 +129,9 @@ static void restore_loader_variable(char **envp, const char *self)
     if (value == NULL || strncmp(value, self, size) != 0)
         return;
     if (value[size] == ':') {
-        memmove(value, value + size + 1, strlen(value + size + 1) + 1);
+        shorten_text(value, size + 1);
     } else if (value[size] == '\0') {
-        scrub_entry(*entry);
+        scrub_text(*entry);
         remove_entry(entry);
     }
 }
@@ -135,7 +144,7 @@ bool preload_env_take(char **envp, const char *self, struct preload_run *run)
     if (entry == NULL)
         return false;
     valid = preload_env_parse(entry_value(*entry, INSIDE_VARIABLE), run);
-    scrub_entry(*entry);
+    scrub_text(*entry);
     remove_entry(entry);
     restore_loader_variable(envp, self);
     return valid;
