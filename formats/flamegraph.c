@@ -21,7 +21,7 @@
 
 /* ROW, MARGIN, TOP and BOTTOM are those of flamegraph.js. */
 enum { WIDTH = 1200, ROW = 18, MARGIN = 10, TOP = 92, BOTTOM = 34, INNER = WIDTH - 2 * MARGIN };
-enum { FRAMES_MAX = 10000, LABEL_MAX = 300, TITLE_MAX = 70, SHADES = 6, NEUTRAL_SHADE = 24 };
+enum { FRAMES_MAX = 10000, LABEL_MAX = 300, TITLE_MAX = 70, HUES = 6, SHADES = 3, NEUTRAL = 4 * HUES * SHADES };
 
 static const double character_width = 7.23; /* of 12 px monospace */
 static const double least_width = 0.1;
@@ -141,18 +141,26 @@ static int place_nodes(struct graph *graph)
 
 /* ---- frames ---- */
 
-/* Six shades a kind of origin; the top package of the module chooses one. */
-static unsigned shade(const struct stacks_frame *frame)
+static unsigned choose(const char *name, unsigned count)
 {
-    const char *module;
     uint32_t hash = 2166136261u;
 
-    if (frame->function == NULL)
-        return NEUTRAL_SHADE;
-    module = frame->function->module[0] != '\0' ? frame->function->module : frame->function->file->name;
-    for (; *module != '\0'; module++)
-        hash = (hash ^ (unsigned char)*module) * 16777619u;
-    return (unsigned)frame->function->file->origin * SHADES + (hash ^ hash >> 15) % SHADES;
+    for (; *name != '\0'; name++)
+        hash = (hash ^ (unsigned char)*name) * 16777619u;
+    return (hash ^ hash >> 15) % count;
+}
+
+/* The number of a colour of flamegraph.css. */
+static unsigned colour(const struct stacks_frame *frame)
+{
+    const struct catalog_function *function = frame->function;
+    const char *module;
+
+    if (function == NULL)
+        return NEUTRAL;
+    module = function->module[0] != '\0' ? function->module : function->file->name;
+    return ((unsigned)function->file->origin * HUES + choose(module, HUES)) * SHADES +
+           choose(function->qualname, SHADES);
 }
 
 static void add_cut_xml(struct text *text, const char *string, size_t limit)
@@ -243,7 +251,7 @@ static void write_frame(struct graph *graph, uint32_t index)
     unsigned y = TOP + node->depth * ROW;
 
     text_clear(text);
-    text_add_format(text, "<g class=\"f p%u\" data-v=\"%u %llu %llu %llu\">", shade(node->frame), node->depth,
+    text_add_format(text, "<g class=\"f p%u\" data-v=\"%u %llu %llu %llu\">", colour(node->frame), node->depth,
                     (unsigned long long)graph->starts[index], (unsigned long long)node->total,
                     (unsigned long long)node->self);
     add_title(graph, node);
@@ -339,7 +347,7 @@ static void add_legend(struct text *text)
     for (unsigned i = 0; i < sizeof origins / sizeof origins[0]; i++) {
         text_add_format(text, "<g class=\"p%u\"><rect class=\"key\" x=\"%u\" y=\"54\" width=\"11\" height=\"11\"/></g>"
                               "<text class=\"sub\" x=\"%u\" y=\"64\">%s</text>\n",
-                        i * SHADES + 1, x, x + 16, origins[i]);
+                        i * HUES * SHADES + SHADES, x, x + 16, origins[i]);
         x += 40 + (unsigned)(character_width * (double)strlen(origins[i]));
     }
 }
@@ -365,12 +373,12 @@ static int write_bar(struct graph *graph)
     int status = describe_run(graph, &facts);
 
     text_clear(text);
-    text_add_format(text, "<g id=\"bar\">\n<rect width=\"%d\" height=\"%d\"/>\n<text class=\"title\" id=\"title\" "
+    text_add_format(text, "<g id=\"bar\">\n<rect class=\"back\" width=\"%d\" height=\"%d\"/>\n<text class=\"title\" id=\"title\" "
                           "x=\"%d\" y=\"24\">", WIDTH, TOP - 4, MARGIN);
     add_cut_xml(text, text_string(&graph->label), TITLE_MAX);
     text_add_format(text, "</text>\n<text class=\"sub\" x=\"%d\" y=\"44\">%s</text>\n", MARGIN, text_string(&facts));
     add_legend(text);
-    text_add_format(text, "<text id=\"matched\" x=\"%d\" y=\"44\"></text>\n<text id=\"details\" x=\"%d\" y=\"82\">",
+    text_add_format(text, "<text id=\"matched\" x=\"%d\" y=\"64\"></text>\n<text id=\"details\" x=\"%d\" y=\"82\">",
                     WIDTH - MARGIN, MARGIN);
     add_measure(graph, text);
     text_add_string(text, "</text>\n</g>\n");

@@ -11,6 +11,7 @@
     var root = document.documentElement;
     var ROW = 18, MARGIN = 10, TOP = 92, BOTTOM = 34;
     var frames = [], deepest = 0, current = null, state = {}, charWidth = 7.2;
+    var holder = document.getElementById('frames');
     var bar = document.getElementById('bar');
     var details = document.getElementById('details');
     var matched = document.getElementById('matched');
@@ -169,7 +170,7 @@
         input.parentNode.setAttribute('x', x - 190);
         matched.setAttribute('x', MARGIN + inner);
         title.textContent = cut(fullTitle, Math.floor((x - 190 - 2 * MARGIN) / (charWidth * 1.25)));
-        bar.querySelector('rect').setAttribute('width', pageWidth());
+        bar.querySelector('.back').setAttribute('width', pageWidth());
         bar.setAttribute('transform', 'translate(0,' + Math.max(0, window.scrollY || 0) + ')');
     }
 
@@ -234,7 +235,7 @@
                 until = frame.start + frame.total;
             }
         });
-        root.classList.toggle('searching', !!wanted);
+        holder.classList.toggle('searching', !!wanted);
         matched.textContent = wanted === null ? '' : wanted === false ? 'not a regular expression'
             : 'matched ' + percent(sum, frames[0].total) + ' in ' + count + (count === 1 ? ' frame' : ' frames');
     }
@@ -354,18 +355,18 @@
     }
 
     function addSearch() {
-        var holder = document.createElementNS(SVG, 'foreignObject');
-        holder.setAttribute('y', 6);
-        holder.setAttribute('width', 180);
-        holder.setAttribute('height', 28);
+        var box = document.createElementNS(SVG, 'foreignObject');
+        box.setAttribute('y', 6);
+        box.setAttribute('width', 180);
+        box.setAttribute('height', 28);
         input = document.createElementNS(XHTML, 'input');
         input.setAttribute('type', 'search');
-        input.setAttribute('placeholder', 'Search  /');
+        input.setAttribute('placebox', 'Search  /');
         input.setAttribute('aria-label', 'Search frames by regular expression');
         input.setAttribute('spellcheck', 'false');
         input.addEventListener('input', function () { go({s: input.value}, true); });
-        holder.appendChild(input);
-        bar.appendChild(holder);
+        box.appendChild(input);
+        bar.appendChild(box);
     }
 
     function frameOf(event) {
@@ -374,7 +375,6 @@
     }
 
     function listen() {
-        var holder = document.getElementById('frames');
         holder.addEventListener('click', function (event) {
             var frame = frameOf(event);
             if (frame) {
