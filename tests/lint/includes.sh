@@ -31,7 +31,7 @@ broken=$(
             }'
 )
 # Outside recorder/pycompat.h nobody asks for the version of CPython.
-versions=$(grep -rn 'PY_VERSION_HEX\|PY_MINOR_VERSION' --include='*.[ch]' recorder analyzer formats |
+versions=$(grep -rn PY_VERSION_HEX --include='*.[ch]' recorder analyzer formats |
     grep -v '^recorder/pycompat\.h:' || true)
 # formats/trace needs libc and nothing else.
 foreign=$(grep -rnE '^[[:space:]]*#[[:space:]]*include[[:space:]]*<(Python|sqlite3|zip|zlib)' --include='*.[ch]' \
