@@ -221,10 +221,9 @@ static size_t common_frames(const struct thread *t, pycompat_frame **frames, siz
     return kept;
 }
 
-/* A suspended generator is nobody's outermost frame: CPython 3.9 does not link those that throw() passes through to their callers. */
-static bool is_unlinked(const pycompat_frame *outermost)
+static bool has_yielded(const pycompat_frame *frame)
 {
-    const struct suspended *known = suspended_find(outermost);
+    const struct suspended *known = suspended_find(frame);
 
     return known != NULL && known->sequence != NOT_YIELDED;
 }
@@ -242,7 +241,7 @@ static void put_switch(struct thread *t, uint64_t units, size_t kept)
 static bool resume_frames(struct thread *t, pycompat_frame **frames, size_t count, size_t kept)
 {
     for (size_t i = 0; i < count - kept; i++) {
-        if (suspended_find(frames[i]) == NULL)
+        if (!has_yielded(frames[i]))
             return false;
     }
     for (size_t i = count - kept; i-- > 0;)
@@ -250,17 +249,18 @@ static bool resume_frames(struct thread *t, pycompat_frame **frames, size_t coun
     return true;
 }
 
-/* Frames left without a word, all generators: they are suspended. */
-static bool yield_frames(struct thread *t, size_t count, size_t kept)
+/* Frames left without a word: generators are suspended (throw() passed through them), others are gone (a tracer of
+ * the program failed). Not for an empty stack: that may be a greenlet's beginning. */
+static bool leave_frames(struct thread *t, size_t count, size_t kept)
 {
-    if (kept != count)
+    if (kept != count || kept == 0)
         return false;
-    for (const struct open_frame *f = t->stack + 1 + kept; f <= t->top; f++) {
-        if (!f->generator)
-            return false;
+    while (thread_depth(t) > kept) {
+        if (t->top->generator)
+            event_yield(t);
+        else
+            event_unwind(t);
     }
-    while (thread_depth(t) > kept)
-        event_yield(t);
     return true;
 }
 
@@ -296,9 +296,10 @@ void events_realign(struct thread *t, pycompat_frame *frame)
         return;
     }
     kept = common_frames(t, frames, count);
-    entered = kept == thread_depth(t) || (kept == 0 && count > 0 && is_unlinked(frames[count - 1]));
+    /* CPython 3.9 does not link the generators that throw() passes through to their callers. */
+    entered = kept == thread_depth(t) || (kept == 0 && count > 0 && has_yielded(frames[count - 1]));
     if (!(entered && resume_frames(t, frames, count, kept)) &&
-        !yield_frames(t, count, kept))
+        !leave_frames(t, count, kept))
         switch_frames(t, frames, count, kept);
     free(frames);
 }

@@ -34,8 +34,8 @@ static inline struct thread *events_thread(pycompat_frame *frame, bool entering)
 /* The nearest recorded frame from `frame` outward, itself included; NULL: none. */
 pycompat_frame *events_recorded_frame(pycompat_frame *frame);
 
-/* Makes the thread's stack that of the interpreter, from `frame` (recorded, or NULL: no frame) outward: by RESUME or
- * YIELD where only generators were entered or left without a word (throw() passes through those that wait for
+/* Makes the thread's stack that of the interpreter, from `frame` (recorded, or NULL: no frame) outward: by RESUME,
+ * YIELD and UNWIND where frames were entered or left without a word (throw() passes through generators that wait for
  * another), else by SWITCH (greenlets). */
 void events_realign(struct thread *t, pycompat_frame *frame);
 
