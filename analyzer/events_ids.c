@@ -5,10 +5,9 @@
 #include <string.h>
 
 #include "analyzer/grow.h"
+#include "analyzer/utf8.h"
 #include "formats/error.h"
 #include "formats/text.h"
-
-#define REPLACEMENT "\xEF\xBF\xBD"
 
 static int out_of_memory(struct error *err)
 {
@@ -104,57 +103,42 @@ static void add_number(struct text *key, int64_t number)
     text_add(key, "", 1);
 }
 
-/* ---- names as the database has them ---- */
+/* ---- names as the database has them: valid UTF-8 ---- */
 
-/* Each byte that is not UTF-8 as U+FFFD. */
 static void add_valid(struct text *text, struct trace_bytes bytes)
 {
-    const char *at = (const char *)bytes.at, *end = at + bytes.size, *plain = at;
+    size_t size;
+    char *clean;
 
-    while (at < end) {
-        const char *start = at;
-
-        if (text_next(&at, end) < TEXT_BYTE)
-            continue;
-        text_add(text, plain, (size_t)(start - plain));
-        text_add_string(text, REPLACEMENT);
-        plain = at;
+    if (utf8_is_valid(bytes)) {
+        text_add(text, bytes.at, bytes.size);
+        return;
     }
-    text_add(text, plain, (size_t)(end - plain));
-}
-
-static bool is_valid(struct trace_bytes bytes)
-{
-    const char *at = (const char *)bytes.at, *end = at + bytes.size;
-
-    while (at < end) {
-        if (text_next(&at, end) >= TEXT_BYTE)
-            return false;
-    }
-    return true;
+    clean = utf8_clean(bytes, &size);
+    text->failed |= clean == NULL;
+    text_add(text, clean, size);
+    free(clean);
 }
 
 /* *shown is the name itself, or a corrected copy that *ids owns. */
 static int make_name(struct events_ids *ids, struct trace_bytes bytes, const char **shown, int *size,
                      struct error *err)
 {
-    struct text text = {0};
+    size_t clean_size = bytes.size;
     char **texts;
 
     *shown = (const char *)bytes.at;
-    *size = bytes.size < INT32_MAX ? (int)bytes.size : INT32_MAX;
-    if (is_valid(bytes))
-        return 0;
-    add_valid(&text, bytes);
-    texts = grow_array(ids->texts, ids->text_count, &ids->text_room, sizeof *texts);
-    if (texts == NULL || text.failed) {
-        text_fini(&text);
-        return out_of_memory(err);
+    if (!utf8_is_valid(bytes)) {
+        texts = grow_array(ids->texts, ids->text_count, &ids->text_room, sizeof *texts);
+        if (texts == NULL)
+            return out_of_memory(err);
+        ids->texts = texts;
+        texts[ids->text_count] = utf8_clean(bytes, &clean_size);
+        if (texts[ids->text_count] == NULL)
+            return out_of_memory(err);
+        *shown = texts[ids->text_count++];
     }
-    ids->texts = texts;
-    texts[ids->text_count++] = text.at;
-    *shown = text.at;
-    *size = text.size < INT32_MAX ? (int)text.size : INT32_MAX;
+    *size = clean_size < INT32_MAX ? (int)clean_size : INT32_MAX;
     return 0;
 }
 

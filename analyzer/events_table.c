@@ -4,9 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "analyzer/events_ids.h"
+#include "analyzer/events_runs.h"
 #include "analyzer/events_walk.h"
-#include "analyzer/model.h"
 #include "formats/error.h"
 
 enum column {
@@ -34,21 +33,7 @@ static const char declaration[] =
 
 enum { ACTIVATION_BITS = 40 };
 
-/* ---- the table ---- */
-
-/* An open trace. */
-struct events_run {
-    struct trace_file *file;
-    struct facts *facts;
-    struct events_ids ids;
-};
-
-/* A thread of one of them, in the order of rows. */
-struct events_thread {
-    const struct events_run *run;
-    const struct trace_thread *thread;
-    struct events_thread_ids ids;
-};
+/* ---- making and destroying it ---- */
 
 /* What events_table_register() was told. */
 struct events_source {
@@ -58,18 +43,7 @@ struct events_source {
 
 struct events_table {
     sqlite3_vtab base;
-    sqlite3 *db;    /* borrowed */
-    char **paths;   /* owned */
-    size_t path_count;
-    bool bound;     /* only to runs of the main database */
-    bool open;
-    struct error failure;    /* why it cannot be opened: the same at the next attempt */
-    struct events_run *runs; /* owned; one a path */
-    struct model model;      /* of all runs, if the database does not have them */
-    uint32_t first_id;       /* what is added to a file's or code's id; then 0 is none */
-    struct events_thread *threads; /* owned; by thread_id */
-    size_t thread_count;
-    uint64_t events; /* about how many rows; 0: not known */
+    struct events_runs runs;
 };
 
 static int table_fail(struct events_table *table, const struct error *err)
@@ -81,126 +55,9 @@ static int table_fail(struct events_table *table, const struct error *err)
 
 static void table_free(struct events_table *table)
 {
-    for (size_t i = 0; i < table->path_count; i++) {
-        if (table->runs != NULL) {
-            events_ids_fini(&table->runs[i].ids);
-            facts_free(table->runs[i].facts);
-            trace_file_close(table->runs[i].file);
-        }
-        free(table->paths[i]);
-    }
-    model_fini(&table->model);
-    free(table->runs);
-    free(table->threads);
-    free(table->paths);
+    events_runs_fini(&table->runs);
     free(table);
 }
-
-static int open_run(struct events_table *table, struct events_run *run, const char *path,
-                    int64_t *run_id, struct error *err)
-{
-    if (run->file == NULL)
-        run->file = trace_file_open(path, err);
-    if (run->file != NULL && run->facts == NULL)
-        run->facts = facts_read(run->file, err);
-    if (run->facts == NULL || events_ids_find_run(table->db, run->file->mark, run_id, err) < 0)
-        return -1;
-    if (*run_id == 0 && table->bound)
-        return error_set(err, "events: the database was not made from %s", path);
-    return 0;
-}
-
-/* Without a database that has them the traces are numbered as if they were analyzed now. */
-static int number_runs(struct events_table *table, struct error *err)
-{
-    struct facts **facts = calloc(table->path_count, sizeof *facts);
-    struct events_counts counts = {0};
-    int status;
-
-    if (facts == NULL)
-        return error_set(err, "out of memory");
-    for (size_t i = 0; i < table->path_count; i++)
-        facts[i] = table->runs[i].facts;
-    status = model_build(&table->model, facts, table->path_count, NULL, err);
-    free(facts);
-    table->first_id = 1;
-    for (size_t i = 0; i < table->path_count && status == 0; i++)
-        status = events_ids_number(&table->runs[i].ids, table->runs[i].file, table->runs[i].facts,
-                                   &counts, err);
-    return status;
-}
-
-static int open_runs(struct events_table *table, struct error *err)
-{
-    int64_t *run_ids = calloc(table->path_count, sizeof *run_ids);
-    bool all_known = true;
-    int status = run_ids != NULL ? 0 : error_set(err, "out of memory");
-
-    for (size_t i = 0; i < table->path_count && status == 0; i++) {
-        status = open_run(table, &table->runs[i], table->paths[i], &run_ids[i], err);
-        all_known = all_known && run_ids[i] != 0;
-    }
-    for (size_t i = 0; i < table->path_count && status == 0 && all_known; i++)
-        status = events_ids_match(&table->runs[i].ids, table->db, run_ids[i], table->runs[i].file,
-                                  table->runs[i].facts, err);
-    free(run_ids);
-    return status < 0 || all_known ? status : number_runs(table, err);
-}
-
-static int compare_threads(const void *left, const void *right)
-{
-    const struct events_thread *a = left, *b = right;
-
-    return (a->ids.thread_id > b->ids.thread_id) - (a->ids.thread_id < b->ids.thread_id);
-}
-
-/* A thread that the database does not have was not selected. */
-static int list_threads(struct events_table *table, struct error *err)
-{
-    size_t count = 0;
-
-    for (size_t i = 0; i < table->path_count; i++)
-        count += table->runs[i].file->thread_count;
-    table->threads = calloc(count + 1, sizeof *table->threads);
-    if (table->threads == NULL)
-        return error_set(err, "out of memory");
-    for (size_t i = 0; i < table->path_count; i++) {
-        const struct events_run *run = &table->runs[i];
-
-        for (size_t j = 0; j < run->file->thread_count; j++) {
-            const struct trace_thread *thread = &run->file->threads[j];
-
-            if (run->ids.threads[j].thread_id == 0)
-                continue;
-            table->threads[table->thread_count++] =
-                (struct events_thread){run, thread, run->ids.threads[j]};
-            table->events += run->file->chunks[thread->first + thread->count - 1].events_before;
-        }
-    }
-    qsort(table->threads, table->thread_count, sizeof *table->threads, compare_threads);
-    return 0;
-}
-
-/* Opens the traces, once. */
-static int table_open(struct events_table *table, struct error *err)
-{
-    if (table->open)
-        return 0;
-    if (table->failure.text[0] != '\0')
-        return error_set(err, "%s", table->failure.text);
-    table->runs = table->path_count > 0 ? calloc(table->path_count, sizeof *table->runs) : NULL;
-    if (table->path_count == 0)
-        error_set(&table->failure, "events are read from the trace itself: name it on the command "
-                                   "line, beside the database or instead of it");
-    else if (table->runs == NULL)
-        error_set(&table->failure, "out of memory");
-    else if (open_runs(table, &table->failure) == 0)
-        list_threads(table, &table->failure);
-    table->open = table->failure.text[0] == '\0';
-    return table->open ? 0 : error_set(err, "%s", table->failure.text);
-}
-
-/* ---- making and destroying it ---- */
 
 /* A copy of an argument of CREATE VIRTUAL TABLE without its quotes; NULL: out of memory. */
 static char *unquote(const char *argument)
@@ -225,7 +82,7 @@ static int add_path(struct events_table *table, char *path)
 {
     if (path == NULL)
         return SQLITE_NOMEM;
-    table->paths[table->path_count++] = path;
+    table->runs.paths[table->runs.path_count++] = path;
     return SQLITE_OK;
 }
 
@@ -235,9 +92,10 @@ static int set_paths(struct events_table *table, const struct events_source *sou
 {
     int code = SQLITE_OK;
 
-    table->bound = source != NULL;
-    table->paths = calloc((size_t)count + (source != NULL ? source->count : 0) + 1, sizeof *table->paths);
-    if (table->paths == NULL)
+    table->runs.bound = source != NULL;
+    table->runs.paths =
+        calloc((size_t)count + (source != NULL ? source->count : 0) + 1, sizeof *table->runs.paths);
+    if (table->runs.paths == NULL)
         return SQLITE_NOMEM;
     for (size_t i = 0; source != NULL && i < source->count && code == SQLITE_OK; i++)
         code = add_path(table, strdup(source->paths[i]));
@@ -274,9 +132,9 @@ static int table_connect(sqlite3 *db, void *data, int count, const char *const *
     table = calloc(1, sizeof *table);
     if (table == NULL)
         return SQLITE_NOMEM;
-    table->db = db;
+    table->runs.db = db;
     code = set_paths(table, source, count, arguments);
-    if (code == SQLITE_OK && source == NULL && table_open(table, &err) < 0) {
+    if (code == SQLITE_OK && source == NULL && events_runs_open(&table->runs, &err) < 0) {
         *message = sqlite3_mprintf("%s", err.text);
         code = SQLITE_ERROR;
     }
@@ -356,7 +214,7 @@ static bool order_is_natural(const sqlite3_index_info *info, bool one_thread)
 static int table_plan(sqlite3_vtab *base, sqlite3_index_info *info)
 {
     const struct events_table *table = (const struct events_table *)base;
-    double rows = table->events > 0 ? (double)table->events : 1e8, cost = rows;
+    double rows = table->runs.events > 0 ? (double)table->runs.events : 1e8, cost = rows;
     int arguments = 0;
 
     info->idxNum = 0;
@@ -465,37 +323,26 @@ static bool thread_is_wanted(const struct wanted *wanted, const struct events_th
            (wanted->thread_id < 0 || wanted->thread_id == thread->ids.thread_id);
 }
 
-/* Ids of what is not in the database are 0. */
-static int64_t function_id(const struct events_table *table, const struct facts_code *code)
-{
-    return code != NULL ? (int64_t)code->id + table->first_id : 0;
-}
-
-static int64_t file_id(const struct events_table *table, const struct facts_code *code)
-{
-    return code != NULL && code->file != NULL ? (int64_t)code->file->id + table->first_id : 0;
-}
-
-static bool row_is_wanted(const struct events_table *table, const struct wanted *wanted,
+static bool row_is_wanted(const struct events_runs *runs, const struct wanted *wanted,
                           const struct events_walk *walk)
 {
     const struct facts_code *code = walk->frame != NULL ? walk->frame->code : NULL;
 
-    return (wanted->function_id < 0 || function_id(table, code) == wanted->function_id) &&
-           (wanted->file_id < 0 || file_id(table, code) == wanted->file_id);
+    return (wanted->function_id < 0 || events_runs_function_id(runs, code) == wanted->function_id) &&
+           (wanted->file_id < 0 || events_runs_file_id(runs, code) == wanted->file_id);
 }
 
 /* Begins the first wanted thread from cursor->thread on. */
 static int begin_thread(struct events_cursor *cursor)
 {
-    const struct events_table *table = table_of(cursor);
-    const struct events_thread *thread = table->threads + cursor->thread;
+    const struct events_runs *runs = &table_of(cursor)->runs;
+    const struct events_thread *thread = runs->threads + cursor->thread;
 
-    for (; cursor->thread < table->thread_count; cursor->thread++, thread++) {
+    for (; cursor->thread < runs->thread_count; cursor->thread++, thread++) {
         if (thread_is_wanted(&cursor->wanted, thread))
             break;
     }
-    cursor->at_end = cursor->thread == table->thread_count;
+    cursor->at_end = cursor->thread == runs->thread_count;
     if (cursor->at_end)
         return SQLITE_OK;
     if (cursor->walk == NULL || cursor->walk->file != thread->run->file) {
@@ -521,7 +368,7 @@ static int cursor_next(sqlite3_vtab_cursor *base)
         status = events_walk_next(cursor->walk, &err);
         if (status < 0)
             return table_fail(table_of(cursor), &err);
-        if (status > 0 && row_is_wanted(table_of(cursor), &cursor->wanted, cursor->walk))
+        if (status > 0 && row_is_wanted(&table_of(cursor)->runs, &cursor->wanted, cursor->walk))
             return SQLITE_OK;
         if (status > 0)
             continue;
@@ -540,7 +387,7 @@ static int cursor_filter(sqlite3_vtab_cursor *base, int plan, const char *text, 
 
     (void)text;
     (void)count;
-    if (table_open(table_of(cursor), &err) < 0)
+    if (events_runs_open(&table_of(cursor)->runs, &err) < 0)
         return table_fail(table_of(cursor), &err);
     cursor->wanted = (struct wanted){-1, -1, -1, -1, -1, -1, CLOCK_MAX_NS};
     for (int i = 0; i < USE_COUNT; i++) {
@@ -624,7 +471,7 @@ static void result_name(sqlite3_context *context, const struct events_run *run,
 }
 
 /* What the row is about. */
-static void result_of_frame(sqlite3_context *context, const struct events_table *table,
+static void result_of_frame(sqlite3_context *context, const struct events_runs *runs,
                             const struct events_run *run, const struct events_walk *walk, int column)
 {
     const struct events_frame *frame = walk->frame;
@@ -635,16 +482,16 @@ static void result_of_frame(sqlite3_context *context, const struct events_table 
         sqlite3_result_int64(context, frame->line);
         break;
     case COLUMN_DEPTH:
-        sqlite3_result_int64(context, (sqlite3_int64)walk->row_depth);
+        sqlite3_result_int64(context, (sqlite3_int64)walk->row_depth + 1);
         break;
     case COLUMN_ACTIVATION:
         sqlite3_result_int64(context, (sqlite3_int64)(frame->thread << ACTIVATION_BITS | frame->number));
         break;
     case COLUMN_FUNCTION_ID:
-        result_id(context, function_id(table, code));
+        result_id(context, events_runs_function_id(runs, code));
         break;
     case COLUMN_FILE_ID:
-        result_id(context, file_id(table, code));
+        result_id(context, events_runs_file_id(runs, code));
         break;
     default:
         result_name(context, run, code, column == COLUMN_FILE);
@@ -665,7 +512,7 @@ static int result_self(struct events_cursor *cursor, sqlite3_context *context)
 static int cursor_column(sqlite3_vtab_cursor *base, sqlite3_context *context, int column)
 {
     struct events_cursor *cursor = (struct events_cursor *)base;
-    const struct events_thread *thread = &table_of(cursor)->threads[cursor->thread];
+    const struct events_thread *thread = &table_of(cursor)->runs.threads[cursor->thread];
 
     switch (column) {
     case COLUMN_RUN:
@@ -692,8 +539,10 @@ static int cursor_column(sqlite3_vtab_cursor *base, sqlite3_context *context, in
         result_detail(context, cursor->walk);
         break;
     default:
+        if (cursor->walk->frame == NULL && column == COLUMN_DEPTH)
+            sqlite3_result_int64(context, 0);
         if (cursor->walk->frame != NULL)
-            result_of_frame(context, table_of(cursor), thread->run, cursor->walk, column);
+            result_of_frame(context, &table_of(cursor)->runs, thread->run, cursor->walk, column);
     }
     return SQLITE_OK;
 }

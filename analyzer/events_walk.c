@@ -543,33 +543,34 @@ int64_t events_walk_time(struct events_walk *walk)
     return walk->hand.ns;
 }
 
-/* Does an event follow in the bytes? *ticks moves to its stamp. */
-static bool find_stamp(struct trace_cursor cursor, unsigned shift, uint64_t *ticks)
+/* Does an event follow in the bytes? The hand moves to its stamp. */
+static bool find_stamp(struct trace_cursor cursor, struct clock_hand *hand)
 {
     struct trace_event event;
 
     while (trace_next_event(&cursor, &event)) {
-        *ticks += event.time << shift;
-        if (event.tag != TRACE_TAG_CPU && event.tag != TRACE_TAG_EXTENSION)
-            return true;
+        if (event.tag == TRACE_TAG_CPU || event.tag == TRACE_TAG_EXTENSION)
+            continue;
+        clock_hand_advance(hand, event.time);
+        return true;
     }
     return false;
 }
 
 /* The stamp of a later chunk's first event: 1, 0 if it has none, -1 with *err set. */
-static int find_stamp_ahead(struct events_walk *walk, const struct trace_chunk *chunk, uint64_t *ticks,
-                            struct error *err)
+static int find_stamp_ahead(struct events_walk *walk, const struct trace_chunk *chunk,
+                            struct clock_hand *hand, struct error *err)
 {
     bool found = false;
 
+    clock_hand_set(hand, &walk->file->clock, chunk->ticks);
     for (int head = 1; head >= 0 && !found; head--) {
         struct trace_cursor cursor;
         struct trace_stack record;
 
         if (open_chunk(walk, chunk, head, &walk->ahead, &cursor, &record, err) < 0)
             return -1;
-        *ticks = chunk->ticks;
-        found = find_stamp(cursor, walk->file->clock.shift, ticks);
+        found = find_stamp(cursor, hand);
         if (walk->ahead.size == chunk->size)
             break;
     }
@@ -578,20 +579,16 @@ static int find_stamp_ahead(struct events_walk *walk, const struct trace_chunk *
 
 int events_walk_self(struct events_walk *walk, int64_t *ns, struct error *err)
 {
-    unsigned shift = walk->file->clock.shift;
-    uint64_t ticks = walk->ticks + (walk->gap_pending ? walk->gap.gap << shift : 0);
     struct clock_hand hand;
-    int found = find_stamp(walk->cursor, shift, &ticks);
+    int found;
 
     move_hand(walk);
     hand = walk->hand;
-    *ns = 0;
+    if (walk->gap_pending)
+        clock_hand_advance(&hand, walk->gap.gap);
+    found = find_stamp(walk->cursor, &hand);
     for (size_t i = walk->chunk + 1; found == 0 && i < walk->chunk_end; i++)
-        found = find_stamp_ahead(walk, &walk->file->chunks[i], &ticks, err);
-    if (found <= 0)
-        return found;
-    if (ticks > hand.ticks)
-        clock_hand_advance(&hand, (ticks - hand.ticks) >> shift);
-    *ns = hand.ns - walk->hand.ns;
-    return 0;
+        found = find_stamp_ahead(walk, &walk->file->chunks[i], &hand, err);
+    *ns = found > 0 ? hand.ns - walk->hand.ns : 0;
+    return found < 0 ? -1 : 0;
 }

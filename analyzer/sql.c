@@ -163,10 +163,8 @@ static int fail_at(const struct run *run, const char *statement, struct error *e
     }
     if (run->numbered)
         snprintf(which, sizeof which, " (query %zu)", run->number);
-    if (sqlite3_errcode(run->db) == SQLITE_AUTH)
-        reason = strncmp(reason, "not authorized", 14) == 0
-                     ? "not allowed: queries only read, and write to temporary tables"
-                     : reason;
+    if (sqlite3_errcode(run->db) == SQLITE_AUTH && strstr(reason, "function") == NULL)
+        reason = "not allowed: queries only read, and write to temporary tables";
     return error_set(err, "%s%s:%d:%d: %s", run->query->name, which, line, column, reason);
 }
 
