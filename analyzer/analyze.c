@@ -1,0 +1,258 @@
+#include "analyzer/analyze.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "analyzer/file_rows.h"
+#include "analyzer/model.h"
+#include "analyzer/replay.h"
+#include "analyzer/run.h"
+#include "analyzer/sources.h"
+#include "analyzer/store.h"
+#include "analyzer/totals.h"
+#include "formats/error.h"
+#include "formats/trace/pattern.h"
+
+struct analysis {
+    const struct analyze_options *options;
+    struct error *err;
+    struct run *runs; /* owned */
+    size_t run_count;
+    struct trace_file **files; /* owned; borrowing from the runs, as do facts */
+    struct facts **facts;
+    struct model model;
+    struct sources *sources;
+    struct store *store;
+    struct totals totals;
+    int64_t thread_id;     /* the last row */
+    uint64_t done, to_do;  /* bytes of events */
+    uint64_t threads, peak_memory;
+};
+
+static double now(void)
+{
+    struct timespec time;
+
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
+}
+
+/* --- Reading --- */
+
+static int refuse_same(const struct analysis *analysis, size_t i)
+{
+    for (size_t k = 0; k < i; k++)
+        if (strcmp(analysis->runs[k].file->mark, analysis->runs[i].file->mark) == 0)
+            return error_set(analysis->err, "%s: the same run as %s; it would be counted twice",
+                             analysis->runs[i].file->path, analysis->runs[k].file->path);
+    return 0;
+}
+
+static int open_runs(struct analysis *analysis, const char *const *paths, size_t count)
+{
+    int64_t process_id = 0;
+
+    analysis->runs = calloc(count + 1, sizeof *analysis->runs);
+    analysis->files = calloc(count + 1, sizeof *analysis->files);
+    analysis->facts = calloc(count + 1, sizeof *analysis->facts);
+    if (!analysis->runs || !analysis->files || !analysis->facts)
+        return error_set(analysis->err, "out of memory");
+    for (size_t i = 0; i < count; i++) {
+        struct run *run = &analysis->runs[analysis->run_count++];
+        if (run_open(run, paths[i], (int64_t)i + 1, analysis->err) < 0 || refuse_same(analysis, i) < 0)
+            return -1;
+        run_number_processes(run, &analysis->options->selection, &process_id);
+        analysis->files[i] = run->file;
+        analysis->facts[i] = run->facts;
+        for (size_t k = 0; k < run->file->chunk_count; k++)
+            if (run->file->chunks[k].kind == TRACE_EVENTS)
+                analysis->to_do += run->file->chunks[k].size;
+    }
+    return 0;
+}
+
+static int read_all(struct analysis *analysis, const char *const *paths, size_t count)
+{
+    if (open_runs(analysis, paths, count) < 0)
+        return -1;
+    if (model_build(&analysis->model, analysis->facts, count, analysis->options->selection.patterns,
+                    analysis->err) < 0)
+        return -1;
+    analysis->sources = sources_read(analysis->files, analysis->facts, count, analysis->err);
+    return analysis->sources ? 0 : -1;
+}
+
+/* --- Replaying --- */
+
+static int report_progress(void *context, uint64_t bytes)
+{
+    struct analysis *analysis = context;
+    const struct analyze_options *options = analysis->options;
+
+    analysis->done += bytes;
+    return options->progress ? options->progress(options->progress_context, analysis->done, analysis->to_do) : 0;
+}
+
+static void note_memory(struct analysis *analysis, const struct replay *replay)
+{
+    uint64_t bytes = replay->sums.arena.total + replay->room * sizeof *replay->frames + analysis->totals.arena.total;
+
+    if (bytes > analysis->peak_memory)
+        analysis->peak_memory = bytes;
+}
+
+static int analyze_thread(struct analysis *analysis, struct run *run, const struct trace_thread *thread)
+{
+    struct replay *replay = malloc(sizeof *replay);
+    int64_t process_id = run_process_id(run, thread->process);
+
+    if (!replay)
+        return error_set(analysis->err, "%s: out of memory", run->file->path);
+    int status = replay_thread(replay, run->file, thread, run->facts, &analysis->model, report_progress, analysis,
+                               analysis->err);
+    if (status == 0) {
+        int64_t thread_id = ++analysis->thread_id;
+        run_store_thread(run, analysis->store, thread, thread_id, replay);
+        if (totals_add_thread(&analysis->totals, replay, process_id, thread_id) < 0)
+            status = error_set(analysis->err, "%s: out of memory", run->file->path);
+        note_memory(analysis, replay);
+    }
+    replay_fini(replay);
+    free(replay);
+    return status;
+}
+
+static int analyze_run(struct analysis *analysis, struct run *run)
+{
+    for (size_t i = 0; i < run->file->thread_count; i++) {
+        const struct trace_thread *thread = &run->file->threads[i];
+        if (!run_selects(run, &analysis->options->selection, thread))
+            continue;
+        analysis->threads++;
+        if (analyze_thread(analysis, run, thread) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* --- Storing --- */
+
+/* The selection as text, as the options would be typed. */
+static void describe_selection(const struct selection *selection, char *text, size_t size)
+{
+    int used = 0;
+
+    text[0] = 0;
+    if (selection->thread)
+        used += snprintf(text, size, "thread %s", selection->thread);
+    if (selection->pid && (size_t)used < size)
+        used += snprintf(text + used, size - (size_t)used, "%sprocess %lld", used ? ", " : "",
+                         (long long)selection->pid);
+    if (selection->patterns && !pattern_list_is_empty(selection->patterns) && (size_t)used < size)
+        snprintf(text + used, size - (size_t)used, "%sfiles by pattern", used ? ", " : "");
+}
+
+static void store_number(struct store *store, const char *key, int64_t value)
+{
+    char text[32];
+
+    snprintf(text, sizeof text, "%lld", (long long)value);
+    store_row(store, STORE_META, "ss", key, text);
+}
+
+static void store_meta(struct analysis *analysis)
+{
+    const struct totals *totals = &analysis->totals;
+    const char *version = analysis->options->version;
+    char selection[512];
+
+    describe_selection(&analysis->options->selection, selection, sizeof selection);
+    store_row(analysis->store, STORE_META, "ss", "pyanalyze_version", version ? version : "unknown");
+    store_number(analysis->store, "total_self_ns", totals->self);
+    store_number(analysis->store, "total_self_cpu_ns", totals->self - totals->wait);
+    store_number(analysis->store, "total_hits", (int64_t)totals->hits);
+    store_row(analysis->store, STORE_META, "ss", "selection", selection);
+    store_number(analysis->store, "left_out_files", 0);
+    store_number(analysis->store, "left_out_self_ns", 0);
+}
+
+static int store_all(struct analysis *analysis)
+{
+    for (size_t i = 0; i < analysis->run_count; i++)
+        run_store(&analysis->runs[i], analysis->store);
+    if (totals_store(&analysis->totals) < 0)
+        return error_set(analysis->err, "out of memory for the sums of calls");
+    if (file_rows_store(&analysis->model, &analysis->totals, analysis->sources, analysis->store, analysis->err) < 0)
+        return -1;
+    store_meta(analysis);
+    return 0;
+}
+
+/* --- All --- */
+
+static void take_statistics(const struct analysis *analysis, const double times[4])
+{
+    struct analyze_statistics *statistics = analysis->options->statistics;
+
+    if (!statistics)
+        return;
+    *statistics = (struct analyze_statistics){
+        .events = analysis->totals.events,
+        .threads = analysis->threads,
+        .contexts = analysis->totals.contexts,
+        .read_seconds = times[1] - times[0],
+        .aggregate_seconds = times[2] - times[1],
+        .store_seconds = times[3] - times[2],
+        .peak_memory = analysis->peak_memory,
+    };
+    for (size_t i = 0; i < analysis->run_count; i++)
+        statistics->bytes += analysis->files[i]->size;
+}
+
+static int analyze(struct analysis *analysis, const char *const *paths, size_t count, const char *db_path,
+                   double times[4])
+{
+    times[0] = now();
+    if (read_all(analysis, paths, count) < 0)
+        return -1;
+    analysis->store = store_open(db_path, analysis->err);
+    if (!analysis->store)
+        return -1;
+    totals_init(&analysis->totals, &analysis->model, analysis->store);
+    times[1] = now();
+    for (size_t i = 0; i < count; i++)
+        if (analyze_run(analysis, &analysis->runs[i]) < 0)
+            return -1;
+    times[2] = now();
+    return store_all(analysis);
+}
+
+int analyze_traces(const char *const *paths, size_t count, const struct analyze_options *options, const char *db_path,
+                   sqlite3 **db, struct error *err)
+{
+    struct analysis analysis = { .options = options, .err = err };
+    double times[4];
+
+    if (db)
+        *db = NULL;
+    int status = analyze(&analysis, paths, count, db_path, times);
+    if (status == 0) {
+        status = store_finish(analysis.store, db, err);
+        analysis.store = NULL;
+    }
+    times[3] = now();
+    if (status == 0)
+        take_statistics(&analysis, times);
+    store_abandon(analysis.store);
+    totals_fini(&analysis.totals);
+    sources_free(analysis.sources);
+    model_fini(&analysis.model);
+    for (size_t i = 0; i < analysis.run_count; i++)
+        run_close(&analysis.runs[i]);
+    free(analysis.runs);
+    free(analysis.files);
+    free(analysis.facts);
+    return status;
+}

@@ -1,0 +1,188 @@
+#include "analyzer/replay.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "analyzer/grow.h"
+#include "analyzer/replay_stack.h"
+#include "analyzer/trace_file.h"
+#include "formats/error.h"
+
+/* --- Chunks --- */
+
+/* Where the stack record of a chunk is read from, and then its events. */
+struct chunk_reader {
+    struct trace_buffer payload, stack_payload;
+    struct trace_cursor events;
+    struct trace_stack stack;
+    bool has_stack;
+};
+
+/* 1: there is something in it, 0: the writer had only begun it, -1 with *err set. */
+static int read_chunk(struct chunk_reader *reader, const struct trace_file *file, const struct trace_chunk *chunk,
+                      struct error *err)
+{
+    const struct trace_chunk *apart = chunk->stack_apart ? trace_file_stack(file, chunk) : NULL;
+
+    if (trace_file_read(file, chunk, &reader->payload, err) < 0)
+        return -1;
+    reader->events = trace_cursor_over(reader->payload.bytes, reader->payload.size);
+    reader->has_stack = false;
+    if (!chunk->stack_apart) {
+        reader->has_stack = trace_read_stack(&reader->events, &reader->stack) && reader->stack.next > 0;
+        return reader->has_stack;
+    }
+    if (!apart)
+        return 1;
+    if (trace_file_read(file, apart, &reader->stack_payload, err) < 0)
+        return -1;
+    struct trace_cursor cur = trace_cursor_over(reader->stack_payload.bytes, reader->stack_payload.size);
+    reader->has_stack = trace_read_stack(&cur, &reader->stack);
+    return 1;
+}
+
+static void begin_thread(struct replay *replay, const struct trace_file *file, const struct trace_chunk *chunk)
+{
+    clock_hand_init(&replay->hand, &file->clock, chunk->ticks);
+    replay->first_ns = replay->hand.ns;
+    replay->trouble.lost_chunks = chunk->sequence;
+    replay->trouble.lost_events = chunk->events_before;
+    replay->events = 0;
+    if (chunk->sequence || chunk->events_before)
+        replay_note_gap(replay, replay->hand.ns, TRACE_GAP_LOST);
+}
+
+/* Time goes on to the chunk's anchor. True: something is missing before it. */
+static bool reach_chunk(struct replay *replay, const struct trace_file *file, const struct trace_chunk *chunk,
+                        uint64_t expected)
+{
+    uint64_t seen = replay->events + replay->trouble.lost_events;
+    uint64_t lost = chunk->events_before > seen ? chunk->events_before - seen : 0;
+    int64_t before = replay->hand.ns;
+
+    clock_hand_set(&replay->hand, &file->clock, chunk->ticks);
+    replay->trouble.lost_chunks += chunk->sequence - expected;
+    replay->trouble.lost_events += lost;
+    if (lost == 0 && chunk->sequence == expected) {
+        replay_pass_to_anchor(replay, replay->hand.ns - before, chunk->cpu);
+        return false;
+    }
+    replay_note_gap(replay, before, TRACE_GAP_LOST);
+    return true;
+}
+
+static void take_stack(struct replay *replay, const struct chunk_reader *reader, bool is_first, bool is_missing)
+{
+    if (!reader->has_stack)
+        return;
+    if (is_first || is_missing) {
+        replay_adopt(replay, reader->stack, false);
+    } else if (!replay_stack_is(replay, reader->stack)) {
+        replay->trouble.mismatches++;
+        replay_adopt(replay, reader->stack, true);
+    }
+}
+
+static void forget_suspended(struct replay *replay)
+{
+    if (replay->suspended.count == 0)
+        return;
+    map_fini(&replay->suspended);
+    arena_fini(&replay->suspended_arena);
+}
+
+static void play_chunk(struct replay *replay, struct chunk_reader *reader, const struct trace_file *file,
+                       const struct trace_chunk *chunk, const struct trace_chunk *before)
+{
+    bool is_missing = false;
+
+    if (before)
+        is_missing = reach_chunk(replay, file, chunk, before->sequence + 1);
+    else
+        begin_thread(replay, file, chunk);
+    replay->cpu_stamp_at = replay->hand.ns;
+    replay->cpu_total = chunk->cpu;
+    replay->cpu_pending = 0;
+    replay->has_cpu = false;
+    forget_suspended(replay);
+    take_stack(replay, reader, !before, is_missing);
+    replay_events(replay, &reader->events);
+    replay->trouble.undecoded += chunk->sealed && reader->events.status != TRACE_AT_END;
+}
+
+/* --- Beginning and end --- */
+
+static int begin(struct replay *replay, const struct facts *facts, struct model *model, uint32_t process)
+{
+    memset(replay, 0, sizeof *replay);
+    if (sums_init(&replay->sums, facts, model, process) < 0 || replay_grow(replay) < 0)
+        return -1;
+    replay->frames[0] = (struct replay_frame){ .cell = replay->sums.outside };
+    replay->next = 1;
+    return 0;
+}
+
+/* Transparent frames are not listed: they count as not recorded. */
+static int list_open_frames(struct replay *replay)
+{
+    for (size_t i = 1; i <= replay->top; i++) {
+        const struct replay_frame *frame = &replay->frames[i];
+        if (!frame->entry)
+            continue;
+        struct replay_open *grown = grow_array(replay->open, replay->open_count, &replay->open_room, sizeof *grown);
+        if (!grown)
+            return -1;
+        replay->open = grown;
+        grown[replay->open_count++] =
+            (struct replay_open){ frame->entry->function, frame->cell->line, frame->since };
+    }
+    return 0;
+}
+
+static int end(struct replay *replay)
+{
+    int status = list_open_frames(replay);
+
+    while (replay->top > 0)
+        replay_pop(replay);
+    return status;
+}
+
+int replay_thread(struct replay *replay, const struct trace_file *file, const struct trace_thread *thread,
+                  const struct facts *facts, struct model *model, replay_progress *progress, void *context,
+                  struct error *err)
+{
+    struct chunk_reader reader = { 0 };
+    const struct trace_chunk *before = NULL;
+    int status = begin(replay, facts, model, thread->process);
+
+    replay->out_of_memory = status < 0;
+    for (size_t i = 0; status == 0 && i < thread->count && !replay->out_of_memory; i++) {
+        const struct trace_chunk *chunk = &file->chunks[thread->first + i];
+        int filled = read_chunk(&reader, file, chunk, err);
+        if (filled < 0 || (progress && progress(context, chunk->size)))
+            status = error_set(err, "%s: stopped", file->path);
+        if (filled <= 0)
+            continue;
+        play_chunk(replay, &reader, file, chunk, before);
+        before = chunk;
+    }
+    if (status == 0 && !replay->out_of_memory && end(replay) < 0)
+        replay->out_of_memory = true;
+    if (replay->out_of_memory)
+        status = error_set(err, "%s: out of memory in thread %u", file->path, thread->thread);
+    trace_buffer_free(&reader.payload);
+    trace_buffer_free(&reader.stack_payload);
+    return status;
+}
+
+void replay_fini(struct replay *replay)
+{
+    sums_fini(&replay->sums);
+    map_fini(&replay->suspended);
+    arena_fini(&replay->suspended_arena);
+    free(replay->frames);
+    free(replay->gaps);
+    free(replay->marks);
+    free(replay->open);
+}

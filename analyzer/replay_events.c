@@ -1,0 +1,278 @@
+#include "analyzer/replay_stack.h"
+
+#include "analyzer/facts.h"
+#include "analyzer/grow.h"
+
+/* The last piece of hot code is here: events one by one. */
+
+struct replay_suspended {
+    uint64_t key;
+    int64_t step; /* its line less the first */
+};
+
+/* --- Time --- */
+
+/* How much of an interval was not on a processor (TRACE.md 6.4). */
+static int64_t waited(const struct replay *replay, int64_t passed, int64_t before, uint64_t cpu)
+{
+    int64_t other = before - replay->cpu_stamp_at;
+    int64_t ran = cpu > (uint64_t)INT64_MAX / 2 ? passed : (int64_t)cpu - other;
+
+    ran = ran < 0 ? 0 : ran > passed ? passed : ran;
+    return passed - ran;
+}
+
+static void pass_stamped(struct replay *replay, int64_t passed)
+{
+    int64_t before = replay->hand.ns - passed;
+    int64_t wait = waited(replay, passed, before, replay->cpu_pending);
+
+    replay->cpu_stamp_at = replay->hand.ns;
+    replay->cpu_total += replay->cpu_pending;
+    replay->cpu_pending = 0;
+    replay->has_cpu = false;
+    replay_account(replay, passed, wait);
+}
+
+static void pass(struct replay *replay, uint64_t units)
+{
+    int64_t passed = clock_hand_advance(&replay->hand, units);
+
+    if (replay->has_cpu)
+        pass_stamped(replay, passed);
+    else
+        replay_account(replay, passed, 0);
+}
+
+void replay_pass_to_anchor(struct replay *replay, int64_t passed, uint64_t cpu)
+{
+    int64_t before = replay->hand.ns - passed, wait = 0;
+
+    if (passed > (int64_t)TRACE_CPU_STAMP_NS)
+        wait = waited(replay, passed, before, cpu > replay->cpu_total ? cpu - replay->cpu_total : 0);
+    replay_account(replay, passed, wait);
+}
+
+/* --- Lines --- */
+
+static void begin_line(struct replay *replay, int64_t step)
+{
+    replay_pop_c(replay);
+    struct replay_frame *frame = &replay->frames[replay->top];
+    if (replay->top == 0) {
+        replay->trouble.strays++;
+        return;
+    }
+    frame->line = (int64_t)((uint64_t)frame->line + (uint64_t)step);
+    if (!frame->entry)
+        return;
+    uint32_t line = (uint32_t)frame->line;
+    if (frame->line < 0 || frame->line > REPLAY_LINE_MAX || frame->is_unknown) {
+        replay->trouble.bad_lines += !frame->is_unknown;
+        line = 0;
+    }
+    struct sums_cell *cell = sums_cell(&replay->sums, frame->entry->node, line);
+    if (!cell) {
+        replay->out_of_memory = true;
+        return;
+    }
+    frame->watch |= frame->entry->function->shared;
+    frame->cell = cell;
+    cell->hits++;
+    replay->hits++;
+}
+
+/* --- Frames --- */
+
+static void call(struct replay *replay, uint64_t code)
+{
+    replay_push(replay, sums_code_key(code), 0, replay->next++, REPLAY_CALL);
+}
+
+/* The top Python frame is left. False: there is none. */
+static bool leave(struct replay *replay)
+{
+    replay_pop_c(replay);
+    struct replay_frame *frame = &replay->frames[replay->top];
+    if (replay->top == 0) {
+        replay->trouble.strays++;
+        return false;
+    }
+    if (frame->repeat > 1) {
+        frame->repeat--;
+        replay->depth--;
+        return true;
+    }
+    replay_pop(replay);
+    return true;
+}
+
+static void suspend(struct replay *replay)
+{
+    replay_pop_c(replay);
+    const struct replay_frame *frame = &replay->frames[replay->top];
+    if (replay->top > 0 && frame->activation) {
+        void **slot = map_put(&replay->suspended, frame->activation, 0);
+        if (slot && !*slot)
+            *slot = arena_take(&replay->suspended_arena, sizeof(struct replay_suspended));
+        if (!slot || !*slot) {
+            replay->out_of_memory = true;
+            return;
+        }
+        *(struct replay_suspended *)*slot = (struct replay_suspended){
+            frame->key, (int64_t)((uint64_t)frame->line - (uint64_t)frame->first_line)
+        };
+    }
+    leave(replay);
+}
+
+static void resume(struct replay *replay, uint64_t activation)
+{
+    const struct replay_suspended *suspended = map_get(&replay->suspended, activation, 0);
+    struct replay_suspended unknown = { SUMS_UNKNOWN_KEY, 0 };
+
+    if (!suspended) {
+        replay->trouble.unknown_resumes++;
+        suspended = &unknown;
+    }
+    replay_push(replay, suspended->key, suspended->step, activation, REPLAY_RESUME);
+}
+
+static void go_on(struct replay *replay, const struct trace_event *ev)
+{
+    replay_push(replay, sums_code_key(ev->code), ev->line_step, ev->thread ? 0 : replay->next - ev->back,
+                REPLAY_RESUME);
+}
+
+static void c_call(struct replay *replay, uint64_t string)
+{
+    if (replay->top == 0)
+        replay->trouble.strays++;
+    else
+        replay_push(replay, sums_c_key(string), 0, 0, REPLAY_CALL);
+}
+
+static void c_return(struct replay *replay)
+{
+    if (replay->frames[replay->top].is_c)
+        replay_pop(replay);
+    else
+        replay->trouble.strays += replay->top == 0;
+}
+
+static void note_raise(struct replay *replay)
+{
+    replay_pop_c(replay);
+    replay->trouble.strays += replay->top == 0;
+}
+
+/* --- Others --- */
+
+static void note_mark(struct replay *replay, uint64_t string)
+{
+    struct replay_mark *grown = grow_array(replay->marks, replay->mark_count, &replay->mark_room, sizeof *grown);
+
+    if (!grown) {
+        replay->out_of_memory = true;
+        return;
+    }
+    replay->marks = grown;
+    struct replay_mark *mark = &grown[replay->mark_count++];
+    mark->time = replay->hand.ns;
+    mark->at = replay->frames[replay->top].cell->at;
+    facts_string(replay->sums.facts, replay->sums.process, string, &mark->text);
+}
+
+void replay_note_gap(struct replay *replay, int64_t start, uint64_t reason)
+{
+    struct replay_gap *grown = grow_array(replay->gaps, replay->gap_count, &replay->gap_room, sizeof *grown);
+
+    if (!grown) {
+        replay->out_of_memory = true;
+        return;
+    }
+    replay->gaps = grown;
+    grown[replay->gap_count++] = (struct replay_gap){ start, replay->hand.ns, reason };
+    replay->gap_ns += replay->hand.ns - start;
+}
+
+static void gap(struct replay *replay, const struct trace_event *ev)
+{
+    int64_t start = replay->hand.ns;
+
+    clock_hand_advance(&replay->hand, ev->gap);
+    replay_note_gap(replay, start, ev->reason);
+    replay_adopt(replay, ev->stack, true);
+}
+
+/* What is not LINE, CALL, RETURN. */
+static void play_rare(struct replay *replay, const struct trace_event *ev)
+{
+    switch (ev->tag) {
+    case TRACE_TAG_YIELD:
+        suspend(replay);
+        break;
+    case TRACE_TAG_RESUME:
+        resume(replay, replay->next - ev->back);
+        break;
+    case TRACE_TAG_RAISE:
+        note_raise(replay);
+        break;
+    case TRACE_TAG_C_CALL:
+        c_call(replay, ev->string);
+        break;
+    case TRACE_TAG_C_RETURN:
+        c_return(replay);
+        break;
+    case TRACE_TAG_CONTINUE:
+        go_on(replay, ev);
+        break;
+    case TRACE_TAG_SWITCH:
+        replay_adopt(replay, ev->stack, false);
+        break;
+    case TRACE_TAG_GAP:
+        gap(replay, ev);
+        break;
+    case TRACE_TAG_MARK:
+        note_mark(replay, ev->string);
+        break;
+    default:
+        break;
+    }
+}
+
+/* CPU and EXTENSION have no time of their own and are no events. */
+static bool play_timeless(struct replay *replay, const struct trace_event *ev)
+{
+    if (ev->tag == TRACE_TAG_CPU) {
+        replay->cpu_pending += ev->cpu;
+        replay->has_cpu = true;
+        return true;
+    }
+    replay->trouble.extensions += ev->tag == TRACE_TAG_EXTENSION;
+    return ev->tag == TRACE_TAG_EXTENSION;
+}
+
+static void play(struct replay *replay, const struct trace_event *ev)
+{
+    if (play_timeless(replay, ev))
+        return;
+    replay->events++;
+    pass(replay, ev->time);
+    if (ev->tag == TRACE_TAG_LINE)
+        begin_line(replay, ev->line_step);
+    else if (ev->tag == TRACE_TAG_CALL)
+        call(replay, ev->code);
+    else if (ev->tag == TRACE_TAG_RETURN || ev->tag == TRACE_TAG_UNWIND)
+        leave(replay);
+    else
+        play_rare(replay, ev);
+}
+
+void replay_events(struct replay *replay, struct trace_cursor *cur)
+{
+    struct trace_event ev;
+
+    while (!replay->out_of_memory && trace_next_event(cur, &ev))
+        play(replay, &ev);
+}

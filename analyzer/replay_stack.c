@@ -1,0 +1,164 @@
+#include "analyzer/replay_stack.h"
+
+#include "analyzer/grow.h"
+
+int replay_grow(struct replay *replay)
+{
+    struct replay_frame *grown = grow_array(replay->frames, replay->top + 1, &replay->room, sizeof *grown);
+
+    if (!grown)
+        return -1;
+    replay->frames = grown;
+    return 0;
+}
+
+static uint32_t line_of(struct replay *replay, const struct replay_frame *frame)
+{
+    if (frame->line >= 0 && frame->line <= REPLAY_LINE_MAX)
+        return (uint32_t)frame->line;
+    replay->trouble.bad_lines += !frame->is_unknown;
+    return 0;
+}
+
+/* What only recorded frames have: their place in the books. */
+static int enter(struct replay *replay, struct replay_frame *frame, struct sums_entry *entry, enum replay_push how)
+{
+    struct sums_function *function = entry->function;
+    struct sums_line *caller = frame->cell->at;
+
+    frame->is_unknown = function->is_unknown;
+    struct sums_cell *cell = sums_cell(&replay->sums, entry->node, function->is_unknown ? 0 : line_of(replay, frame));
+    if (!cell)
+        return -1;
+    frame->entry = entry;
+    frame->cell = cell;
+    frame->outer = function->top;
+    entry->calls += how == REPLAY_CALL;
+    entry->resumes += how == REPLAY_RESUME;
+    entry->edge->primitive_calls += how == REPLAY_CALL && entry->edge->active == 0;
+    function->primitive_calls += how == REPLAY_CALL && !function->top;
+    function->top = entry->node;
+    entry->active++;
+    entry->edge->active++;
+    entry->node->active++;
+    replay_hold(caller);
+    frame->watch = frame->outer || function->shared;
+    return 0;
+}
+
+void replay_push(struct replay *replay, uint64_t key, int64_t step, uint64_t activation, enum replay_push how)
+{
+    if (replay->top + 1 >= replay->room && replay_grow(replay) < 0) {
+        replay->out_of_memory = true;
+        return;
+    }
+    struct replay_frame *caller = &replay->frames[replay->top], *frame = caller + 1;
+    struct sums_entry *entry = sums_entry(&replay->sums, caller->cell, key);
+    if (!entry) {
+        replay->out_of_memory = true;
+        return;
+    }
+    *frame = (struct replay_frame){
+        .cell = caller->cell, .time = replay->time, .wait = replay->wait, .hits = replay->hits, .key = key,
+        .activation = activation, .first_line = entry->function->first_line,
+        .line = (int64_t)((uint64_t)entry->function->first_line + (uint64_t)step),
+        .since = replay->hand.ns, .repeat = 1, .is_c = key & 1, .watch = caller->watch,
+    };
+    /* What excluded code calls by way of C is not recorded either. */
+    bool transparent = !entry->node || (frame->is_c && !caller->entry && replay->top > 0);
+    if (!transparent && enter(replay, frame, entry, how) < 0) {
+        replay->out_of_memory = true;
+        return;
+    }
+    replay->top++;
+    replay->depth += !frame->is_c;
+}
+
+/* --- Stack records --- */
+
+/* Pops until `kept` Python frames are left, and no C function is on top of them. */
+static void pop_to(struct replay *replay, uint64_t kept)
+{
+    replay_pop_c(replay);
+    while (replay->depth > kept) {
+        struct replay_frame *frame = &replay->frames[replay->top];
+        if (frame->repeat > replay->depth - kept) {
+            frame->repeat -= replay->depth - kept;
+            replay->depth = kept;
+            break;
+        }
+        replay_pop(replay);
+        replay_pop_c(replay);
+    }
+}
+
+/* Frames of which nothing is known but how many they are. */
+static void push_unknown(struct replay *replay, uint64_t count)
+{
+    replay_push(replay, SUMS_UNKNOWN_KEY, 0, 0, REPLAY_INHERIT);
+    if (replay->out_of_memory)
+        return;
+    replay->frames[replay->top].repeat = count;
+    replay->depth += count - 1;
+}
+
+static void push_given(struct replay *replay, const struct trace_frame *given, size_t old_top, bool continues)
+{
+    uint64_t key = sums_code_key(given->code), activation = given->thread ? 0 : given->activation;
+    int64_t since = replay->hand.ns;
+
+    if (continues && replay->top < old_top && activation &&
+        replay->frames[replay->top + 1].activation == activation)
+        since = replay->frames[replay->top + 1].since; /* it was popped, but not overwritten */
+    replay_push(replay, key, given->line_step, activation, REPLAY_INHERIT);
+    if (!replay->out_of_memory)
+        replay->frames[replay->top].since = since;
+}
+
+void replay_adopt(struct replay *replay, struct trace_stack stack, bool continues)
+{
+    struct trace_frame given;
+    size_t old_top = replay->top;
+
+    pop_to(replay, stack.kept);
+    if (replay->depth < stack.kept)
+        push_unknown(replay, stack.kept - replay->depth);
+    while (!replay->out_of_memory && trace_next_frame(&stack, &given))
+        push_given(replay, &given, old_top, continues);
+    replay->next = stack.next;
+}
+
+/* Where the frame above `kept` Python frames stands; 0: not known one by one. */
+static size_t find_frame(const struct replay *replay, uint64_t kept)
+{
+    uint64_t depth = replay->depth;
+    size_t i = replay->top;
+
+    for (; i > 0 && depth > kept; i--)
+        if (!replay->frames[i].is_c)
+            depth -= replay->frames[i].repeat;
+    return depth == kept ? i + 1 : 0;
+}
+
+static bool is_given(const struct replay_frame *frame, const struct trace_frame *given)
+{
+    if (frame->key != sums_code_key(given->code) || frame->activation != (given->thread ? 0 : given->activation))
+        return false;
+    return frame->is_unknown || (uint64_t)frame->line - (uint64_t)frame->first_line == (uint64_t)given->line_step;
+}
+
+bool replay_stack_is(const struct replay *replay, struct trace_stack stack)
+{
+    struct trace_frame given;
+
+    if (replay->depth != stack.depth || replay->next != stack.next)
+        return false;
+    size_t i = find_frame(replay, stack.kept);
+    for (; i && trace_next_frame(&stack, &given); i++) {
+        while (i <= replay->top && replay->frames[i].is_c)
+            i++;
+        if (i > replay->top || !is_given(&replay->frames[i], &given))
+            return false;
+    }
+    return i > 0;
+}

@@ -1,0 +1,137 @@
+/* replay_stack.h - the part of replay that is done at every call and return; inline, for the hot loop. */
+#ifndef ANALYZER_REPLAY_STACK_H
+#define ANALYZER_REPLAY_STACK_H
+
+#include "analyzer/replay.h"
+
+#define REPLAY_LINE_MAX 2147483647
+
+/* Why a frame comes onto the stack. */
+enum replay_push { REPLAY_CALL, REPLAY_RESUME, REPLAY_INHERIT };
+
+/* Room for one more frame. 0, or -1: no memory. */
+int replay_grow(struct replay *replay);
+
+/* Pushes an activation of the code behind `key`, `step` lines from its first; `activation` as in replay_frame. Without
+ * memory nothing is pushed and out_of_memory set. */
+void replay_push(struct replay *replay, uint64_t key, int64_t step, uint64_t activation, enum replay_push how);
+
+/* Makes the stack that of the record: keeps `kept` frames, pops the others, pushes those that are given. With
+ * `continues`, an activation that stays at its depth keeps its `since`. */
+void replay_adopt(struct replay *replay, struct trace_stack stack, bool continues);
+
+/* Is the stack that of the record? */
+bool replay_stack_is(const struct replay *replay, struct trace_stack stack);
+
+/* Plays one payload behind its stack record. */
+void replay_events(struct replay *replay, struct trace_cursor *cur);
+
+/* The time from the thread's last event to a chunk's anchor, at which its CPU time was `cpu`. */
+void replay_pass_to_anchor(struct replay *replay, int64_t passed, uint64_t cpu);
+
+/* A gap from `start` until now. */
+void replay_note_gap(struct replay *replay, int64_t start, uint64_t reason);
+
+/* A duration that belongs to the top of the stack, `wait` of it not on a processor. */
+static inline void replay_account(struct replay *replay, int64_t passed, int64_t wait)
+{
+    const struct replay_frame *frame = &replay->frames[replay->top];
+    struct sums_cell *cell = frame->cell;
+
+    replay->time += passed;
+    replay->wait += wait;
+    cell->self += passed;
+    cell->wait += wait;
+    if (__builtin_expect(!frame->watch, 1))
+        return;
+    struct sums_line *at = cell->at;
+    if (at->held) {
+        at->nested += passed;
+        at->nested_wait += wait;
+    }
+    if (at->file_line && at->file_line->held) {
+        at->file_line->nested += passed;
+        at->file_line->nested_wait += wait;
+    }
+}
+
+static inline void replay_hold(struct sums_line *at)
+{
+    at->held++;
+    if (at->file_line)
+        at->file_line->held++;
+}
+
+static inline void replay_release(struct sums_line *at, int64_t passed, int64_t wait)
+{
+    if (--at->held == 0) {
+        at->below += passed;
+        at->below_wait += wait;
+    }
+    if (at->file_line && --at->file_line->held == 0) {
+        at->file_line->below += passed;
+        at->file_line->below_wait += wait;
+    }
+}
+
+/* Books the end of an activation with its function, edge, contexts and its caller's line. */
+static inline void replay_leave(struct replay *replay, struct replay_frame *frame)
+{
+    struct replay_frame *caller = frame - 1;
+    struct sums_entry *entry = frame->entry;
+    struct sums_function *function = entry->function;
+    struct sums_edge *edge = entry->edge;
+    int64_t passed = replay->time - frame->time, wait = replay->wait - frame->wait;
+    uint64_t hits = replay->hits - frame->hits;
+
+    function->top = frame->outer;
+    if (!frame->outer) {
+        function->cumulative += passed;
+        function->cumulative_wait += wait;
+        edge->outer += passed;
+        edge->outer_wait += wait;
+        edge->outer_hits += hits;
+    }
+    if (--edge->active == 0) {
+        edge->cumulative += passed;
+        edge->cumulative_wait += wait;
+        edge->cumulative_hits += hits;
+    }
+    if (--entry->active == 0) {
+        entry->cumulative += passed;
+        entry->cumulative_wait += wait;
+    }
+    if (--entry->node->active == 0) {
+        entry->node->cumulative += passed;
+        entry->node->cumulative_wait += wait;
+    }
+    edge->self += passed - frame->below;
+    edge->self_wait += wait - frame->below_wait;
+    replay_release(caller->cell->at, passed, wait);
+    caller->below += passed;
+    caller->below_wait += wait;
+}
+
+static inline void replay_pop(struct replay *replay)
+{
+    struct replay_frame *frame = &replay->frames[replay->top--], *caller = frame - 1;
+
+    if (frame->entry) {
+        replay_leave(replay, frame);
+    } else { /* what it called counts as called by the recorded frame below */
+        caller->below += frame->below;
+        caller->below_wait += frame->below_wait;
+    }
+    if (!frame->is_c)
+        replay->depth -= frame->repeat;
+    caller->watch |= caller->cell->node->function->shared;
+}
+
+/* Python code goes on: C functions that it called are back, whether the trace says so or not. */
+static inline void replay_pop_c(struct replay *replay)
+{
+    while (__builtin_expect(replay->frames[replay->top].is_c, 0))
+        replay_pop(replay);
+}
+
+#endif

@@ -1,0 +1,371 @@
+#include "analyzer/run.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "analyzer/model.h"
+#include "analyzer/replay.h"
+#include "analyzer/shell_quote.h"
+#include "analyzer/store.h"
+#include "formats/error.h"
+
+#define TEXT_SIZE 256
+
+/* --- Opening --- */
+
+static int check_mode(const struct run *run, struct error *err)
+{
+    struct trace_bytes mode = facts_setting(run->facts, "mode");
+
+    if (mode.size == 0 || (mode.size == 5 && memcmp(mode.at, "exact", 5) == 0))
+        return 0;
+    return error_set(err, "%s: recorded in mode \"%.*s\", which this version cannot read", run->file->path,
+                     (int)(mode.size < 40 ? mode.size : 40), (const char *)mode.at);
+}
+
+static int find_processes(struct run *run, struct error *err)
+{
+    run->process_count = facts_process_count(run->facts);
+    run->processes = calloc(run->process_count + 1, sizeof *run->processes);
+    run->trouble = calloc(1, sizeof *run->trouble);
+    run->thread_ids = calloc(run->file->thread_count + 1, sizeof *run->thread_ids);
+    if (!run->processes || !run->trouble || !run->thread_ids)
+        return error_set(err, "%s: out of memory", run->file->path);
+    for (size_t i = 0; i < run->process_count; i++) {
+        struct run_process *process = &run->processes[i];
+        process->facts = facts_process_at(run->facts, i);
+        process->start_ns = process->facts->known ? clock_ns(&run->file->clock, process->facts->start_ticks) : -1;
+        process->end_ns = process->facts->ended ? clock_ns(&run->file->clock, process->facts->end_ticks) : -1;
+    }
+    return 0;
+}
+
+int run_open(struct run *run, const char *path, int64_t id, struct error *err)
+{
+    *run = (struct run){ .id = id, .first_ns = -1, .last_ns = -1 };
+    run->file = trace_file_open(path, err);
+    run->facts = run->file ? facts_read(run->file, err) : NULL;
+    if (!run->facts || check_mode(run, err) < 0)
+        return -1;
+    return find_processes(run, err);
+}
+
+void run_close(struct run *run)
+{
+    free(run->processes);
+    free(run->trouble);
+    free(run->thread_ids);
+    facts_free(run->facts);
+    trace_file_close(run->file);
+}
+
+/* --- Selection --- */
+
+void run_number_processes(struct run *run, const struct selection *selection, int64_t *last_id)
+{
+    for (size_t i = 0; i < run->process_count; i++)
+        if (selection->pid == 0 || run->processes[i].facts->pid == (uint64_t)selection->pid)
+            run->processes[i].id = ++*last_id;
+}
+
+static struct run_process *find_process(const struct run *run, uint64_t number)
+{
+    size_t low = 0, high = run->process_count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (run->processes[middle].facts->number < number)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < run->process_count && run->processes[low].facts->number == number ? &run->processes[low] : NULL;
+}
+
+int64_t run_process_id(const struct run *run, uint64_t number)
+{
+    const struct run_process *process = find_process(run, number);
+
+    return process ? process->id : 0;
+}
+
+static bool is_number(const char *text, uint64_t number)
+{
+    char digits[32];
+
+    snprintf(digits, sizeof digits, "%llu", (unsigned long long)number);
+    return strcmp(text, digits) == 0;
+}
+
+static bool is_text(const char *text, struct trace_bytes bytes)
+{
+    return strlen(text) == bytes.size && memcmp(text, bytes.at, bytes.size) == 0;
+}
+
+bool run_selects(const struct run *run, const struct selection *selection, const struct trace_thread *thread)
+{
+    const struct facts_thread *facts = facts_thread(run->facts, thread->process, thread->thread);
+
+    if (run_process_id(run, thread->process) == 0)
+        return false;
+    if (!selection->thread || is_number(selection->thread, thread->thread))
+        return true;
+    return facts && (is_text(selection->thread, facts->name) || is_number(selection->thread, facts->native_id));
+}
+
+/* --- Threads --- */
+
+static void widen(int64_t *first, int64_t *last, int64_t from, int64_t to)
+{
+    if (from >= 0 && (*first < 0 || from < *first))
+        *first = from;
+    if (to > *last)
+        *last = to;
+}
+
+static void add_trouble(struct replay_trouble *sum, const struct replay_trouble *trouble)
+{
+    sum->strays += trouble->strays;
+    sum->bad_lines += trouble->bad_lines;
+    sum->unknown_resumes += trouble->unknown_resumes;
+    sum->mismatches += trouble->mismatches;
+    sum->undecoded += trouble->undecoded;
+    sum->extensions += trouble->extensions;
+    sum->lost_chunks += trouble->lost_chunks;
+    sum->lost_events += trouble->lost_events;
+}
+
+void run_store_thread(struct run *run, struct store *store, const struct trace_thread *thread, int64_t thread_id,
+                      const struct replay *replay)
+{
+    const struct facts_thread *facts = facts_thread(run->facts, thread->process, thread->thread);
+    struct run_process *process = find_process(run, thread->process);
+    char fallback[TEXT_SIZE];
+    struct trace_bytes name = { (const uint8_t *)fallback, 0 };
+
+    if (facts && facts->name.size)
+        name = facts->name;
+    else
+        name.size = (size_t)snprintf(fallback, sizeof fallback, "thread %u", thread->thread);
+    store_row(store, STORE_THREADS, "iiiitiiii", thread_id, process->id, (int64_t)thread->thread,
+              facts ? (int64_t)facts->native_id : 0, name, (int64_t)(facts && facts->is_main), replay->first_ns,
+              replay->hand.ns, (int64_t)replay->events);
+    widen(&process->start_ns, &process->end_ns, replay->first_ns, replay->hand.ns);
+    run->thread_ids[thread - run->file->threads] = thread_id;
+    run->events += replay->events;
+    run->unknown_codes += replay->sums.unknown_codes;
+    add_trouble(run->trouble, &replay->trouble);
+}
+
+/* --- The run's rows --- */
+
+static void how_ended(const struct facts_process *process, char text[TEXT_SIZE])
+{
+    int status = (int)(process->wait_status & 0xffff);
+
+    if (process->ended && process->end_how == TRACE_END_EXEC)
+        snprintf(text, TEXT_SIZE, "exec");
+    else if (process->reaped && WIFSIGNALED(status))
+        snprintf(text, TEXT_SIZE, "signal %d", WTERMSIG(status));
+    else if (process->reaped && WIFEXITED(status))
+        snprintf(text, TEXT_SIZE, "exit %d", WEXITSTATUS(status));
+    else if (process->ended && process->end_how == TRACE_END_EXIT)
+        snprintf(text, TEXT_SIZE, "exit %llu", (unsigned long long)process->end_status);
+    else
+        snprintf(text, TEXT_SIZE, "unknown");
+}
+
+static const char *how_began(uint64_t how)
+{
+    static const char *const names[] = { "first", "fork", "spawn", "exec" };
+
+    return how < sizeof names / sizeof *names ? names[how] : "first";
+}
+
+static void store_process(struct run *run, struct store *store, struct run_process *process)
+{
+    const struct facts_process *facts = process->facts;
+    int64_t parent = run_process_id(run, facts->parent);
+    struct shell_quote command = { 0 };
+    char ended[TEXT_SIZE];
+
+    how_ended(facts, ended);
+    shell_quote_add_list(&command, facts->command);
+    if (process->start_ns < 0)
+        process->start_ns = 0;
+    if (process->end_ns < process->start_ns)
+        process->end_ns = process->start_ns;
+    widen(&run->first_ns, &run->last_ns, process->start_ns, process->end_ns);
+#define FRONT process->id, run->id, (int64_t)facts->number, (int64_t)facts->pid
+#define BACK                                                                                                 \
+    how_began(facts->how), shell_quote_bytes(&command), facts->python, process->start_ns, process->end_ns, ended
+    if (parent)
+        store_row(store, STORE_PROCESSES, "iiiiisttiis", FRONT, parent, BACK);
+    else
+        store_row(store, STORE_PROCESSES, "iiii-sttiis", FRONT, BACK);
+#undef FRONT
+#undef BACK
+    free(command.text);
+}
+
+static void store_processes(struct run *run, struct store *store)
+{
+    for (size_t i = 0; i < run->process_count; i++)
+        if (run->processes[i].id)
+            store_process(run, store, &run->processes[i]);
+}
+
+static int64_t thread_row(const struct run *run, const struct facts_gap *gap)
+{
+    for (size_t i = 0; i < run->file->thread_count; i++)
+        if (run->file->threads[i].process == gap->process && run->file->threads[i].thread == gap->thread)
+            return run->thread_ids[i];
+    return 0;
+}
+
+static void store_gaps(const struct run *run, struct store *store)
+{
+    size_t count;
+    const struct facts_gap *gaps = facts_gaps(run->facts, &count);
+
+    for (size_t i = 0; i < count; i++) {
+        int64_t process = run_process_id(run, gaps[i].process);
+        int64_t thread = gaps[i].thread ? thread_row(run, &gaps[i]) : 0;
+        int64_t start = clock_ns(&run->file->clock, gaps[i].start_ticks);
+        int64_t end = clock_ns(&run->file->clock, gaps[i].end_ticks);
+        const char *reason = trace_gap_name(gaps[i].reason);
+        if (process && thread)
+            store_row(store, STORE_GAPS, "iiiis", process, thread, start, end, reason);
+        else if (process && gaps[i].thread == 0)
+            store_row(store, STORE_GAPS, "i-iis", process, start, end, reason);
+    }
+}
+
+/* --- Warnings --- */
+
+static void warn(const struct run *run, struct store *store, uint64_t count, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+static void warn(const struct run *run, struct store *store, uint64_t count, const char *format, ...)
+{
+    char text[TEXT_SIZE];
+    va_list values;
+
+    if (count == 0)
+        return;
+    va_start(values, format);
+    vsnprintf(text, sizeof text, format, values);
+    va_end(values);
+    store_row(store, STORE_WARNINGS, "is", run->id, text);
+}
+
+static void warn_counts(const struct run *run, struct store *store)
+{
+    const struct replay_trouble *trouble = run->trouble;
+    const struct facts_trouble *facts = facts_trouble(run->facts);
+    const struct {
+        uint64_t count;
+        const char *text;
+    } warnings[] = {
+        { run->file->damage.unknown, "chunks of an unknown optional kind or encoding were skipped" },
+        { facts->lost, "chunks of facts (names of code and files) are missing" },
+        { facts->records, "records of facts do not decode" },
+        { facts->unknown, "records of facts of an unknown kind were skipped" },
+        { trouble->lost_chunks, "chunks of events are missing" },
+        { trouble->lost_events, "events are lost" },
+        { trouble->undecoded, "chunks of events decode only in part" },
+        { trouble->mismatches, "chunks begin with another stack than the one before them ended with" },
+        { trouble->strays, "events came when no function was on the stack" },
+        { trouble->unknown_resumes, "generators were resumed that had not yielded" },
+        { trouble->bad_lines, "line numbers are out of range" },
+        { trouble->extensions, "events of an unknown kind were skipped" },
+        { run->unknown_codes, "functions have no known name: shown as <unknown>" },
+    };
+
+    for (size_t i = 0; i < sizeof warnings / sizeof *warnings; i++)
+        warn(run, store, warnings[i].count, "%llu %s", (unsigned long long)warnings[i].count, warnings[i].text);
+}
+
+static void warn_ends(const struct run *run, struct store *store)
+{
+    for (size_t i = 0; i < run->process_count; i++) {
+        const struct facts_process *process = run->processes[i].facts;
+        if (!run->processes[i].id)
+            continue;
+        warn(run, store, !process->known, "nothing is known of process number %u but its events", process->number);
+        warn(run, store, process->known && !process->ended,
+             "process %llu did not end in order: what its threads were doing is in the table open_frames",
+             (unsigned long long)process->pid);
+    }
+}
+
+static void store_warnings(const struct run *run, struct store *store)
+{
+    const struct trace_damage *damage = &run->file->damage;
+
+    warn(run, store, damage->places, "%llu bytes in %llu places are damaged, the first at offset %llu",
+         (unsigned long long)damage->bytes, (unsigned long long)damage->places,
+         (unsigned long long)damage->first_offset);
+    warn(run, store, damage->cut, "the file is cut off at %llu bytes, inside a chunk",
+         (unsigned long long)run->file->size);
+    warn_counts(run, store);
+    warn_ends(run, store);
+}
+
+/* --- The run itself --- */
+
+static bool is_complete(const struct run *run)
+{
+    const struct trace_damage *damage = &run->file->damage;
+    const struct replay_trouble *trouble = run->trouble;
+
+    for (size_t i = 0; i < run->process_count; i++)
+        if (!run->processes[i].facts->ended)
+            return false;
+    return !damage->places && !damage->cut && !facts_trouble(run->facts)->lost && !trouble->lost_chunks &&
+           !trouble->lost_events && !trouble->undecoded && !trouble->mismatches;
+}
+
+static void quote_argv(const struct run *run, struct shell_quote *command)
+{
+    size_t count;
+    const struct facts_setting *settings = facts_settings(run->facts, &count);
+
+    for (size_t i = 0; i < count; i++)
+        if (settings[i].key.size == 4 && memcmp(settings[i].key.at, "argv", 4) == 0)
+            shell_quote_add(command, settings[i].value);
+    if (command->size == 0 && run->process_count)
+        shell_quote_add_list(command, run->processes[0].facts->command);
+}
+
+static struct trace_bytes python_version(const struct run *run)
+{
+    if (run->process_count && run->processes[0].facts->python.size)
+        return run->processes[0].facts->python;
+    return facts_setting(run->facts, "python");
+}
+
+void run_store(struct run *run, struct store *store)
+{
+    const struct trace_header *header = &run->file->header;
+    const struct clock *clock = &run->file->clock;
+    struct shell_quote command = { 0 };
+    struct trace_bytes path = { (const uint8_t *)run->file->path, strlen(run->file->path) };
+
+    store_processes(run, store);
+    store_gaps(run, store);
+    store_warnings(run, store);
+    quote_argv(run, &command);
+    double resolution = (double)(1u << header->tick_shift) * (double)clock->num / (double)clock->den;
+    store_row(store, STORE_RUNS, "isttttiissiiiirttt", run->id, run->file->mark, path,
+              facts_setting(run->facts, "host"), shell_quote_bytes(&command), python_version(run),
+              (int64_t)header->realtime, run->last_ns > run->first_ns ? run->last_ns - run->first_ns : 0,
+              header->clock == TRACE_CLOCK_TSC ? "tsc" : "monotonic", "exact", (int64_t)is_complete(run),
+              (int64_t)run->trouble->lost_events, (int64_t)run->events, (int64_t)run->file->size, resolution,
+              facts_setting(run->facts, "cwd"), facts_setting(run->facts, "system"),
+              facts_setting(run->facts, "recorder"));
+    free(command.text);
+}

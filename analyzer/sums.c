@@ -1,0 +1,362 @@
+#include "analyzer/sums.h"
+
+#include <string.h>
+
+#include "analyzer/facts.h"
+#include "analyzer/model.h"
+
+#define NO_LINE UINT32_MAX
+#define FIRST_TABLE 4
+#define SPARSE 8 /* a table may be this many times as large as full, to keep lines apart */
+
+enum by_id_kind { BY_ID_MODEL, BY_ID_UNKNOWN, BY_ID_C };
+
+/* --- Functions --- */
+
+static struct sums_function *new_function(struct sums *sums)
+{
+    struct sums_function *function = arena_take(&sums->arena, sizeof *function);
+
+    if (!function)
+        return NULL;
+    function->id = MODEL_NONE;
+    function->file = MODEL_NONE;
+    function->next = sums->all_functions;
+    sums->all_functions = function;
+    return function;
+}
+
+static bool is_named(const struct sums_function *function, struct trace_bytes name)
+{
+    return function->c_name.size == name.size && memcmp(function->c_name.at, name.at, name.size) == 0;
+}
+
+/* C functions are told apart by name: strings of one text may have several numbers. */
+static struct sums_function *c_function(struct sums *sums, uint64_t string)
+{
+    struct trace_bytes name;
+
+    if (!facts_string(sums->facts, sums->process, string, &name))
+        name = (struct trace_bytes){ (const uint8_t *)"<unknown>", 9 };
+    void **slot = map_put(&sums->by_id, BY_ID_C, model_hash(name));
+    for (struct sums_function *function = slot ? *slot : NULL; function; function = function->same_hash)
+        if (is_named(function, name))
+            return function;
+    struct sums_function *function = slot ? new_function(sums) : NULL;
+    if (!function)
+        return NULL;
+    function->is_c = true;
+    function->c_name = name;
+    function->same_hash = *slot;
+    *slot = function;
+    return function;
+}
+
+static struct sums_function *unknown_function(struct sums *sums)
+{
+    void **slot = map_put(&sums->by_id, BY_ID_UNKNOWN, 0);
+
+    if (slot && !*slot) {
+        struct sums_function *function = *slot = new_function(sums);
+        if (function) {
+            function->is_unknown = true;
+            function->excluded = sums->model->unknown_excluded;
+        }
+    }
+    return slot ? *slot : NULL;
+}
+
+static struct sums_function *code_function(struct sums *sums, const struct facts_code *code)
+{
+    const struct model_function *model = &sums->model->functions[code->id];
+    void **slot = map_put(&sums->by_id, BY_ID_MODEL, code->id);
+
+    if (slot && !*slot) {
+        struct sums_function *function = *slot = new_function(sums);
+        if (function) {
+            function->id = code->id;
+            function->file = model->file;
+            function->first_line = model->first_line;
+            function->excluded = model->excluded;
+        }
+    }
+    return slot ? *slot : NULL;
+}
+
+static struct sums_function *make_function(struct sums *sums, uint64_t key)
+{
+    if (key & 1)
+        return c_function(sums, key >> 1);
+    const struct facts_code *code = facts_code(sums->facts, sums->process, key >> 1);
+    if (code)
+        return code_function(sums, code);
+    sums->unknown_codes += key != SUMS_UNKNOWN_KEY;
+    return unknown_function(sums);
+}
+
+struct sums_function *sums_function(struct sums *sums, uint64_t key)
+{
+    struct sums_function *function = map_get(&sums->functions, key, 0);
+
+    if (function)
+        return function;
+    function = make_function(sums, key);
+    void **slot = function ? map_put(&sums->functions, key, 0) : NULL;
+    if (!slot)
+        return NULL;
+    *slot = function;
+    return function;
+}
+
+/* --- Lines --- */
+
+static struct sums_line *new_line(struct sums *sums, struct sums_function *function, uint32_t line)
+{
+    struct sums_line *at = arena_take(&sums->arena, sizeof *at);
+
+    if (!at)
+        return NULL;
+    at->function = function;
+    at->file = function ? function->file : MODEL_NONE;
+    at->line = line;
+    return at;
+}
+
+/* Files are told apart by id; C functions and unknown code are in two of their own. */
+static uint64_t file_key(const struct sums_function *function)
+{
+    return function->is_c ? (uint64_t)MODEL_NONE + 1 : function->file;
+}
+
+/* A second function has the line. What its one function had so far is what the (file, line) had. */
+static int share_line(struct sums *sums, struct sums_line *first, struct sums_line *second)
+{
+    if (!first->file_line) {
+        struct sums_line *both = arena_take(&sums->arena, sizeof *both);
+        if (!both)
+            return -1;
+        *both = *first;
+        both->function = NULL;
+        both->next = NULL;
+        first->file_line = both;
+        first->function->shared = true;
+    }
+    second->file_line = first->file_line;
+    second->function->shared = true;
+    return 0;
+}
+
+static struct sums_line *make_line(struct sums *sums, struct sums_function *function, uint32_t line)
+{
+    struct sums_line *at = new_line(sums, function, line);
+    void **slot = at ? map_put(&sums->file_lines, file_key(function), line) : NULL;
+
+    if (!slot)
+        return NULL;
+    if (!*slot)
+        *slot = at;
+    else if (share_line(sums, *slot, at) < 0)
+        return NULL;
+    at->next = sums->all_lines;
+    sums->all_lines = at;
+    return at;
+}
+
+static struct sums_line *find_line(struct sums *sums, struct sums_function *function, uint32_t line)
+{
+    struct sums_line *at = map_get(&sums->lines, (uintptr_t)function, line);
+
+    if (at)
+        return at;
+    at = make_line(sums, function, line);
+    void **slot = at ? map_put(&sums->lines, (uintptr_t)function, line) : NULL;
+    if (!slot)
+        return NULL;
+    *slot = at;
+    return at;
+}
+
+/* --- Cells --- */
+
+static struct sums_cell **new_table(struct sums *sums, uint32_t room)
+{
+    struct sums_cell **table = arena_take(&sums->arena, room * sizeof *table);
+
+    for (uint32_t i = 0; table && i < room; i++)
+        table[i] = &sums->nowhere;
+    return table;
+}
+
+static void place_cell(struct sums_node *node, struct sums_cell *cell)
+{
+    uint32_t i = cell->line & node->mask;
+
+    while (node->table[i]->line != NO_LINE)
+        i = (i + 1) & node->mask;
+    node->table[i] = cell;
+}
+
+static int grow_table(struct sums *sums, struct sums_node *node)
+{
+    struct sums_cell **bigger = new_table(sums, 2 * (node->mask + 1));
+
+    if (!bigger)
+        return -1;
+    node->table = bigger;
+    node->mask = 2 * node->mask + 1;
+    for (struct sums_cell *cell = node->cells; cell; cell = cell->next)
+        place_cell(node, cell);
+    return 0;
+}
+
+/* Fuller than half, or two lines in one place while there is space to spare. */
+static bool is_crowded(const struct sums_node *node, uint32_t line)
+{
+    uint64_t room = (uint64_t)node->mask + 1;
+
+    if (2 * ((uint64_t)node->count + 1) > room)
+        return true;
+    return node->table[line & node->mask]->line != NO_LINE && room < SPARSE * ((uint64_t)node->count + 1);
+}
+
+static struct sums_cell *add_cell(struct sums *sums, struct sums_node *node, struct sums_line *at)
+{
+    struct sums_cell *cell = arena_take(&sums->arena, sizeof *cell);
+
+    if (!cell)
+        return NULL;
+    cell->at = at;
+    cell->node = node;
+    cell->line = at->line;
+    while (is_crowded(node, at->line))
+        if (grow_table(sums, node) < 0)
+            return NULL;
+    place_cell(node, cell);
+    node->count++;
+    cell->next = node->cells;
+    node->cells = cell;
+    return cell;
+}
+
+struct sums_cell *sums_find_cell(struct sums *sums, struct sums_node *node, uint32_t line)
+{
+    for (uint32_t i = line & node->mask; node->table[i]->line != NO_LINE; i = (i + 1) & node->mask)
+        if (node->table[i]->line == line)
+            return node->table[i];
+    struct sums_line *at = find_line(sums, node->function, line);
+    return at ? add_cell(sums, node, at) : NULL;
+}
+
+/* --- Contexts --- */
+
+static struct sums_node *new_node(struct sums *sums, struct sums_node *parent, struct sums_function *function)
+{
+    struct sums_node *node = arena_take(&sums->arena, sizeof *node);
+
+    if (!node || !(node->table = new_table(sums, FIRST_TABLE)))
+        return NULL;
+    node->mask = FIRST_TABLE - 1;
+    node->function = function;
+    node->parent = parent;
+    node->jump = node;
+    if (parent) {
+        node->depth = parent->depth + 1;
+        bool even = parent->depth - parent->jump->depth == parent->jump->depth - parent->jump->jump->depth;
+        node->jump = even ? parent->jump->jump : parent;
+    }
+    *sums->last_node = node;
+    sums->last_node = &node->next;
+    sums->node_count++;
+    return node;
+}
+
+static bool is_on_path(const struct sums_node *ancestor, const struct sums_node *node)
+{
+    while (node->depth > ancestor->depth)
+        node = node->jump->depth >= ancestor->depth ? node->jump : node->parent;
+    return node == ancestor;
+}
+
+/* A function is on the path to a context just if the context of its topmost activation is: had the stack since come
+ * back to an earlier function of that path, the path would have lost it, and only a new activation would bring it back. */
+static struct sums_node *find_node(struct sums *sums, struct sums_node *parent, struct sums_function *function)
+{
+    if (function->top && is_on_path(function->top, parent))
+        return function->top;
+    void **slot = map_put(&sums->nodes, (uintptr_t)parent, (uintptr_t)function);
+    if (slot && !*slot)
+        *slot = new_node(sums, parent, function);
+    return slot ? *slot : NULL;
+}
+
+static struct sums_edge *find_edge(struct sums *sums, struct sums_line *caller, struct sums_function *callee)
+{
+    void **slot = map_put(&sums->edges, (uintptr_t)caller, (uintptr_t)callee);
+
+    if (slot && !*slot) {
+        struct sums_edge *edge = *slot = arena_take(&sums->arena, sizeof *edge);
+        if (edge) {
+            *edge = (struct sums_edge){ .caller = caller, .callee = callee, .next = sums->all_edges };
+            sums->all_edges = edge;
+        }
+    }
+    return slot ? *slot : NULL;
+}
+
+static struct sums_entry *make_entry(struct sums *sums, struct sums_cell *caller, struct sums_function *function)
+{
+    struct sums_entry *entry = arena_take(&sums->arena, sizeof *entry);
+
+    if (!entry)
+        return NULL;
+    *entry = (struct sums_entry){ .function = function, .caller = caller };
+    if (function->excluded)
+        return entry;
+    entry->node = find_node(sums, caller->node, function);
+    entry->edge = find_edge(sums, caller->at, function);
+    entry->next = sums->all_entries;
+    sums->all_entries = entry;
+    return entry->node && entry->edge ? entry : NULL;
+}
+
+/* Several code objects can be one function, and then their calls from one place are one entry. */
+struct sums_entry *sums_find_entry(struct sums *sums, struct sums_cell *caller, uint64_t key)
+{
+    struct sums_function *function = sums_function(sums, key);
+    void **slot = function ? map_put(&sums->entries, (uintptr_t)caller, (uintptr_t)function) : NULL;
+
+    if (slot && !*slot)
+        *slot = make_entry(sums, caller, function);
+    struct sums_entry *entry = slot ? *slot : NULL;
+    if (!entry)
+        return NULL;
+    entry->key = key;
+    caller->last = entry;
+    return entry;
+}
+
+/* --- All --- */
+
+int sums_init(struct sums *sums, const struct facts *facts, struct model *model, uint32_t process)
+{
+    *sums = (struct sums){ .facts = facts, .model = model, .process = process, .nowhere = { .line = NO_LINE } };
+    sums->last_node = &sums->root;
+    struct sums_function *nobody = arena_take(&sums->arena, sizeof *nobody);
+    struct sums_line *nowhere = new_line(sums, NULL, 0);
+    if (!nobody || !nowhere || !new_node(sums, NULL, nobody))
+        return -1;
+    sums->outside = add_cell(sums, sums->root, nowhere);
+    return sums->outside ? 0 : -1;
+}
+
+void sums_fini(struct sums *sums)
+{
+    map_fini(&sums->functions);
+    map_fini(&sums->by_id);
+    map_fini(&sums->lines);
+    map_fini(&sums->file_lines);
+    map_fini(&sums->nodes);
+    map_fini(&sums->edges);
+    map_fini(&sums->entries);
+    arena_fini(&sums->arena);
+}

@@ -1,0 +1,185 @@
+/* sums.h - what one thread did, summed.
+ *
+ * The finest grain is the cell: (calling context, line). Beside the cells stand the counters of what cannot be summed
+ * from them, because recursion would count twice: cumulative times of functions, lines, edges and contexts. Those
+ * are kept by counting how many activations on the stack are at each ("active", "held"): whoever brings the
+ * count back to zero adds the time since it entered.
+ *
+ * Times are ns of the thread's own clock, which stands still in gaps; `_wait` the part not spent on a processor.
+ * All of it lives in one arena; nothing moves and nothing is freed before the end.
+ */
+#ifndef ANALYZER_SUMS_H
+#define ANALYZER_SUMS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "analyzer/arena.h"
+#include "analyzer/map.h"
+#include "formats/trace/decode.h"
+
+struct facts;
+struct model;
+
+/* A function, on this thread. */
+struct sums_function {
+    struct sums_node *top;      /* context of its topmost activation; NULL: not on the stack */
+    int64_t first_line;
+    uint64_t primitive_calls;
+    uint64_t calls, resumes;    /* only once the thread is settled */
+    int64_t cumulative, cumulative_wait;
+    struct trace_bytes c_name;  /* of a C function */
+    uint32_t id;                /* in the model; MODEL_NONE: C function or unknown code */
+    uint32_t file;              /* in the model */
+    bool is_c, is_unknown;
+    bool excluded;              /* its frames are transparent */
+    bool shared;                /* has a line that another function has too */
+    struct sums_function *same_hash;
+    struct sums_function *next; /* all of them, newest first */
+};
+
+/* A (function, line), or a (file, line) that several functions have. Its cumulative time is the self time of all its
+ * cells, less `nested`, plus `below`. */
+struct sums_line {
+    struct sums_function *function; /* NULL: the root */
+    struct sums_line *file_line;    /* the (file, line), if it is shared */
+    int64_t nested, nested_wait;    /* self time while a lower frame was at this line too: in `below` already */
+    int64_t below, below_wait;      /* calls from here, while no lower frame was here */
+    uint32_t line;
+    uint32_t file;
+    uint64_t held;                  /* frames below the top that are here */
+    bool counted;                   /* for the totals */
+    uint64_t hits;                  /* of all its cells; these three only once the thread is settled */
+    int64_t self, wait;
+    struct sums_line *next;
+};
+
+static inline int64_t sums_line_cumulative(const struct sums_line *line)
+{
+    return line->self - line->nested + line->below;
+}
+
+static inline int64_t sums_line_cumulative_wait(const struct sums_line *line)
+{
+    return line->wait - line->nested_wait + line->below_wait;
+}
+
+/* The grain: one line in one context. */
+struct sums_cell {
+    uint64_t hits;
+    int64_t self, wait;
+    struct sums_line *at;
+    struct sums_node *node;
+    struct sums_entry *last; /* the last one used of the entries from here */
+    uint32_t line;
+    struct sums_cell *next;  /* of the node */
+};
+
+/* A calling context. */
+struct sums_node {
+    struct sums_cell **table; /* cells by line: at line & mask, or found by probing on */
+    uint32_t mask;
+    uint32_t count;
+    struct sums_function *function; /* the root has one with no name and no lines */
+    uint64_t active;
+    int64_t cumulative, cumulative_wait;
+    struct sums_node *parent, *jump; /* jump: an ancestor, so that any can be reached in a logarithm of steps */
+    uint64_t depth;
+    struct sums_cell *cells;
+    uint64_t id;              /* row in the database; this and these only once the thread is settled */
+    uint64_t calls, recursive_calls;
+    int64_t self, self_wait;
+    struct sums_node *next;   /* in order of creation: parents first */
+};
+
+/* (caller function, line) -> callee. */
+struct sums_edge {
+    struct sums_line *caller;
+    struct sums_function *callee;
+    uint64_t active;
+    uint64_t calls, primitive_calls, resumes;
+    int64_t self, self_wait;
+    int64_t cumulative, cumulative_wait, outer, outer_wait;
+    uint64_t cumulative_hits, outer_hits;
+    struct sums_edge *next;
+};
+
+/* One way into a context: (caller cell, code) -> node. */
+struct sums_entry {
+    uint64_t key;            /* sums_code_key() or sums_c_key(), as last used */
+    struct sums_function *function;
+    struct sums_node *node;  /* NULL: the function is excluded */
+    struct sums_edge *edge;
+    struct sums_cell *caller;
+    uint64_t active;
+    uint64_t calls, resumes;
+    int64_t cumulative, cumulative_wait;
+    struct sums_entry *next;
+};
+
+struct sums {
+    const struct facts *facts; /* borrowed */
+    struct model *model;       /* borrowed */
+    uint32_t process;
+    struct arena arena;
+    struct map functions;      /* by code key */
+    struct map by_id;          /* by id in the model, or by kind */
+    struct map lines;          /* by function and line */
+    struct map file_lines;     /* by file and line: the first function's line */
+    struct map nodes;          /* by parent and function */
+    struct map edges;          /* by caller line and callee */
+    struct map entries;        /* by caller cell and callee */
+    struct sums_cell nowhere;  /* stands in the empty places of tables */
+    struct sums_node *root;
+    struct sums_cell *outside; /* the root's one cell */
+    struct sums_function *all_functions;
+    struct sums_line *all_lines; /* of functions */
+    struct sums_edge *all_edges;
+    struct sums_entry *all_entries;
+    struct sums_node **last_node;
+    uint64_t node_count;
+    uint64_t unknown_codes;    /* code numbers that no fact defines */
+};
+
+/* 0, or -1: no memory. In any case sums_fini() frees. */
+int sums_init(struct sums *sums, const struct facts *facts, struct model *model, uint32_t process);
+void sums_fini(struct sums *sums);
+
+static inline uint64_t sums_code_key(uint64_t code)
+{
+    return code << 1;
+}
+
+static inline uint64_t sums_c_key(uint64_t string)
+{
+    return string << 1 | 1;
+}
+
+/* Code 0 is no code: the function <unknown>. */
+#define SUMS_UNKNOWN_KEY 0
+
+/* The function behind a key. NULL: no memory, as with all below. */
+struct sums_function *sums_function(struct sums *sums, uint64_t key);
+
+/* The slow ways of the two functions below. */
+struct sums_cell *sums_find_cell(struct sums *sums, struct sums_node *node, uint32_t line);
+struct sums_entry *sums_find_entry(struct sums *sums, struct sums_cell *caller, uint64_t key);
+
+/* The cell of a line of a context. */
+static inline struct sums_cell *sums_cell(struct sums *sums, struct sums_node *node, uint32_t line)
+{
+    struct sums_cell *cell = node->table[line & node->mask];
+
+    return __builtin_expect(cell->line == line, 1) ? cell : sums_find_cell(sums, node, line);
+}
+
+/* The way from a cell into the context of what it calls. */
+static inline struct sums_entry *sums_entry(struct sums *sums, struct sums_cell *caller, uint64_t key)
+{
+    struct sums_entry *entry = caller->last;
+
+    return __builtin_expect(entry && entry->key == key, 1) ? entry : sums_find_entry(sums, caller, key);
+}
+
+#endif

@@ -1,0 +1,308 @@
+#include "analyzer/thread_rows.h"
+
+#include <stdlib.h>
+
+#include "analyzer/model.h"
+#include "analyzer/replay.h"
+#include "analyzer/store.h"
+#include "formats/trace/decode.h"
+
+/* --- Completing the sums --- */
+
+static int name_functions(struct sums *sums, struct model *model)
+{
+    for (struct sums_function *function = sums->all_functions; function; function = function->next) {
+        if (function->is_c)
+            function->id = model_c_function(model, function->c_name);
+        else if (function->is_unknown)
+            function->id = model_unknown(model);
+        if (function->id == MODEL_NONE)
+            return -1;
+        function->file = model->functions[function->id].file;
+    }
+    return 0;
+}
+
+static void add_cell(struct sums_line *line, const struct sums_cell *cell)
+{
+    line->hits += cell->hits;
+    line->self += cell->self;
+    line->wait += cell->wait;
+}
+
+static void sum_cells(struct sums *sums)
+{
+    for (struct sums_node *node = sums->root; node; node = node->next)
+        for (struct sums_cell *cell = node->cells; cell; cell = cell->next) {
+            node->self += cell->self;
+            node->self_wait += cell->wait;
+            add_cell(cell->at, cell);
+            if (cell->at->file_line)
+                add_cell(cell->at->file_line, cell);
+        }
+}
+
+static void sum_entries(struct sums *sums)
+{
+    for (struct sums_entry *entry = sums->all_entries; entry; entry = entry->next) {
+        entry->edge->calls += entry->calls;
+        entry->edge->resumes += entry->resumes;
+        entry->function->calls += entry->calls;
+        entry->function->resumes += entry->resumes;
+        entry->node->calls += entry->calls;
+        if (entry->node->parent != entry->caller->node)
+            entry->node->recursive_calls += entry->calls;
+    }
+}
+
+int thread_rows_settle(struct replay *replay, struct model *model, uint64_t first_context)
+{
+    struct sums *sums = &replay->sums;
+
+    if (name_functions(sums, model) < 0)
+        return -1;
+    sum_cells(sums);
+    sum_entries(sums);
+    for (struct sums_node *node = sums->root; node; node = node->next)
+        node->id = ++first_context;
+    sums->root->cumulative = replay->time;
+    sums->root->cumulative_wait = replay->wait;
+    return 0;
+}
+
+/* --- Writing --- */
+
+struct row_writer {
+    struct replay *replay;
+    const struct model *model;
+    struct store *store;
+    int64_t process_id, thread_id;
+};
+
+static int64_t row_of(const struct row_writer *writer, const struct sums_function *function)
+{
+    return writer->model->functions[function->id].row;
+}
+
+/* The items of a linked list in an array, sorted. NULL: no memory. */
+#define SORTED(type, first, compare, count)                              \
+    type **items = NULL;                                                 \
+    size_t count = 0;                                                    \
+    for (type *item = (first); item; item = item->next)                  \
+        count++;                                                         \
+    items = malloc((count + 1) * sizeof *items);                         \
+    if (!items)                                                          \
+        return -1;                                                       \
+    count = 0;                                                           \
+    for (type *item = (first); item; item = item->next)                  \
+        items[count++] = item;                                           \
+    qsort(items, count, sizeof *items, compare)
+
+#define COMPARE(a, b)     \
+    if ((a) != (b))       \
+        return (a) < (b) ? -1 : 1
+
+static int compare_lines(const void *a, const void *b)
+{
+    const struct sums_line *x = *(struct sums_line *const *)a, *y = *(struct sums_line *const *)b;
+
+    COMPARE(x->function->id, y->function->id);
+    COMPARE(x->line, y->line);
+    return 0;
+}
+
+static void write_line(const struct row_writer *writer, const struct sums_line *line)
+{
+    int64_t cumulative = sums_line_cumulative(line), wait = sums_line_cumulative_wait(line);
+
+    if (line->hits == 0 && line->self == 0 && cumulative == 0)
+        return;
+    store_row(writer->store, STORE_LINE_STATS, "iiiiiiii", writer->thread_id, row_of(writer, line->function),
+              (int64_t)line->line, (int64_t)line->hits, line->self, line->self - line->wait, cumulative,
+              cumulative - wait);
+}
+
+static int write_lines(const struct row_writer *writer)
+{
+    SORTED(struct sums_line, writer->replay->sums.all_lines, compare_lines, count);
+    for (size_t i = 0; i < count; i++)
+        write_line(writer, items[i]);
+    free(items);
+    return 0;
+}
+
+static uint32_t caller_id(const struct sums_edge *edge)
+{
+    return edge->caller->function ? edge->caller->function->id : MODEL_NONE;
+}
+
+static int compare_edges(const void *a, const void *b)
+{
+    const struct sums_edge *x = *(struct sums_edge *const *)a, *y = *(struct sums_edge *const *)b;
+
+    COMPARE(caller_id(x), caller_id(y));
+    COMPARE(x->caller->line, y->caller->line);
+    COMPARE(x->callee->id, y->callee->id);
+    return 0;
+}
+
+static void write_edge(const struct row_writer *writer, const struct sums_edge *edge)
+{
+    const struct sums_function *caller = edge->caller->function;
+    int64_t callee = row_of(writer, edge->callee);
+
+#define FIGURES                                                                                             \
+    callee, (int64_t)edge->calls, (int64_t)edge->primitive_calls, (int64_t)edge->resumes, edge->self,       \
+        edge->self - edge->self_wait, edge->cumulative, edge->cumulative - edge->cumulative_wait, edge->outer, \
+        edge->outer - edge->outer_wait, (int64_t)edge->cumulative_hits, (int64_t)edge->outer_hits
+    if (caller)
+        store_row(writer->store, STORE_EDGE_STATS, "iiiiiiiiiiiiiii", writer->thread_id, row_of(writer, caller),
+                  (int64_t)edge->caller->line, FIGURES);
+    else
+        store_row(writer->store, STORE_EDGE_STATS, "i--iiiiiiiiiiii", writer->thread_id, FIGURES);
+#undef FIGURES
+}
+
+static int write_edges(const struct row_writer *writer)
+{
+    SORTED(struct sums_edge, writer->replay->sums.all_edges, compare_edges, count);
+    for (size_t i = 0; i < count; i++)
+        write_edge(writer, items[i]);
+    free(items);
+    return 0;
+}
+
+static void write_context(const struct row_writer *writer, const struct sums_node *node)
+{
+    int64_t id = (int64_t)node->id;
+
+#define FIGURES                                                                                      \
+    (int64_t)node->calls, (int64_t)node->recursive_calls, node->self, node->self - node->self_wait,  \
+        node->cumulative, node->cumulative - node->cumulative_wait
+    if (node->parent)
+        store_row(writer->store, STORE_CONTEXTS, "iiiiiiiiii", id, (int64_t)node->parent->id, writer->thread_id,
+                  row_of(writer, node->function), FIGURES);
+    else
+        store_row(writer->store, STORE_CONTEXTS, "i-i-iiiiii", id, writer->thread_id, FIGURES);
+#undef FIGURES
+}
+
+static int compare_cells(const void *a, const void *b)
+{
+    const struct sums_cell *x = *(struct sums_cell *const *)a, *y = *(struct sums_cell *const *)b;
+
+    COMPARE(x->line, y->line);
+    return 0;
+}
+
+static int write_cells(const struct row_writer *writer, const struct sums_node *node)
+{
+    SORTED(struct sums_cell, node->cells, compare_cells, count);
+    for (size_t i = 0; i < count; i++)
+        if (items[i]->hits || items[i]->self)
+            store_row(writer->store, STORE_CONTEXT_LINES, "iiiii", (int64_t)node->id, (int64_t)items[i]->line,
+                      (int64_t)items[i]->hits, items[i]->self, items[i]->self - items[i]->wait);
+    free(items);
+    return 0;
+}
+
+static int write_contexts(const struct row_writer *writer)
+{
+    for (struct sums_node *node = writer->replay->sums.root; node; node = node->next) {
+        write_context(writer, node);
+        if (node->parent && write_cells(writer, node) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int compare_entries(const void *a, const void *b)
+{
+    const struct sums_entry *x = *(struct sums_entry *const *)a, *y = *(struct sums_entry *const *)b;
+
+    COMPARE(x->node->id, y->node->id);
+    COMPARE(x->caller->node->id, y->caller->node->id);
+    COMPARE(x->caller->line, y->caller->line);
+    return 0;
+}
+
+static void write_entry(const struct row_writer *writer, const struct sums_entry *entry)
+{
+    const struct sums_node *caller = entry->caller->node;
+    int64_t id = (int64_t)entry->node->id, cpu = entry->cumulative - entry->cumulative_wait;
+
+    if (caller->parent)
+        store_row(writer->store, STORE_CONTEXT_EDGES, "iiiiii", id, (int64_t)caller->id,
+                  (int64_t)entry->caller->line, (int64_t)entry->calls, entry->cumulative, cpu);
+    else
+        store_row(writer->store, STORE_CONTEXT_EDGES, "ii-iii", id, (int64_t)caller->id, (int64_t)entry->calls,
+                  entry->cumulative, cpu);
+}
+
+static int write_entries(const struct row_writer *writer)
+{
+    SORTED(struct sums_entry, writer->replay->sums.all_entries, compare_entries, count);
+    for (size_t i = 0; i < count; i++)
+        write_entry(writer, items[i]);
+    free(items);
+    return 0;
+}
+
+static void write_account(const struct row_writer *writer)
+{
+    const struct replay *replay = writer->replay;
+    int64_t wall = replay->hand.ns - replay->first_ns, self = 0, wait = 0;
+
+    for (const struct sums_node *node = replay->sums.root; node; node = node->next) {
+        self += node->self;
+        wait += node->self_wait;
+    }
+    store_row(writer->store, STORE_ACCOUNTS, "iiiiii", writer->thread_id, wall, self, self - wait, replay->gap_ns,
+              wall - self - replay->gap_ns);
+}
+
+static void write_gaps(const struct row_writer *writer)
+{
+    const struct replay *replay = writer->replay;
+
+    for (size_t i = 0; i < replay->gap_count; i++)
+        store_row(writer->store, STORE_GAPS, "iiiis", writer->process_id, writer->thread_id, replay->gaps[i].start,
+                  replay->gaps[i].end, trace_gap_name(replay->gaps[i].reason));
+}
+
+static void write_open_frames(const struct row_writer *writer)
+{
+    const struct replay *replay = writer->replay;
+
+    for (size_t i = 0; i < replay->open_count; i++)
+        store_row(writer->store, STORE_OPEN_FRAMES, "iiiiii", writer->process_id, writer->thread_id, (int64_t)i,
+                  row_of(writer, replay->open[i].function), (int64_t)replay->open[i].line, replay->open[i].since);
+}
+
+static void write_mark(const struct row_writer *writer, const struct replay_mark *mark)
+{
+    const struct sums_function *function = mark->at->function;
+
+    if (function)
+        store_row(writer->store, STORE_MARKS, "iiitti", mark->time, writer->process_id, writer->thread_id, mark->text,
+                  writer->model->files[function->file].path, (int64_t)mark->at->line);
+    else
+        store_row(writer->store, STORE_MARKS, "iiit--", mark->time, writer->process_id, writer->thread_id,
+                  mark->text);
+}
+
+int thread_rows_store(struct replay *replay, const struct model *model, struct store *store, int64_t process_id,
+                      int64_t thread_id)
+{
+    struct row_writer writer = { replay, model, store, process_id, thread_id };
+
+    if (write_lines(&writer) < 0 || write_edges(&writer) < 0 || write_contexts(&writer) < 0 ||
+        write_entries(&writer) < 0)
+        return -1;
+    write_account(&writer);
+    write_gaps(&writer);
+    write_open_frames(&writer);
+    for (size_t i = 0; i < replay->mark_count; i++)
+        write_mark(&writer, &replay->marks[i]);
+    return 0;
+}
