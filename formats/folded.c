@@ -68,19 +68,21 @@ static int folded_write(sqlite3 *db, const struct format_options *options, struc
     return status;
 }
 
-/* Text that ends its first line with a space and a number. */
+/* Text whose first line ends in a space and a number; of a line that is cut, one with several frames. */
 static bool folded_recognize(const unsigned char *head, int size)
 {
-    const unsigned char *end = memchr(head, '\n', (size_t)size);
+    const unsigned char *end = size > 0 ? memchr(head, '\n', (size_t)size) : NULL;
     int at = end == NULL ? size : (int)(end - head);
-    int digits = 0;
+    int length = at;
 
-    while (at > 0 && head[at - 1] >= '0' && head[at - 1] <= '9') {
+    for (int i = 0; i < size; i++)
+        if (head[i] < ' ' && head[i] != '\n')
+            return false;
+    if (end == NULL)
+        return size > 0 && memchr(head, ';', (size_t)size) != NULL;
+    while (at > 0 && head[at - 1] >= '0' && head[at - 1] <= '9')
         at--;
-        digits++;
-    }
-    return memchr(head, '\0', (size_t)size) == NULL && at > 0 &&
-           (end == NULL ? size > 0 : digits > 0 && head[at - 1] == ' ');
+    return at > 0 && at < length && head[at - 1] == ' ';
 }
 
 static const char *const suffixes[] = {".folded", ".collapsed", NULL};
