@@ -244,11 +244,13 @@ const struct code_info *codes_define(PyCodeObject *code, const pycompat_frame *f
 {
     PyObject *globals = frame != NULL ? pycompat_frame_globals(frame) : NULL;
     struct definition d = {.module = module_name(globals)};
+    const struct code_info *info = &not_wanted;
 
     if (!codes_is_wanted(code))
         return attach_info(code, 0, false);
     d.file = files_define(code, globals, is_toplevel(code));
-    if (d.file == NULL)
-        return &not_wanted;
-    return define(code, &d);
+    if (d.file != NULL)
+        info = define(code, &d);
+    PyErr_Clear(); /* no callback is entered with an exception set, and none may leave one */
+    return info;
 }

@@ -2,11 +2,12 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "recorder/files.h"
 #include "recorder/recorder.h"
-#include "recorder/suspended.h"
 
 /* Makes room, writes the CPU stamp if one is due, and turns `now` into units. False: recording is over. */
 static bool prepare(struct thread *t, uint64_t now, size_t need, uint64_t *units)
@@ -350,7 +351,7 @@ static bool is_wanted_thread(PyThreadState *state, bool is_main)
 struct thread *events_thread_begin(pycompat_frame *frame, bool entering)
 {
     PyThreadState *state = PyThreadState_Get();
-    bool is_main = recorder.main_thread == 0;
+    bool is_main = syscall(SYS_gettid) == getpid();
     struct thread *t;
     char *name;
     size_t name_size = 0, count;
@@ -363,8 +364,6 @@ struct thread *events_thread_begin(pycompat_frame *frame, bool entering)
     free(name);
     if (t == NULL)
         return NULL;
-    if (is_main)
-        recorder.main_thread = t->number;
     t->state = state;
     frames = collect_frames(entering ? pycompat_frame_caller(frame) : frame, &count);
     if (frames != NULL)

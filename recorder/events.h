@@ -15,6 +15,7 @@
 #include "recorder/clock.h"
 #include "recorder/codes.h"
 #include "recorder/pycompat.h"
+#include "recorder/suspended.h"
 #include "recorder/thread.h"
 
 #define EVENTS_LIKELY(x) __builtin_expect(!!(x), 1)
@@ -125,16 +126,24 @@ static inline void events_pop(struct thread *t)
         t->low = t->top;
 }
 
+/* The top frame is gone for good. */
+static inline void events_leave(struct thread *t)
+{
+    if (EVENTS_UNLIKELY(t->top->generator))
+        suspended_remove(t->top->frame);
+    events_pop(t);
+}
+
 static inline void event_return(struct thread *t)
 {
     event_plain(t, TRACE_TAG_RETURN, TRACE_SHORT_RETURN);
-    events_pop(t);
+    events_leave(t);
 }
 
 static inline void event_unwind(struct thread *t)
 {
     event_plain(t, TRACE_TAG_UNWIND, 0);
-    events_pop(t);
+    events_leave(t);
 }
 
 /* The top frame, a generator's or coroutine's, is suspended. */

@@ -10,7 +10,7 @@
 #include "recorder/recorder.h"
 #include "recorder/sink.h"
 
-#define FIRST_CAPACITY (16u << 10)
+#define FIRST_CAPACITY (4u << 10)
 #define LARGEST_CAPACITY (256u << 10)
 
 static struct {

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "formats/trace/decode.h"
 #include "formats/trace/pattern.h"
 #include "recorder/audit.h"
 #include "recorder/backend/backend.h"
@@ -25,34 +26,6 @@ static struct stat first_stderr;
 static uint64_t start_ns;
 
 /* Settings. */
-
-struct bytes {
-    const uint8_t *at, *end;
-};
-
-static uint64_t take_varint(struct bytes *in)
-{
-    uint64_t value = 0;
-
-    for (unsigned shift = 0; in->at < in->end && shift < 64; shift += 7) {
-        uint8_t byte = *in->at++;
-
-        value |= (uint64_t)(byte & 0x7f) << shift;
-        if (byte < 0x80)
-            break;
-    }
-    return value;
-}
-
-static struct bytes take_bytes(struct bytes *in)
-{
-    uint64_t size = take_varint(in);
-    struct bytes taken = {in->at, in->at};
-
-    if (size <= (uint64_t)(in->end - in->at))
-        taken.end = in->at += size;
-    return taken;
-}
 
 static int add_filter(struct recorder_settings *settings, const char *value, char *why, size_t why_size)
 {
@@ -93,11 +66,27 @@ static int apply_setting(const char *key, const char *value, char *why, size_t w
     return 0;
 }
 
+static int apply_record(struct trace_record *record, char *why, size_t why_size)
+{
+    struct trace_bytes key = trace_read_string(&record->fields);
+    struct trace_bytes value = trace_read_string(&record->fields);
+    char *key_text = strndup((const char *)key.at, key.size);
+    char *value_text = strndup((const char *)value.at, value.size);
+    int status = 0;
+
+    if (key_text != NULL && value_text != NULL)
+        status = apply_setting(key_text, value_text, why, why_size);
+    free(key_text);
+    free(value_text);
+    return status;
+}
+
 static int read_settings(char *why, size_t why_size)
 {
     size_t size = 0;
     uint8_t *payload = sink_read_settings(&recorder.sink, &size);
-    struct bytes in = {payload, payload + size};
+    struct trace_cursor cursor = trace_cursor_over(payload, size);
+    struct trace_record record;
     int status = 0;
 
     if (payload == NULL) {
@@ -105,15 +94,9 @@ static int read_settings(char *why, size_t why_size)
         return -1;
     }
     recorder.settings.threads = recorder.settings.source = true;
-    while (status == 0 && in.at < in.end && *in.at++ == TRACE_FACT_SETTING) {
-        struct bytes record = take_bytes(&in), key = take_bytes(&record), value = take_bytes(&record);
-        char *k = strndup((const char *)key.at, (size_t)(key.end - key.at));
-        char *v = strndup((const char *)value.at, (size_t)(value.end - value.at));
-
-        if (k != NULL && v != NULL)
-            status = apply_setting(k, v, why, why_size);
-        free(k);
-        free(v);
+    while (status == 0 && trace_next_record(&cursor, &record)) {
+        if (record.kind == TRACE_FACT_SETTING)
+            status = apply_record(&record, why, why_size);
     }
     free(payload);
     return status;
@@ -302,8 +285,10 @@ static void finish(enum trace_end_how how, int status)
 
     if (recorder.sink.header == NULL || recorder.forked)
         return;
-    if (t != NULL && !t->in_child)
+    if (t != NULL && !t->in_child) {
         thread_seal(t);
+        thread_write_stats(t);
+    }
     write_end_fact(how, status);
     facts_seal();
 }

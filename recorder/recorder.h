@@ -34,7 +34,6 @@ struct recorder {
     bool forked;          /* this is a child that has not been entered into the trace yet */
     uint32_t code_base;   /* in such a child: numbers below it are the parent's */
     uint64_t stamp_ticks; /* an interval longer than this gets a CPU stamp */
-    uint32_t main_thread; /* number of the main thread, 0: not seen yet */
     char *cwd;            /* owned: when the process began, for relative file names */
 };
 

@@ -15,25 +15,18 @@
 #include <unistd.h>
 
 #include "formats/trace/crc32c.h"
+#include "formats/trace/decode.h"
 #include "formats/trace/encode.h"
 #include "recorder/clock.h"
 
 /* The program's own descriptors keep the numbers they would have had. */
 #define LOWEST_DESCRIPTOR 100
 
+#define SETTINGS_LIMIT (64u << 20)
+
 static uint64_t round_to_page(uint64_t size)
 {
     return (size + TRACE_PAGE - 1) / TRACE_PAGE * TRACE_PAGE;
-}
-
-static uint32_t get_u32(const uint8_t *at)
-{
-    return at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
-}
-
-static uint64_t get_u64(const uint8_t *at)
-{
-    return get_u32(at) | (uint64_t)get_u32(at + 4) << 32;
 }
 
 /* The shared fields of page 0 are little-endian on disk, as all machines we run on are in memory. */
@@ -104,7 +97,7 @@ static void seal_header(uint8_t header[TRACE_CHUNK_PAYLOAD], const void *payload
 {
     uint32_t crc;
 
-    trace_put_u32(header + TRACE_CHUNK_FLAGS, get_u32(header + TRACE_CHUNK_FLAGS) | TRACE_FLAG_SEALED);
+    trace_put_u32(header + TRACE_CHUNK_FLAGS, trace_get_u32(header + TRACE_CHUNK_FLAGS) | TRACE_FLAG_SEALED);
     trace_put_u64(header + TRACE_CHUNK_LENGTH, length);
     crc = crc32c(0, header + TRACE_CHUNK_KIND, TRACE_CHUNK_PAYLOAD - TRACE_CHUNK_KIND);
     trace_put_u32(header + TRACE_CHUNK_CRC, crc32c(crc, payload, length));
@@ -222,22 +215,23 @@ static int open_high(const char *path)
 static int check_header(struct sink *sink, const char *mark, char *why, size_t why_size)
 {
     uint8_t page[TRACE_PAGE];
+    struct trace_header header;
     char found[33];
 
     if (pread(sink->fd, page, sizeof page, 0) != (ssize_t)sizeof page ||
-        memcmp(page, TRACE_MAGIC, TRACE_MAGIC_SIZE) != 0) {
+        !trace_read_header(page, &header)) {
         snprintf(why, why_size, "%s: not a trace", sink->path);
         return -1;
     }
-    format_mark(page + TRACE_HEADER_MARK, found);
+    format_mark(header.mark, found);
     if (strcmp(found, mark) != 0) {
         snprintf(why, why_size, "%s: the trace of another run", sink->path);
         return -1;
     }
-    memcpy(sink->mark, page + TRACE_HEADER_MARK, TRACE_MARK_SIZE);
-    sink->tick_rate = get_u64(page + TRACE_HEADER_TICK_RATE);
-    sink->tick_shift = get_u32(page + TRACE_HEADER_TICK_SHIFT);
-    sink->clock = (enum trace_clock)get_u32(page + TRACE_HEADER_CLOCK);
+    memcpy(sink->mark, header.mark, TRACE_MARK_SIZE);
+    sink->tick_rate = header.tick_rate;
+    sink->tick_shift = header.tick_shift;
+    sink->clock = (enum trace_clock)header.clock;
     if (sink->tick_rate == 0 || sink->tick_shift > TRACE_TICK_SHIFT_MAX || !clock_use(sink->clock)) {
         snprintf(why, why_size, "%s: its clock is not available here", sink->path);
         return -1;
@@ -286,14 +280,16 @@ void sink_close(struct sink *sink)
 
 uint8_t *sink_read_settings(const struct sink *sink, size_t *size)
 {
-    uint8_t header[TRACE_CHUNK_PAYLOAD];
+    uint8_t bytes[TRACE_CHUNK_PAYLOAD];
+    struct trace_chunk_header header;
     uint8_t *payload;
 
-    if (pread(sink->fd, header, sizeof header, TRACE_PAGE) != (ssize_t)sizeof header ||
-        get_u32(header + TRACE_CHUNK_KIND) != TRACE_RUN)
+    if (pread(sink->fd, bytes, sizeof bytes, TRACE_PAGE) != (ssize_t)sizeof bytes ||
+        !trace_read_chunk_header(bytes, sink->mark, &header) || header.kind != TRACE_RUN ||
+        header.length > SETTINGS_LIMIT)
         return NULL;
-    *size = get_u64(header + TRACE_CHUNK_LENGTH);
-    payload = *size <= (64u << 20) ? malloc(*size + 1) : NULL;
+    *size = (size_t)header.length;
+    payload = malloc(*size + 1);
     if (payload != NULL &&
         pread(sink->fd, payload, *size, TRACE_PAGE + TRACE_CHUNK_PAYLOAD) != (ssize_t)*size) {
         free(payload);
@@ -315,7 +311,7 @@ uint32_t sink_take_thread(struct sink *sink)
 bool sink_knows_source(struct sink *sink, const uint8_t digest[32])
 {
     uint64_t *table = shared_u64(sink, TRACE_HEADER_SOURCES);
-    uint64_t key = get_u64(digest) | 1; /* 0 means free */
+    uint64_t key = trace_get_u64(digest) | 1; /* 0 means free */
 
     for (unsigned i = 0; i < 8; i++) {
         uint64_t *entry = &table[(key + i) % TRACE_HEADER_SOURCE_COUNT];
@@ -456,7 +452,7 @@ void sink_slot_seal(struct sink_slot *slot, uint64_t length)
     seal_header(header, bytes + TRACE_CHUNK_PAYLOAD, length);
     memcpy(bytes + TRACE_CHUNK_LENGTH, header + TRACE_CHUNK_LENGTH, 8);
     memcpy(bytes + TRACE_CHUNK_CRC, header + TRACE_CHUNK_CRC, 4);
-    __atomic_store_n((uint32_t *)(void *)(bytes + TRACE_CHUNK_FLAGS), get_u32(header + TRACE_CHUNK_FLAGS),
+    __atomic_store_n((uint32_t *)(void *)(bytes + TRACE_CHUNK_FLAGS), trace_get_u32(header + TRACE_CHUNK_FLAGS),
                      __ATOMIC_RELEASE);
 }
 

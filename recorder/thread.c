@@ -94,7 +94,7 @@ void thread_seal(struct thread *t)
     count_events(t);
 }
 
-static void write_stats(const struct thread *t)
+void thread_write_stats(const struct thread *t)
 {
     struct fact fact;
     uint64_t ns = (uint64_t)((double)t->writing_ticks * 1e9 / (double)recorder.sink.tick_rate);
@@ -112,7 +112,7 @@ void thread_end(struct thread *t)
 {
     if (!t->in_child && recorder.running) {
         thread_seal(t);
-        write_stats(t);
+        thread_write_stats(t);
     } else {
         sink_slot_unmap(&t->slot);
     }
@@ -265,7 +265,6 @@ static void adopt_into_child(struct thread *t)
     t->next = 1;
     for (struct open_frame *f = t->stack + 1; f <= t->top; f++)
         f->activation = thread_new_activation(t);
-    recorder.main_thread = t->number;
     write_thread_fact(t, "MainThread", 10, true);
 }
 

@@ -62,6 +62,9 @@ void thread_end(struct thread *t);
 /* Seals what is there; the next event begins a new chunk. */
 void thread_seal(struct thread *t);
 
+/* Its STATS record. */
+void thread_write_stats(const struct thread *t);
+
 /* Begins a new chunk whose anchor is `now`, with at least `need` bytes. Also carries a fork's child into its own
  * process. False: recording is over. */
 bool thread_next_chunk(struct thread *t, uint64_t now, size_t need);

@@ -178,7 +178,8 @@ struct replaced {
 
 static struct replaced thread_starters[2]; /* start_new_thread and its old name start_new */
 
-/* Arms the threads that were made since `known` was the newest. Their states exist, but none has run: they wait for the GIL, which we hold. */
+/* Arms the threads that were made since `known` was the newest (NULL: all). New ones exist, but none has run: they wait
+ * for the GIL, which we hold. */
 static void arm_new_threads(PyThreadState *known, const PyThreadState *self)
 {
     PyThreadState *state = PyInterpreterState_ThreadHead(PyInterpreterState_Main());
@@ -254,6 +255,8 @@ static int attach(char *why, size_t why_size)
         return -1;
     }
     PyEval_SetTrace(trace, NULL);
+    if (recorder.settings.threads)
+        arm_new_threads(NULL, PyThreadState_Get()); /* those that run already */
     return 0;
 }
 
