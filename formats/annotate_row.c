@@ -165,6 +165,8 @@ static void cut_to_terminal(struct annotate *report)
     if (report->width <= 0 || text_width(row->at, row->size) <= report->width)
         return;
     row->size = text_fit(row->at, row->size, report->width - 1);
+    if (report->row_figures > row->size)
+        report->row_figures = 0; /* the colour is for the whole row */
     text_add_string(row, "…");
 }
 
