@@ -158,7 +158,9 @@ static void forked(void)
 /* Is this the process that was entered, or a forked one with a number? Else it is a child of that, on its way to exec. */
 static bool is_itself(unsigned number)
 {
-    return getpid() == process.pid && (!process.is_fork || number != process.number_at_fork);
+    bool is_numbered = process.run.children && number != process.number_at_fork;
+
+    return getpid() == process.pid && (!process.is_fork || is_numbered);
 }
 
 static void describe(struct preload_exec *exec, bool in_child)

@@ -18,7 +18,7 @@ static const char help[] =
     "  --python-args ARGS    options of the interpreter; most also go as they are:\n"
     "                        -I -E -s -O -B -u -X dev -W error ... (not -q -S -v)\n"
     "  --include PATTERN     record only these files, or these again; repeatable\n"
-    "  --exclude PATTERN     not these; the last match wins: *_x.py, /path/*, re:REGEX\n"
+    "  --exclude PATTERN     not these; last match wins: *_x.py, /path/*, re:REGEX\n"
     "  --exclude-syspath     not the standard library and site-packages\n"
     "  --no-threads, --no-children, --no-source    leave these out\n"
     "  --c-calls             calls of built-in and extension functions too\n"

@@ -77,18 +77,18 @@ static bool find_in_folder(const char *folder, const char *middle, char found[PA
 /* A path, a name on PATH, or the folder of a virtual environment. `from`: who named it, for the error. */
 static int find_named(const char *named, const char *from, struct pyrec_python *python, struct pyrec_error *err)
 {
-    int reason = 0;
+    bool is_path = strchr(named, '/') != NULL;
+    int reason;
 
     if (strlen(named) >= PATH_MAX)
         return pyrec_error_set(err, PYREC_NOT_FOUND, "%s: the name is too long", from);
     strcpy(python->name, named);
-    if (is_folder(named) && find_in_folder(named, "bin/", python->path)) {
+    reason = is_path ? check_executable(strcpy(python->path, named)) : search_path(named, python->path);
+    if (reason != 0 && is_folder(named)) {
+        if (!find_in_folder(named, "bin/", python->path))
+            return pyrec_error_set(err, PYREC_NOT_FOUND, "%s %s: has no bin/python3", from, named);
         strcpy(python->name, python->path);
-    } else if (strchr(named, '/') == NULL) {
-        reason = search_path(named, python->path);
-    } else {
-        strcpy(python->path, named);
-        reason = check_executable(named);
+        return 0;
     }
     if (reason == 0)
         return 0;

@@ -200,7 +200,7 @@ static int choose_name(const char *pattern, unsigned long *number, char path[PAT
     for (;; ++*number) {
         has_number = pyrec_trace_expand(pattern, (unsigned long)getpid(), *number, name, sizeof name);
         if (has_number < 0)
-            return pyrec_error_set(err, PYREC_USAGE, "--out %s: too long, or %% not followed by p, n or %%", pattern);
+            return pyrec_error_set(err, PYREC_USAGE, "--out: too long, or %% not followed by p, n or %%: %s", pattern);
         if (resolve(name, path, err) < 0)
             return -1;
         if (!has_number || lstat(path, &status) < 0)

@@ -15,6 +15,7 @@ import zipfile
 import support
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+ADDRESS = re.compile(rb"0x[0-9a-f]+")
 REPORT = os.path.join(HERE, "self_report.py")
 
 # Fact -> what the manual says about it, in the section WHAT REMAINS VISIBLE.
@@ -69,7 +70,7 @@ class Folder(unittest.TestCase):
         recorded = self.run_recorded(python, arguments, **options)
         self.assertEqual(plain.status, recorded.status, recorded)
         self.assertEqual(plain.out, recorded.out)
-        self.assertEqual(plain.err, recorded.err)
+        self.assertEqual(ADDRESS.sub(b"0x", plain.err), ADDRESS.sub(b"0x", recorded.err))
         self.assert_recorded()
         return plain
 
@@ -260,8 +261,9 @@ class Behaviour(Folder):
                            "        print(pool.map(square, range(8)))\n" % method)
 
     def test_verbose_interpreter(self):
-        """-v shows each import: none is ours, and no audit hook is cleared that a plain run has not."""
-        clean = re.compile(rb"0x[0-9a-f]+")
+        """-v shows each import: none is ours, and no audit hook is cleared that a plain run has not. The recorder
+        holds sys.monitoring until the end, so its destruction is not shown; the manual says so."""
+        clean = re.compile(rb"0x[0-9a-f]+|# destroy sys.monitoring\n")
         for python in support.PYTHONS:
             plain = self.run_plainly(python, ["-v", "-c", "pass"])
             recorded = self.run_recorded(python, ["--python-args=-v", "-c", "pass"])
