@@ -218,7 +218,7 @@ bench: ## slowdown of five small programs, beside other profilers
 	@$(PYTHON) tests/bench/bench.py --build $(out)
 
 man_pages = $(wildcard recorder/*.1 analyzer/*.1)
-completions = $(wildcard recorder/*.bash analyzer/*.bash recorder/_* analyzer/_*)
+completions = $(wildcard completion/*.bash completion/_*)
 bin = $(DESTDIR)$(PREFIX)/bin
 lib = $(DESTDIR)$(PREFIX)/lib/pyrec
 share = $(DESTDIR)$(PREFIX)/share

@@ -163,6 +163,23 @@ static int tell_warnings(struct command *command, struct error *err)
     return 0;
 }
 
+/* A selection that selects nothing is most likely a slip of the pen. */
+static int check_selected(struct command *command, struct error *err)
+{
+    const struct options *options = command->options;
+    uint64_t threads;
+
+    if (options->thread == NULL && options->pid == 0)
+        return 0;
+    if (query_number(command->db, "SELECT count(*) FROM main.threads", &threads, err) < 0)
+        return -1;
+    if (threads == 0) {
+        fputs("pyanalyze: warning: no thread is selected: none matches --thread and --process\n", stderr);
+        command->warnings++;
+    }
+    return 0;
+}
+
 /* ---- the whole ---- */
 
 static int read_queries(struct command *command, struct error *err)
@@ -184,7 +201,7 @@ static int run_steps(struct command *command, struct error *err)
     if (command_look_at_inputs(command, err) < 0 || command_check_outputs(command, err) < 0 ||
         read_queries(command, err) < 0 || load(command, err) < 0)
         return -1;
-    if (tell_warnings(command, err) < 0)
+    if (tell_warnings(command, err) < 0 || check_selected(command, err) < 0)
         return -1;
     return command_write_outputs(command, err);
 }

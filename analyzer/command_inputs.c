@@ -9,8 +9,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "analyzer/events_ids.h"
+#include "analyzer/trace_file.h"
 #include "formats/error.h"
-#include "formats/trace/decode.h"
 #include "generated/profile_sql.h"
 
 enum {
@@ -184,6 +185,32 @@ static int check_schema(sqlite3 *db, const char *path, struct error *err)
     return status;
 }
 
+/* Is the trace one of those that the database was made from? Else it would have to be merged. */
+static int check_origin(sqlite3 *db, const char *path, const char *database, struct error *err)
+{
+    struct trace_file *file = trace_file_open(path, err);
+    int64_t run_id;
+    int status;
+
+    if (file == NULL)
+        return -1;
+    status = events_ids_find_run(db, file->mark, &run_id, err);
+    if (status == 0 && run_id == 0)
+        status = error_set_usage(err, "%s: %s was not made from it, and traces are not merged into a "
+                                      "database; give the traces alone", path, database);
+    trace_file_close(file);
+    return status;
+}
+
+static int check_origins(const struct command *command, struct error *err)
+{
+    for (size_t i = 0; i < command->traces.count; i++) {
+        if (check_origin(command->db, command->traces.items[i], command->database, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 int command_open_database(struct command *command, struct error *err)
 {
     const char *path = command->database;
@@ -198,5 +225,5 @@ int command_open_database(struct command *command, struct error *err)
         code = distrust(command->db);
     if (code != SQLITE_OK)
         return error_set(err, "%s: %s", path, sqlite3_errmsg(command->db));
-    return check_schema(command->db, path, err);
+    return check_schema(command->db, path, err) < 0 ? -1 : check_origins(command, err);
 }

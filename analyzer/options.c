@@ -436,6 +436,7 @@ static int settle_output_by_name(struct options *options, struct error *err)
     const char *path = options->output;
     const struct format *format = format_guess(path);
     int rows = rows_guess(path);
+    bool may_be_rows = rows != OPTIONS_ROWS_PLAIN || format == format_find("annotate"); /* any text */
 
     if (is_database_name(path)) {
         if (options->database_path != NULL)
@@ -444,7 +445,7 @@ static int settle_output_by_name(struct options *options, struct error *err)
         options->database_path = path;
         return 0;
     }
-    if (format != NULL && (options->queries.count == 0 || rows == OPTIONS_ROWS_PLAIN))
+    if (format != NULL && (options->queries.count == 0 || !may_be_rows))
         return add_report(options, format, path, err);
     if (options->queries.count > 0) {
         options->rows_path = path;

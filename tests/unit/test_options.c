@@ -179,6 +179,7 @@ static void rows_take_the_output_that_is_no_report(void **state)
                  {"--sql x -o a.json", OPTIONS_ROWS_JSON},
                  {"--sql x -o a.tsv", OPTIONS_ROWS_TSV},
                  {"--sql x -o a.anything", OPTIONS_ROWS_TSV},
+                 {"--sql x -o a.txt", OPTIONS_ROWS_TSV},
                  {"--sql x --json -o a.anything", OPTIONS_ROWS_JSON}};
 
     (void)state;
@@ -191,6 +192,16 @@ static void rows_take_the_output_that_is_no_report(void **state)
         assert_int_equal(p->options.report_count, 0);
         done(p);
     }
+}
+
+static void a_name_that_fits_a_format_is_a_report_beside_rows(void **state)
+{
+    struct parsed *p = parse("--sql x -o a.svg");
+
+    (void)state;
+    assert_int_equal(p->options.report_count, 1);
+    assert_null(p->options.rows_path);
+    done(p);
 }
 
 static void a_zip_beside_reports_is_told_to_the_formats(void **state)
@@ -298,6 +309,7 @@ int main(void)
         cmocka_unit_test(a_format_without_a_file_takes_the_output),
         cmocka_unit_test(a_database_name_is_a_database),
         cmocka_unit_test(rows_take_the_output_that_is_no_report),
+        cmocka_unit_test(a_name_that_fits_a_format_is_a_report_beside_rows),
         cmocka_unit_test(a_zip_beside_reports_is_told_to_the_formats),
         cmocka_unit_test(wrong_use_is_named),
         cmocka_unit_test(empty_words_are_refused),

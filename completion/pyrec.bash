@@ -1,0 +1,98 @@
+# bash completion for pyrec
+
+# Options of pyrec, and those of the interpreter that need no --python-args.
+_pyrec_options='--out --force --then --python --python-args --include --exclude --exclude-syspath --no-threads
+    --no-children --no-source --c-calls --max-size --min-free --quiet --verbose --help --version
+    -o -m -c -q -v -h -V -I -E -s -O -OO -B -b -u -X -W'
+_pyrec_formats='annotate callgrind folded flamegraph zip db'
+
+_pyrec_modules()
+{
+    "${PYREC_PYTHON:-python3}" -c 'import pkgutil, sys
+sys.path.insert(0, "")
+print("\n".join(sorted({m.name for m in pkgutil.iter_modules() if m.name.startswith(sys.argv[1])})))' "$1" 2>/dev/null
+}
+
+_pyrec_files()
+{
+    local IFS=$'\n'
+
+    compopt -o filenames
+    mapfile -t COMPREPLY < <(compgen "$@" -- "$value")
+}
+
+_pyrec_value()
+{
+    case $1 in
+    -o | --out) _pyrec_files -f ;;
+    --python) mapfile -t COMPREPLY < <(compgen -c -X '!*python*' -- "$value"; compgen -f -- "$value") ;;
+    --then) mapfile -t COMPREPLY < <(compgen -W "$_pyrec_formats" -- "$value") ;;
+    -m) mapfile -t COMPREPLY < <(_pyrec_modules "$value") ;;
+    -X) mapfile -t COMPREPLY < <(compgen -W 'dev utf8 importtime faulthandler tracemalloc' -- "$value") ;;
+    -W) mapfile -t COMPREPLY < <(compgen -W 'default error always module once ignore' -- "$value") ;;
+    *) COMPREPLY=() ;;
+    esac
+}
+
+# Where the program's own words begin: the index of SCRIPT, or of the word behind -m MODULE or -c CODE; else that of the
+# word to complete. `before` is set to the option whose value that word is.
+_pyrec_walk()
+{
+    local i=1
+
+    before=
+    [[ ${words[1]} == run ]] && i=2
+    for (( ; i < cword; i++ )); do
+        case ${words[i]} in
+        --) i=$((i + 1)); break ;;
+        -m | -c)
+            if (( i + 1 == cword )); then before=${words[i]}; else i=$((i + 2)); break; fi ;;
+        -o | -X | -W | --out | --then | --python | --python-args | --include | --exclude | --max-size | --min-free)
+            if (( i + 1 == cword )); then before=${words[i]}; else i=$((i + 1)); fi ;;
+        -*) ;;
+        *) break ;;
+        esac
+    done
+    start=$i
+}
+
+_pyrec()
+{
+    local words=() cword=0 before='' start=0 value='' word
+
+    # Bash cuts words at `=`; put together again they are those of the command line.
+    for word in "${!COMP_WORDS[@]}"; do
+        if [[ ${COMP_WORDS[word]} == '=' && ${#words[@]} -gt 0 && ${words[-1]} == --* ]]; then
+            words[-1]+='='
+        elif [[ ${#words[@]} -gt 0 && ${words[-1]} == --*= ]]; then
+            words[-1]+=${COMP_WORDS[word]}
+        else
+            words+=("${COMP_WORDS[word]}")
+        fi
+        (( word == COMP_CWORD )) && cword=$((${#words[@]} - 1))
+    done
+    value=${words[cword]}
+
+    if (( cword > 1 )) && [[ ${words[1]} == analyze ]]; then
+        declare -F _pyanalyze >/dev/null && _pyanalyze
+        return
+    fi
+    _pyrec_walk
+    if [[ -n $before ]]; then
+        _pyrec_value "$before"
+    elif (( start < cword )); then
+        _pyrec_files -f
+    elif [[ $value == --*=* ]]; then
+        word=${value%%=*}
+        value=${value#*=}
+        _pyrec_value "$word"
+    elif [[ $value == -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "$_pyrec_options" -- "$value")
+    else
+        _pyrec_files -f -X '!*.@(py|pyz|zip)'
+        mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -d -- "$value")
+        (( cword == 1 )) && mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W 'run analyze' -- "$value")
+    fi
+}
+
+complete -F _pyrec pyrec
