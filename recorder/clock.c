@@ -10,6 +10,14 @@
 
 bool clock_is_tsc;
 
+uint64_t clock_read_ns(clockid_t id)
+{
+    struct timespec ts;
+
+    clock_gettime(id, &ts);
+    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
 /* The kernel drops the TSC from this list when it found it unstable or unsynchronised. */
 static bool kernel_trusts_tsc(void)
 {

@@ -40,6 +40,7 @@ void event_line_slow(struct thread *t, int line, uint64_t now)
 
     if (prepare(t, now, 0, &units))
         t->at = trace_put_line(t->at, units, (int64_t)line - t->top->line);
+    t->top->line = line;
 }
 
 void event_call_slow(struct thread *t, uint32_t code, uint64_t now)

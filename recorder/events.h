@@ -21,6 +21,9 @@
 #define EVENTS_LIKELY(x) __builtin_expect(!!(x), 1)
 #define EVENTS_UNLIKELY(x) __builtin_expect(!!(x), 0)
 
+/* Kept apart, so that the fast paths need no stack frame. */
+#define EVENTS_SLOW __attribute__((noinline, cold))
+
 /* This thread, made known to the trace at its first event; `frame` is the one the event is about, and with
  * `entering` it is not on the stack yet. NULL: nothing is recorded (any more). */
 struct thread *events_thread_begin(pycompat_frame *frame, bool entering);
@@ -56,9 +59,9 @@ static inline void events_align_caller(struct thread *t, const pycompat_frame *f
 }
 
 /* The rarely taken ways: a new chunk, a clock that went back, a CPU stamp, a long form. */
-void event_line_slow(struct thread *t, int line, uint64_t now);
-void event_call_slow(struct thread *t, uint32_t code, uint64_t now);
-void event_plain_slow(struct thread *t, enum trace_tag tag, uint8_t form, uint64_t now);
+EVENTS_SLOW void event_line_slow(struct thread *t, int line, uint64_t now);
+EVENTS_SLOW void event_call_slow(struct thread *t, uint32_t code, uint64_t now);
+EVENTS_SLOW void event_plain_slow(struct thread *t, enum trace_tag tag, uint8_t form, uint64_t now);
 
 static inline void event_line(struct thread *t, int line)
 {
@@ -72,10 +75,10 @@ static inline void event_line(struct thread *t, int line)
         trace_publish(t->at, (uint8_t)(TRACE_SHORT_LINE | step << 4 | units));
         t->at++;
         t->events++;
+        top->line = line;
     } else {
         event_line_slow(t, line, now);
     }
-    top->line = line;
 }
 
 static inline void event_call(struct thread *t, const pycompat_frame *frame,

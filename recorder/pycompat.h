@@ -152,6 +152,16 @@ static inline bool pycompat_frame_is_fresh(const pycompat_frame *frame)
 #endif
 }
 
+#ifdef PYCOMPAT_MONITORING
+
+/* The value of a line number: an int of one digit, as line numbers below 2^30 are. */
+static inline int pycompat_line_value(PyObject *line)
+{
+    return (int)((PyLongObject *)line)->long_value.ob_digit[0];
+}
+
+#endif
+
 #ifdef PYCOMPAT_SETTRACE
 
 /* The identity of the frame that a frame object stands for. */

@@ -39,8 +39,14 @@ static inline PyCodeObject *code_of(PyObject *const *args)
     return (PyCodeObject *)args[0];
 }
 
-/* The thread, with the running frame on top of its stack; NULL if it is not recorded. */
-static struct thread *thread_at_slow(PyCodeObject *code)
+/* Is the running frame on top of this thread's stack, as it nearly always is? */
+static inline bool is_aligned(const struct thread *t)
+{
+    return EVENTS_LIKELY(t != NULL && t->top != t->stack && t->top->frame == running_frame(t));
+}
+
+/* Makes it so. NULL if the frame is not recorded. */
+EVENTS_SLOW static struct thread *align(PyCodeObject *code)
 {
     PyThreadState *state = PyThreadState_Get();
     pycompat_frame *frame = pycompat_current_frame(state);
@@ -60,50 +66,71 @@ static inline struct thread *thread_at(PyCodeObject *code)
 {
     struct thread *t = thread_current;
 
-    if (EVENTS_LIKELY(t != NULL && t->top != t->stack && t->top->frame == running_frame(t)))
-        return t;
-    return thread_at_slow(code);
+    return is_aligned(t) ? t : align(code);
 }
 
-/* The thread, with the caller of the running frame on top of its stack. A thread without frames may have come back
- * with another state. */
+/* The thread for a frame that is entered. A thread without frames may have come back with another state. */
+EVENTS_SLOW static struct thread *begin_thread(void)
+{
+    PyThreadState *state = PyThreadState_Get();
+    struct thread *t = events_thread(pycompat_current_frame(state), true);
+
+    if (t != NULL)
+        t->state = state;
+    return t;
+}
+
+/* The thread, with the caller of the running frame on top of its stack. */
 static inline struct thread *thread_entering(pycompat_frame **frame)
 {
     struct thread *t = thread_current;
 
-    if (EVENTS_UNLIKELY(t == NULL || t->top == t->stack)) {
-        PyThreadState *state = PyThreadState_Get();
-
-        *frame = pycompat_current_frame(state);
-        t = events_thread(*frame, true);
-        if (t == NULL)
-            return NULL;
-        t->state = state;
-    }
+    if (EVENTS_UNLIKELY(t == NULL || t->top == t->stack) && (t = begin_thread()) == NULL)
+        return NULL;
     *frame = running_frame(t);
     events_align_caller(t, *frame);
     return t;
 }
 
-static PyObject *on_line(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *names)
-{
-    struct thread *t = thread_at(code_of(args));
+/* Every callback takes what sys.monitoring gives: (code, line or offset, ...). */
+#define CALLBACK(name) \
+    static PyObject *name(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *names)
+#define CALLBACK_IGNORES() ((void)self, (void)nargsf, (void)names)
 
-    (void)self, (void)nargsf, (void)names;
-    if (EVENTS_LIKELY(t != NULL))
-        event_line(t, (int)PyUnstable_Long_CompactValue((PyLongObject *)args[1]));
+EVENTS_SLOW static PyObject *line_unaligned(PyObject *const *args)
+{
+    struct thread *t = align(code_of(args));
+
+    if (t != NULL)
+        event_line(t, pycompat_line_value(args[1]));
     return Py_None;
 }
 
-static PyObject *on_start(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *names)
+CALLBACK(on_line)
+{
+    struct thread *t = thread_current;
+
+    CALLBACK_IGNORES();
+    if (EVENTS_UNLIKELY(!is_aligned(t)))
+        return line_unaligned(args);
+    event_line(t, pycompat_line_value(args[1]));
+    return Py_None;
+}
+
+EVENTS_SLOW static const struct code_info *define_code(PyCodeObject *code)
+{
+    return codes_define(code, pycompat_current_frame(PyThreadState_Get()));
+}
+
+CALLBACK(on_start)
 {
     const struct code_info *code = pycompat_code_extra(code_of(args), codes_extra_index);
     pycompat_frame *frame;
     struct thread *t;
 
-    (void)self, (void)nargsf, (void)names;
+    CALLBACK_IGNORES();
     if (EVENTS_UNLIKELY(code == NULL))
-        code = codes_define(code_of(args), pycompat_current_frame(PyThreadState_Get()));
+        code = define_code(code_of(args));
     if (!code->wanted)
         return Py_None;
     t = thread_entering(&frame);
@@ -113,13 +140,13 @@ static PyObject *on_start(PyObject *self, PyObject *const *args, size_t nargsf, 
 }
 
 /* Also for throw(): into a generator that has not begun it is a call. */
-static PyObject *on_resume(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *names)
+CALLBACK(on_resume)
 {
     pycompat_frame *frame = pycompat_current_frame(PyThreadState_Get());
     const struct code_info *code = codes_info(code_of(args), frame);
     struct thread *t;
 
-    (void)self, (void)nargsf, (void)names;
+    CALLBACK_IGNORES();
     if (!code->wanted)
         return Py_None;
     t = thread_entering(&frame);
@@ -132,41 +159,41 @@ static PyObject *on_resume(PyObject *self, PyObject *const *args, size_t nargsf,
     return Py_None;
 }
 
-static PyObject *on_return(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *names)
+CALLBACK(on_return)
 {
     struct thread *t = thread_at(code_of(args));
 
-    (void)self, (void)nargsf, (void)names;
+    CALLBACK_IGNORES();
     if (EVENTS_LIKELY(t != NULL))
         event_return(t);
     return Py_None;
 }
 
-static PyObject *on_yield(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *names)
+CALLBACK(on_yield)
 {
     struct thread *t = thread_at(code_of(args));
 
-    (void)self, (void)nargsf, (void)names;
+    CALLBACK_IGNORES();
     if (EVENTS_LIKELY(t != NULL))
         event_yield(t);
     return Py_None;
 }
 
-static PyObject *on_unwind(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *names)
+CALLBACK(on_unwind)
 {
     struct thread *t = thread_at(code_of(args));
 
-    (void)self, (void)nargsf, (void)names;
+    CALLBACK_IGNORES();
     if (EVENTS_LIKELY(t != NULL))
         event_unwind(t);
     return Py_None;
 }
 
-static PyObject *on_raise(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *names)
+CALLBACK(on_raise)
 {
     struct thread *t = thread_at(code_of(args));
 
-    (void)self, (void)nargsf, (void)names;
+    CALLBACK_IGNORES();
     if (EVENTS_LIKELY(t != NULL))
         event_raise(t, (PyObject *)Py_TYPE(args[2]));
     return Py_None;
