@@ -1,0 +1,540 @@
+"""Every format, written from a profile that is kept (tests/golden/formats/fixture.sql): golden outputs, and what the
+programs that read the formats make of them: callgrind_annotate, xmllint, zipfile, unzip, Chromium.
+
+With PYREC_GOLDEN=update in the environment the golden outputs are written instead of compared.
+"""
+import collections
+import os
+import pty
+import re
+import shutil
+import sqlite3
+import struct
+import subprocess
+import tempfile
+import termios
+import fcntl
+import unicodedata
+import unittest
+import xml.etree.ElementTree
+import zipfile
+
+import browser
+import support
+
+GOLDEN = os.path.join(support.ROOT, "tests", "golden", "formats")
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def read(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def make_database(path, *more_sql):
+    database = sqlite3.connect(path)
+    for name in ("formats/profile.sql", "formats/profile_indexes.sql", "tests/golden/formats/fixture.sql"):
+        database.executescript(read(os.path.join(support.ROOT, name)).decode())
+    for sql in more_sql:
+        database.executescript(sql)
+    database.close()
+    return path
+
+
+class FormatTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.mkdtemp(prefix="pyrec-formats-")
+        cls.profile = make_database(os.path.join(cls.folder, "profile.db"))
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.folder)
+
+    def analyze(self, *arguments, database=None, env=None):
+        result = support.run([support.PYANALYZE, database or self.profile] + list(arguments), env=env, cwd=self.folder)
+        self.assertEqual(result.status, 0, result)
+        return result.out
+
+    def write(self, name, *arguments, **options):
+        """The bytes of a report written to a file of that name."""
+        path = os.path.join(self.folder, name)
+        self.analyze("--force", "-o", path, *arguments, **options)
+        return read(path)
+
+    def query(self, sql):
+        database = sqlite3.connect(self.profile)
+        try:
+            return database.execute(sql).fetchall()
+        finally:
+            database.close()
+
+
+class Golden(FormatTest):
+    """The fixture gives exactly these bytes."""
+
+    maxDiff = None
+    CASES = {
+        "annotate.txt": ["--format", "annotate"],
+        "annotate_all.txt": ["--format", "annotate", "--min-percent", "0", "--sort", "wall", "--unit", "ns"],
+        "annotate_fold.txt": ["--format", "annotate", "--fold", "--min-percent", "2", "--sort", "hits", "--unit", "ms"],
+        "annotate_file.txt": ["--format", "annotate", "--file", "*/orders/*", "--file", "importing.py", "--top", "1"],
+        "callgrind.txt": ["--format", "callgrind"],
+        "folded.txt": ["--format", "folded"],
+        "folded_cpu.txt": ["--format", "folded", "--by", "cpu"],
+        "folded_lines.txt": ["--format", "folded", "--lines", "--per-thread", "--by", "hits"],
+        "flamegraph.svg": ["--format", "flamegraph"],
+        "flamegraph_lines.svg": ["--format", "flamegraph", "--lines", "--per-thread"],
+    }
+
+    def compare(self, name, data):
+        path = os.path.join(GOLDEN, name)
+        if os.environ.get("PYREC_GOLDEN") == "update":
+            with open(path, "wb") as file:
+                file.write(data)
+        self.assertEqual(data.decode().split("\n"), read(path).decode().split("\n"), name)
+
+    def test_outputs(self):
+        for name, arguments in self.CASES.items():
+            with self.subTest(name):
+                data = self.analyze(*arguments)
+                # The script and the style have files of their own.
+                data = re.sub(rb"<style>.*?</style>", b"<style/>", data, flags=re.S)
+                data = re.sub(rb"<script>.*?</script>", b"<script/>", data, flags=re.S)
+                self.compare(name, data)
+
+    def test_one_callgrind_file_a_thread(self):
+        first = self.write("callgrind.out.split", "--per-thread")
+        parts = [first] + [read(os.path.join(self.folder, "callgrind.out.split-0%d" % n)) for n in (2, 3)]
+        self.compare("callgrind_threads.txt", b"".join(parts))
+
+    def test_names_inside_the_zip(self):
+        data = self.write("callgrind.out.zipped", "--zipfile", os.path.join(self.folder, "src.zip"))
+        self.compare("callgrind_zipped.txt", data)
+
+    def test_neither_locale_nor_time_zone_matters(self):
+        for arguments in list(self.CASES.values()) + [["--format", "zip"]]:
+            plain = self.analyze(*arguments)
+            for strange in ({"LC_ALL": "tr_TR.UTF-8", "TZ": "Asia/Kathmandu"}, {"LC_ALL": "C", "TZ": "America/Lima"},
+                            {"LC_ALL": "de_DE.UTF-8", "LANGUAGE": "de", "COLUMNS": "40"}):
+                with self.subTest(arguments=arguments, env=strange):
+                    env = dict(support.environment(), **strange)
+                    self.assertEqual(self.analyze(*arguments, env=env), plain)
+
+
+class Callgrind(FormatTest):
+    """callgrind_annotate reads it without a warning and finds the database's sums."""
+
+    def annotate(self, path, *options):
+        result = support.run(["callgrind_annotate", "--threshold=100", "--auto=no", *options, path], cwd=self.folder)
+        self.assertEqual(result.status, 0, result)
+        self.assertNotIn(b"WARNING", result.out + result.err)
+        self.assertEqual(result.err, b"")
+        return result.out.decode()
+
+    @staticmethod
+    def costs(report):
+        """{function: (ns, cpu_ns, hits)}, with the program's total as None."""
+        found = {}
+        row = re.compile(r"^ *([\d,.]+) \([ \d.]+%\) +([\d,.]+)(?: \([ \d.]+%\))? +([\d,.]+)(?: \([ \d.]+%\))?  (.*)$")
+        for line in report.splitlines():
+            match = row.match(line)
+            if match:
+                name = match.group(4)
+                numbers = tuple(int(match.group(i).replace(",", "")) for i in (1, 2, 3))
+                found[None if name == "PROGRAM TOTALS" else name.split(":", 1)[1]] = numbers
+        return found
+
+    def setUp(self):
+        self.path = os.path.join(self.folder, "callgrind.out.fixture")
+        self.data = self.write("callgrind.out.fixture").decode()
+
+    def test_totals_are_the_databases(self):
+        costs = self.costs(self.annotate(self.path))
+        self.assertEqual(costs[None], self.query("SELECT sum(self_ns), sum(self_cpu_ns), sum(hits) FROM functions")[0])
+
+    def test_self_cost_of_every_function(self):
+        costs = self.costs(self.annotate(self.path))
+        rows = self.query("SELECT qualname, self_ns, self_cpu_ns, hits FROM functions WHERE module = '__main__'")
+        self.assertGreater(len(rows), 5)
+        for qualname, *expected in rows:
+            self.assertEqual(costs["__main__:" + qualname], tuple(expected), qualname)
+
+    def test_inclusive_cost_is_right_under_recursion(self):
+        costs = self.costs(self.annotate(self.path, "--inclusive=yes"))
+        for qualname, ns, cpu in self.query("SELECT qualname, cumulative_ns, cumulative_cpu_ns FROM functions "
+                                            "WHERE qualname IN ('main', 'fact', 'even', 'odd', 'pause')"):
+            self.assertEqual(costs["__main__:" + qualname][:2], (ns, cpu), qualname)
+
+    def test_totals_are_the_sum_of_the_lines(self):
+        lines, skip = [0, 0, 0], False
+        for line in self.data.splitlines():
+            if re.match(r"\d", line) and not skip:
+                lines = [a + int(b) for a, b in zip(lines, line.split()[1:])]
+            skip = line.startswith("calls=")
+        for key in ("summary: ", "totals: "):
+            self.assertIn("%s%d %d %d\n" % (key, *lines), self.data)
+
+    def test_threads_add_up(self):
+        self.write("callgrind.out.parts", "--per-thread")
+        total = [0, 0, 0]
+        for name in ("callgrind.out.parts", "callgrind.out.parts-02", "callgrind.out.parts-03"):
+            costs = self.costs(self.annotate(os.path.join(self.folder, name)))
+            total = [a + b for a, b in zip(total, costs[None])]
+        self.assertEqual(tuple(total), self.costs(self.annotate(self.path))[None])
+
+    def test_sources_are_found_in_the_extracted_zip(self):
+        place = os.path.join(self.folder, "extracted")
+        archive = os.path.join(self.folder, "beside.zip")
+        result = support.run([support.PYANALYZE, self.profile, "-o", os.path.join(self.folder, "callgrind.out.z"),
+                              "--zipfile", archive, "--force"], cwd=self.folder)
+        self.assertIn(b"kcachegrind", result.err)
+        with zipfile.ZipFile(archive) as opened:
+            opened.extractall(place)
+        annotated = support.run(["callgrind_annotate", "--threshold=100",
+                                 os.path.join(self.folder, "callgrind.out.z")], cwd=place)
+        self.assertIn(b"    return n * fact(n - 1)", annotated.out)
+        self.assertIn(b"    return ', '.join(out)", annotated.out)
+        missing = annotated.out.partition(b"could not be found")[2]
+        self.assertEqual(re.findall(rb"^  (\S.*)$", missing, re.M), [b"<frozen importlib._bootstrap>"])
+
+    def test_several_files_cannot_go_to_a_pipe(self):
+        result = support.run([support.PYANALYZE, self.profile, "--format", "callgrind", "--per-thread"])
+        self.assertEqual(result.status, 1)
+        self.assertIn(b"standard output", result.err)
+
+
+class Zip(FormatTest):
+    def test_the_recorded_sources_bit_by_bit(self):
+        data = self.write("src.zip")
+        path = os.path.join(self.folder, "src.zip")
+        with zipfile.ZipFile(path) as archive:
+            self.assertIsNone(archive.testzip())
+            contents = [archive.read(name) for name in archive.namelist()]
+            self.assertEqual(archive.namelist(), sorted(archive.namelist()))
+            self.assertIn("_stdlib/json/render.py", archive.namelist())
+            for info in archive.infolist():
+                self.assertEqual(info.date_time, (1980, 1, 1, 0, 0, 0))
+                self.assertEqual(info.external_attr >> 16, 0o100644)
+        recorded = [row[0] for row in self.query("SELECT source FROM files WHERE source IS NOT NULL")]
+        self.assertEqual(collections.Counter(contents), collections.Counter(recorded))
+        self.assertEqual(data, self.analyze("--format", "zip"))
+        self.assertEqual(support.run(["unzip", "-tq", path]).status, 0)
+
+    def test_without_sources_it_is_an_empty_zip(self):
+        bare = make_database(os.path.join(self.folder, "bare.db"), "UPDATE files SET source = NULL")
+        self.write("empty.zip", database=bare)
+        with zipfile.ZipFile(os.path.join(self.folder, "empty.zip")) as archive:
+            self.assertEqual(archive.namelist(), [])
+
+    def test_only_chosen_files(self):
+        self.write("some.zip", "--file", "app.py")
+        with zipfile.ZipFile(os.path.join(self.folder, "some.zip")) as archive:
+            self.assertEqual(archive.namelist(), ["app.py"])
+
+
+class Folded(FormatTest):
+    def sums(self, *arguments):
+        lines = self.analyze("--format", "folded", *arguments).decode().splitlines()
+        found = {}
+        for line in lines:
+            stack, weight = re.fullmatch(r"(.*) (\d+)", line).groups()
+            self.assertNotIn(stack, found)
+            self.assertNotRegex(stack, r"\d$")
+            self.assertNotIn("importlib", stack)
+            found[stack] = int(weight)
+        return found
+
+    def test_sums_are_the_databases(self):
+        for by, column in (("self", "self_ns"), ("cpu", "self_cpu_ns"), ("hits", "hits")):
+            expected = self.query("SELECT sum(%s) FROM functions" % column)[0][0]
+            for more in ([], ["--lines"], ["--per-thread"], ["--lines", "--per-thread"]):
+                self.assertEqual(sum(self.sums("--by", by, *more).values()), expected, (by, more))
+
+    def test_threads_are_split_below_their_names(self):
+        roots = {stack.split(";")[0] for stack in self.sums("--per-thread")}
+        self.assertEqual(len(roots), 3)
+        self.assertIn("MainThread [4242]", roots)
+
+    def test_lines_name_the_place_of_the_call(self):
+        sums = self.sums("--lines")
+        self.assertIn("<module> (app.py:60);main (app.py:54);pause (app.py:45)", sums)
+        self.assertTrue(any(";main (app.py:51,52);fact (app.py:10)" in stack for stack in sums))
+
+
+class Annotate(FormatTest):
+    def terminal(self, columns):
+        """What it prints on a terminal that wide."""
+        child, fd = pty.fork()
+        if child == 0:
+            fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+            os.execv(support.PYANALYZE, [support.PYANALYZE, self.profile, "--no-pager"])
+        output = b""
+        while True:
+            try:
+                data = os.read(fd, 1 << 16)
+            except OSError:
+                break
+            if not data:
+                break
+            output += data
+        os.close(fd)
+        os.waitpid(child, 0)
+        return output.decode().replace("\r\n", "\n")
+
+    @staticmethod
+    def width(line):
+        return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
+                   for c in line)
+
+    def test_columns_stay_straight(self):
+        text = self.analyze("--min-percent", "0").decode()
+        tables = re.findall(r"^ *Line #\|.*\n-.*\n((?:.*\|.*\n)+)", text, re.M)
+        self.assertEqual(len(tables), 6)
+        bars = {tuple(i for i, c in enumerate(line) if c == "|")[:7]
+                for table in tables for line in table.splitlines()}
+        self.assertEqual(len(bars), 1)
+
+    def test_nothing_reaches_the_terminal_that_moves_it(self):
+        text = re.sub(r"\033\[[0-9;]*m", "", self.terminal(120))
+        for character in text:
+            self.assertFalse(unicodedata.category(character) in ("Cc", "Cf") and character != "\n", ascii(character))
+
+    def test_a_terminals_width_is_kept(self):
+        for columns in (40, 80, 120, 200):
+            text = self.terminal(columns)
+            self.assertIn("\033[", text)
+            widest = max(self.width(re.sub(r"\033\[[0-9;]*m", "", line)) for line in text.split("\n"))
+            self.assertLessEqual(widest, columns)
+
+    def test_lines_and_their_calls(self):
+        text = self.analyze().decode()
+        self.assertRegex(text, r"(?m)^ *10\| +9\| +18\.073\| +2\.008\| +1\.85%\| +41\.288\| +\|    return n \* fact")
+        self.assertRegex(text, r"(?m)^\(call\)\| +9\| +34\.379\| .*\|# app\.py:7 fact$")
+
+    def test_what_went_wrong_is_said(self):
+        text = self.analyze().decode()
+        for expected in ("3 events are lost", "1 page at offset 12288 is damaged", "Not recorded (paused): 1 gap of 5.000 us",
+                         "Open when the recording ended:", "signal 9", "app.py:43 pause"):
+            self.assertIn(expected, text)
+
+    def test_every_unit_tells_the_same(self):
+        for unit, number in (("s", "0.000975"), ("ms", "0.975"), ("us", "975.331"), ("ns", "975331")):
+            self.assertIn("100 %% is %s %s" % (number, unit), self.analyze("--unit", unit).decode())
+
+    def test_a_reader_that_leaves_is_no_error(self):
+        with subprocess.Popen([support.PYANALYZE, self.profile, "--min-percent", "0"], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE) as process:
+            process.stdout.read(10)
+            process.stdout.close()
+            self.assertNotIn(b"cannot write", process.stderr.read())
+            self.assertEqual(process.wait(), 0)
+
+
+class Svg(FormatTest):
+    """The file by itself: well-formed, self-contained, nothing hostile gets out of its place."""
+
+    def test_it_is_well_formed_and_refers_to_nothing(self):
+        for options in ([], ["--lines"], ["--per-thread"], ["--by", "hits"]):
+            data = self.write("app.svg", *options)
+            path = os.path.join(self.folder, "app.svg")
+            result = support.run(["xmllint", "--noout", "--nonet", path])
+            self.assertEqual((result.status, result.err), (0, b""))
+            self.assertEqual(set(re.findall(rb"https?://[^\s\"'<]+", data)),
+                             {b"http://www.w3.org/2000/svg", b"http://www.w3.org/1999/xhtml"})
+            for forbidden in (rb"@import", rb"url\(", rb"\bsrc=", rb"href", rb"eval\("):
+                self.assertIsNone(re.search(forbidden, data), forbidden)
+
+    def test_hostile_names_add_no_elements(self):
+        tags = collections.Counter(e.tag for e in xml.etree.ElementTree.fromstring(self.write("app.svg")).iter())
+        self.assertEqual(tags[SVG + "script"], 1)
+        allowed = {"svg", "title", "style", "rect", "g", "text", "script"}
+        self.assertEqual(set(tags), {SVG + name for name in allowed})
+
+    def test_widths_add_up(self):
+        root = xml.etree.ElementTree.fromstring(self.write("app.svg"))
+        frames = [tuple(map(int, g.get("data-v").split())) for g in root.iter(SVG + "g") if g.get("data-v")]
+        total = self.query("SELECT sum(self_ns) FROM functions")[0][0]
+        self.assertEqual(frames[0][:3], (0, 0, total))
+        self.assertEqual(sum(f[3] for f in frames), total)
+
+    def test_pruning_is_said(self):
+        many = make_database(
+            os.path.join(self.folder, "many.db"),
+            "WITH RECURSIVE n(i) AS (SELECT 1000 UNION ALL SELECT i + 1 FROM n WHERE i < 40000) "
+            "INSERT INTO functions SELECT i, 1, 'x', 'm', 'f', 'f' || i, i, 'function', 1, 1, 0, 1, 1, 1, 1, 1 FROM n;"
+            "WITH RECURSIVE n(i) AS (SELECT 1000 UNION ALL SELECT i + 1 FROM n WHERE i < 40000) "
+            "INSERT INTO contexts SELECT i, 1, 1, i, 1, 0, 1000 + i % 7, 1, 1000 + i % 7, 1 FROM n;")
+        data = self.write("many.svg", database=many)
+        self.assertLess(len(data), 4000000)
+        self.assertRegex(data.decode(), r"\d+ frames below 0\.\d px of 1200 are hidden")
+
+    def test_an_empty_profile_is_drawn_too(self):
+        empty = os.path.join(self.folder, "empty.db")
+        database = sqlite3.connect(empty)
+        database.executescript(read(os.path.join(support.ROOT, "formats", "profile.sql")).decode())
+        database.close()
+        for name in ("annotate", "callgrind", "folded", "flamegraph", "zip"):
+            self.analyze("--format", name, database=empty)
+        self.write("empty.svg", database=empty)
+        self.assertEqual(support.run(["xmllint", "--noout", os.path.join(self.folder, "empty.svg")]).status, 0)
+
+
+@unittest.skipUnless(browser.CHROMIUM, "no Chromium is installed: the flame graph is not tried in a browser")
+class InBrowser(FormatTest):
+    """The flame graph in a real browser, with real mouse and keys."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.page = browser.Browser()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.page.close()
+        super().tearDownClass()
+
+    def setUp(self):
+        self.write("app.svg")
+        self.path = os.path.join(self.folder, "app.svg")
+        self.page.prefer("light")
+        self.page.resize(1200, 800)
+        self.page.problems.clear()
+        self.page.open(self.path)
+
+    def tearDown(self):
+        self.assertEqual(self.page.problems, [])
+
+    def frame(self, label, what):
+        """A fact about the first frame of that label: an expression in `g`."""
+        return self.page.value(
+            "(() => { const g = [...document.querySelectorAll('g.f')]"
+            ".find(f => f.querySelector('title').textContent.startsWith(%r)); return %s; })()" % (label, what))
+
+    def middle(self, label):
+        box = self.frame(label, "(b => [b.x + b.width / 2, b.y + b.height / 2])"
+                                "(g.querySelector('rect').getBoundingClientRect())")
+        return box
+
+    def width(self, label):
+        return self.frame(label, "g.hasAttribute('display') ? 0 : Number(g.querySelector('rect').getAttribute('width'))")
+
+    def text(self, name):
+        return self.page.value("document.getElementById(%r).textContent" % name)
+
+    def test_it_loads_itself_only(self):
+        self.assertEqual(self.page.requests, ["file://" + self.path])
+
+    def test_a_click_zooms_and_escape_returns(self):
+        before = self.width("summary (")
+        self.page.click(*self.middle("summary ("))
+        self.assertAlmostEqual(self.width("summary ("), 1180, delta=1)
+        self.assertAlmostEqual(self.width("main ("), 1180, delta=1)  # what it is in stays above it
+        self.assertEqual(self.width("fact ("), 0)
+        self.assertIn("summary (orders/report.py:12)", self.text("details"))
+        self.page.key("Escape")
+        self.assertAlmostEqual(self.width("summary ("), before, delta=0.1)
+
+    def test_reset_and_a_second_click_return_too(self):
+        whole = self.width("main (")
+        self.page.click(*self.middle("main ("))
+        self.assertGreater(self.width("main ("), whole)
+        self.page.click(*self.middle("main ("))
+        self.assertAlmostEqual(self.width("main ("), whole, delta=0.1)
+        self.page.click(*self.middle("main ("))
+        self.page.click(*self.page.value("(b => [b.x + b.width / 2, b.y + b.height / 2])(document.querySelector("
+                                         "'[data-key=reset]').getBoundingClientRect())"))
+        self.assertAlmostEqual(self.width("main ("), whole, delta=0.1)
+
+    def test_the_back_button_goes_back(self):
+        whole = self.width("main (")
+        self.page.click(*self.middle("main ("))
+        self.page.value("history.back()")
+        self.page.wait("!location.hash.includes('z=')")
+        self.assertAlmostEqual(self.width("main ("), whole, delta=0.1)
+
+    def test_search_counts_nested_matches_once(self):
+        total = self.query("SELECT sum(self_ns) FROM functions")[0][0]
+        basket = self.query("SELECT sum(cumulative_ns) FROM functions WHERE qualname IN "
+                            "('Basket.total', 'Basket.__init__', 'Basket')")[0][0]
+        self.page.key("/")
+        self.page.type("basket")
+        self.assertEqual(self.text("matched"), "matched %.2f %% in 6 frames" % (100 * basket / total))
+        self.page.key("Escape")
+        self.assertEqual(self.text("matched"), "")
+
+    def test_search_by_control_f_and_a_bad_expression(self):
+        self.page.key("f", browser.CONTROL)
+        self.page.type("pause[")
+        self.assertEqual(self.text("matched"), "not a regular expression")
+        self.page.type("(]")
+        self.assertIn("matched", self.text("matched"))
+
+    def test_the_keyboard_walks_the_frames(self):
+        self.page.key("ArrowDown")
+        self.page.key("ArrowDown")
+        self.assertIn("<module> (app.py:1)", self.text("details"))
+        self.page.key("ArrowRight")
+        self.assertIn("pause (app.py:44)", self.text("details"))
+        self.page.key("ArrowLeft")
+        self.page.key("Enter")
+        self.assertAlmostEqual(self.width("<module> (app"), 1180, delta=1)
+        self.page.key("ArrowUp")
+        self.assertIn("all", self.text("details"))
+
+    def test_a_link_opens_the_same_view(self):
+        self.page.click(*self.middle("summary ("))
+        self.page.key("/")
+        self.page.type("total")
+        self.page.key("Enter")
+        self.page.key("i")
+        self.page.key("t")
+        fragment = self.page.value("location.hash")
+        top = self.frame("summary (", "Number(g.querySelector('rect').getAttribute('y'))")
+        self.page.open(self.path, fragment)
+        self.assertAlmostEqual(self.width("summary ("), 1180, delta=1)
+        self.assertEqual(self.page.value("document.querySelector('input').value"), "total")
+        self.assertIn("matched", self.text("matched"))
+        self.assertEqual(self.frame("summary (", "Number(g.querySelector('rect').getAttribute('y'))"), top)
+        self.assertTrue(self.page.value("document.documentElement.classList.contains('dark')"))
+
+    def test_a_strange_link_is_survived(self):
+        for fragment in ("#z=99999&s=%E0%A4%A&v=x&t=y", "#z=-1", "#=&&&", "#z=1e9"):
+            self.page.open(self.path, fragment)
+            self.assertGreater(self.width("main ("), 100)
+
+    def test_dark_follows_the_system_until_told_otherwise(self):
+        paper = "getComputedStyle(document.getElementById('paper')).fill"
+        light = self.page.value(paper)
+        self.page.prefer("dark")
+        dark = self.page.value(paper)
+        self.assertNotEqual(light, dark)
+        self.page.key("t")
+        self.assertEqual(self.page.value(paper), light)
+        self.page.prefer("light")
+        self.page.key("t")
+        self.assertEqual(self.page.value(paper), dark)
+
+    def test_it_is_as_wide_as_the_window(self):
+        self.page.resize(700, 500)
+        self.page.wait("Math.abs(document.querySelector('g.f rect').getAttribute('width') - 680) < 20")
+
+    def test_hovering_describes(self):
+        self.page.hover(*self.middle("fact ("))
+        self.assertRegex(self.text("details"), r"fact \(app\.py:7\) · 31\.511 us, 3\.23 % of all, 8 calls")
+
+    def test_it_is_a_picture_without_scripts(self):
+        plain = browser.Browser()
+        try:
+            plain.disable_scripts()
+            plain.open(self.path)
+            document = str(plain.call("DOM.getDocument", depth=-1))
+            self.assertNotIn("foreignObject", document)
+            self.assertIn("'nodeValue': 'pause (app.py:44)'", document)
+            self.assertEqual(plain.problems, [])
+        finally:
+            plain.close()
+
+
+if __name__ == "__main__":
+    unittest.main()
