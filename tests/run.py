@@ -74,7 +74,7 @@ def run_class(names):
     bad = result.failures + result.errors
     bad += [(test, "unexpected success") for test in result.unexpectedSuccesses]
     report = "".join("%s\n%s\n" % (test.id(), text) for test, text in bad)
-    failed = len({test.id() for test, _ in bad})
+    failed = len({getattr(test, "test_case", test).id() for test, _ in bad})
     skipped = ["%s: %s" % (test.id(), reason) for test, reason in result.skipped]
     ran = result.testsRun - len(result.skipped)
     passed = max(0, ran - failed) if result.testsRun else 0

@@ -79,11 +79,12 @@ def pprofile_path():
 class Recording:
     """One program, run plainly and recorded; made when first asked for."""
 
-    def __init__(self, python, program, options=(), stdin=b""):
+    def __init__(self, python, program, options=(), stdin=b"", warnings=b""):
         self.python = python
         self.program = list(program)
         self.options = list(options)
         self.stdin = stdin
+        self.warnings = warnings     # what pyanalyze's warnings must contain; empty: there must be none
         self.folder = tempfile.mkdtemp(prefix="pyrec-e2e-")
         self.trace = os.path.join(self.folder, "trace.bin")
 
@@ -115,7 +116,8 @@ class Recording:
         path = os.path.join(self.folder, "profile.db")
         result = run([PYANALYZE, self.trace, "--db", path])
         assert result.status == 0, result
-        assert result.err == b"", "pyanalyze warned: %r" % result
+        expected = self.warnings in result.err if self.warnings else result.err == b""
+        assert expected, "pyanalyze warned, or did not: %r" % result
         return path
 
     @functools.cached_property
@@ -132,6 +134,7 @@ class Recording:
 
     def sql(self, query):
         """Rows as pyanalyze prints them: the only way to the events."""
+        assert os.path.exists(self.database_path)
         result = run([PYANALYZE, self.trace, "--json", "--sql", query])
         assert result.status == 0, result
         return [tuple(row.values()) for row in json.loads(result.out)]
