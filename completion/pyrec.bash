@@ -21,6 +21,15 @@ _pyrec_files()
     mapfile -t COMPREPLY < <(compgen "$@" -- "$value")
 }
 
+_pyrec_programs()
+{
+    local IFS=$'\n' suffix
+
+    compopt -o filenames
+    mapfile -t COMPREPLY < <(compgen -d -- "$value"
+        for suffix in py pyz zip; do compgen -f -X "!*.$suffix" -- "$value"; done)
+}
+
 _pyrec_value()
 {
     case $1 in
@@ -34,8 +43,8 @@ _pyrec_value()
     esac
 }
 
-# Where the program's own words begin: the index of SCRIPT, or of the word behind -m MODULE or -c CODE; else that of the
-# word to complete. `before` is set to the option whose value that word is.
+# The index of SCRIPT, MODULE or CODE, behind which all words are the program's; else that of the word to complete.
+# `before` is set to the option whose value that word is.
 _pyrec_walk()
 {
     local i=1
@@ -46,7 +55,7 @@ _pyrec_walk()
         case ${words[i]} in
         --) i=$((i + 1)); break ;;
         -m | -c)
-            if (( i + 1 == cword )); then before=${words[i]}; else i=$((i + 2)); break; fi ;;
+            if (( i + 1 == cword )); then before=${words[i]}; else i=$((i + 1)); break; fi ;;
         -o | -X | -W | --out | --then | --python | --python-args | --include | --exclude | --max-size | --min-free)
             if (( i + 1 == cword )); then before=${words[i]}; else i=$((i + 1)); fi ;;
         -*) ;;
@@ -89,8 +98,7 @@ _pyrec()
     elif [[ $value == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$_pyrec_options" -- "$value")
     else
-        _pyrec_files -f -X '!*.@(py|pyz|zip)'
-        mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -d -- "$value")
+        _pyrec_programs
         (( cword == 1 )) && mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W 'run analyze' -- "$value")
     fi
 }

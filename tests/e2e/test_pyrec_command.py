@@ -1,10 +1,11 @@
 """The pyrec command: its options, the trace it begins, the interpreter it finds, and what belongs to a run."""
 import os
+import pty
+import select
 import shutil
 import signal
 import stat
 import subprocess
-import sys
 import tempfile
 import time
 import unittest
@@ -856,6 +857,94 @@ class Children(Command):
                 code = "import subprocess; print(subprocess.run(['./host'], stdout=-1, stderr=-1))"
                 result = self.assert_ran("-c", code, python=python, env=dict(env))
                 self.assertIn(b"returncode=0, stdout=b'0\\n', stderr=b'')", result.out)
+
+
+class Shell:
+    """An interactive shell on a terminal of its own; what is typed there is completed by it."""
+
+    def __init__(self, command, folder, setup):
+        self.pid, self.terminal = pty.fork()
+        if self.pid == 0:
+            os.chdir(folder)
+            env = support.environment(PS1="$ ", TERM="dumb", HISTFILE="", COLUMNS="500")
+            os.execvpe(command[0], command, env)
+        self.enter(setup)
+        self.enter("echo re''ady")
+        self.read_until("ready")
+
+    def enter(self, line):
+        os.write(self.terminal, line.encode() + b"\r")
+
+    def read_until(self, word, seconds=20):
+        text = ""
+        end = time.monotonic() + seconds
+        while word not in text and time.monotonic() < end:
+            if select.select([self.terminal], [], [], 0.1)[0]:
+                text += os.read(self.terminal, 65536).decode("utf-8", "replace")
+        return text
+
+    def complete(self, line):
+        """The line after a tab, as the shell would run it: given to `show` instead of pyrec."""
+        os.write(self.terminal, line.encode() + b"\t")
+        time.sleep(0.3)
+        os.write(self.terminal, b" EOL\r")
+        text = self.read_until("|EOL")
+        shown = [part for part in text.replace("\r", "").splitlines() if part.startswith("SHOWN")]
+        return shown[-1].split("|")[1:-1] if shown else text
+
+    def close(self):
+        os.close(self.terminal)
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+
+
+class Completion(Command):
+    """Tried for real, in each shell on a terminal."""
+
+    SETUP = {
+        "bash": (["bash", "--norc", "--noprofile", "-i"], "bind 'set enable-bracketed-paste off'; . %s/pyrec.bash"),
+        "zsh": (["zsh", "-f", "-i"], "unsetopt zle_bracketed_paste; unset zle_bracketed_paste; PS1='$ '; fpath=(%s $fpath);"
+                " autoload -U compinit; compinit -u -D; bindkey '^I' expand-or-complete"),
+    }
+
+    def complete(self, name, lines):
+        if shutil.which(name) is None:
+            self.skipTest("no " + name)
+        command, setup = self.SETUP[name]
+        shell = Shell(command, self.folder, "pyrec() { printf 'SHOWN'; printf '|%s' \"$@\"; echo; }; " + setup % (
+            os.path.join(support.ROOT, "completion")))
+        self.addCleanup(shell.close)
+        for line, expected in lines:
+            with self.subTest(shell=name, line=line):
+                words = shell.complete("pyrec " + line)
+                self.assertEqual([word.rstrip("/") for word in words], expected.split())  # zsh takes it back
+
+    LINES = (
+        ("ru", "run"),
+        ("--exclude-s", "--exclude-syspath"),
+        ("run --no-so", "run --no-source"),
+        ("ap", "app.py"),
+        ("run -q ap", "run -q app.py"),
+        ("run --then cal", "run --then callgrind"),
+        ("run --then=flam", "run --then=flamegraph"),
+        ("run -o fol", "run -o folder"),
+        ("run app.py --no-so", "run app.py --no-so"),
+        ("run app.py not", "run app.py notes.txt"),
+        ("run -X de", "run -X dev"),
+        ("-m json.tool not", "-m json.tool notes.txt"),
+        ("-m stringp", "-m stringprep"),
+    )
+
+    def setUp(self):
+        super().setUp()
+        for name in ("app.py", "notes.txt", "folder/inner.py"):
+            self.write(name, "")
+
+    def test_bash(self):
+        self.complete("bash", self.LINES)
+
+    def test_zsh(self):
+        self.complete("zsh", self.LINES)
 
 
 if __name__ == "__main__":
