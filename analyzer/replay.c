@@ -78,7 +78,7 @@ static void take_stack(struct replay *replay, const struct chunk_reader *reader,
     if (is_first || is_missing) {
         replay_adopt(replay, reader->stack, false);
     } else if (!replay_stack_is(replay, reader->stack)) {
-        replay->trouble.mismatches++;
+        replay->trouble.mismatches += !replay->guessed; /* else more is known now */
         replay_adopt(replay, reader->stack, true);
     }
 }

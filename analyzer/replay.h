@@ -96,6 +96,7 @@ struct replay {
     struct replay_open *open; /* owned; outermost first */
     size_t open_count, open_room;
     struct replay_trouble trouble;
+    bool guessed;                /* there were frames of which nothing was known */
     bool out_of_memory;
 };
 

@@ -140,8 +140,10 @@ static void resume(struct replay *replay, uint64_t activation)
 
 static void go_on(struct replay *replay, const struct trace_event *ev)
 {
-    replay_push(replay, sums_code_key(ev->code), ev->line_step, ev->thread ? 0 : replay->next - ev->back,
-                REPLAY_RESUME);
+    uint64_t activation = ev->thread ? 0 : replay->next - ev->back;
+
+    replay->next += !ev->thread && ev->back == 0; /* never seen before: it is numbered now */
+    replay_push(replay, sums_code_key(ev->code), ev->line_step, activation, REPLAY_RESUME);
 }
 
 static void c_call(struct replay *replay, uint64_t string)

@@ -14,20 +14,20 @@ int replay_grow(struct replay *replay)
 
 static uint32_t line_of(struct replay *replay, const struct replay_frame *frame)
 {
-    if (frame->line >= 0 && frame->line <= REPLAY_LINE_MAX)
+    if (!frame->is_unknown && frame->line >= 0 && frame->line <= REPLAY_LINE_MAX)
         return (uint32_t)frame->line;
     replay->trouble.bad_lines += !frame->is_unknown;
     return 0;
 }
 
 /* What only recorded frames have: their place in the books. */
-static int enter(struct replay *replay, struct replay_frame *frame, struct sums_entry *entry, enum replay_push how)
+static int enter_books(struct replay *replay, struct replay_frame *frame, struct sums_entry *entry,
+                       enum replay_push how)
 {
     struct sums_function *function = entry->function;
     struct sums_line *caller = frame->cell->at;
+    struct sums_cell *cell = sums_cell(&replay->sums, entry->node, line_of(replay, frame));
 
-    frame->is_unknown = function->is_unknown;
-    struct sums_cell *cell = sums_cell(&replay->sums, entry->node, function->is_unknown ? 0 : line_of(replay, frame));
     if (!cell)
         return -1;
     frame->entry = entry;
@@ -46,6 +46,18 @@ static int enter(struct replay *replay, struct replay_frame *frame, struct sums_
     return 0;
 }
 
+static int enter(struct replay *replay, struct replay_frame *frame, int64_t step, enum replay_push how)
+{
+    struct sums_entry *entry = sums_entry(&replay->sums, frame->cell, frame->key);
+
+    if (!entry)
+        return -1;
+    frame->is_unknown = entry->function->is_unknown;
+    frame->first_line = entry->function->first_line;
+    frame->line = (int64_t)((uint64_t)frame->first_line + (uint64_t)step);
+    return entry->node ? enter_books(replay, frame, entry, how) : 0;
+}
+
 void replay_push(struct replay *replay, uint64_t key, int64_t step, uint64_t activation, enum replay_push how)
 {
     if (replay->top + 1 >= replay->room && replay_grow(replay) < 0) {
@@ -53,20 +65,13 @@ void replay_push(struct replay *replay, uint64_t key, int64_t step, uint64_t act
         return;
     }
     struct replay_frame *caller = &replay->frames[replay->top], *frame = caller + 1;
-    struct sums_entry *entry = sums_entry(&replay->sums, caller->cell, key);
-    if (!entry) {
-        replay->out_of_memory = true;
-        return;
-    }
     *frame = (struct replay_frame){
         .cell = caller->cell, .time = replay->time, .wait = replay->wait, .hits = replay->hits, .key = key,
-        .activation = activation, .first_line = entry->function->first_line,
-        .line = (int64_t)((uint64_t)entry->function->first_line + (uint64_t)step),
-        .since = replay->hand.ns, .repeat = 1, .is_c = key & 1, .watch = caller->watch,
+        .activation = activation, .since = replay->hand.ns, .repeat = 1, .is_c = key & 1, .watch = caller->watch,
     };
     /* What excluded code calls by way of C is not recorded either. */
-    bool transparent = !entry->node || (frame->is_c && !caller->entry && replay->top > 0);
-    if (!transparent && enter(replay, frame, entry, how) < 0) {
+    bool transparent = frame->is_c && !caller->entry && replay->top > 0;
+    if (!transparent && enter(replay, frame, step, how) < 0) {
         replay->out_of_memory = true;
         return;
     }
@@ -98,6 +103,7 @@ static void push_unknown(struct replay *replay, uint64_t count)
     replay_push(replay, SUMS_UNKNOWN_KEY, 0, 0, REPLAY_INHERIT);
     if (replay->out_of_memory)
         return;
+    replay->guessed = true;
     replay->frames[replay->top].repeat = count;
     replay->depth += count - 1;
 }

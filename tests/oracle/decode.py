@@ -500,6 +500,8 @@ class ThreadDecoder:
         back, foreign = divmod(c.varint(), 2)
         activation = (back, c.varint()) if foreign else (self.thread, self.next - back)
         if activation == (self.thread, self.next):
+            self.next += 1   # never seen before: it is numbered now
+        if activation == (self.thread, self.next):
             self.next += 1
         self.suspended.pop(activation, None)
         self.stack.append(Frame(code, line, activation))
