@@ -1,9 +1,12 @@
 /* annotate.c - the source of every file that took time, each line with its hits and times.
  *
- * pprofile's columns in pprofile's order, so that its readers feel at home, then cumulative and waiting time. Unless
- * --min-percent says otherwise, files that hardly matter are listed by name only, and of library files the stretches
- * that matter are shown: what was left out is said, with its time and the option that brings it back.
+ * pprofile's columns in pprofile's order, so that its readers feel at home, then cumulative and
+ * waiting time. Unless
+ * --min-percent says otherwise, files that hardly matter are listed by name only, and of library
+ * files the stretches that matter are shown: what was left out is said, with its time and the
+ * option that brings it back.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,12 +48,14 @@ static int choose_unit(struct annotate *report)
     for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
         const struct unit *unit = &units[i];
 
-        if (name != NULL ? strcmp(name, unit->name) != 0 : report->catalog->total_self_ns < unit->from_ns)
+        if (name != NULL ? strcmp(name, unit->name) != 0
+                         : report->catalog->total_self_ns < unit->from_ns)
             continue;
         report->unit = unit->name;
         report->unit_ns = unit->ns;
         report->decimals = report->narrow ? unit->narrow_decimals : unit->decimals;
-        report->more_decimals = report->narrow && unit->more_decimals > 1 ? unit->more_decimals - 1 : unit->more_decimals;
+        report->more_decimals = report->narrow && unit->more_decimals > 1 ? unit->more_decimals - 1
+                                                                          : unit->more_decimals;
         return 0;
     }
     return error_set_usage(report->err, "no such unit: %s (s, ms, us or ns)", name);
@@ -65,10 +70,13 @@ struct file_list {
 
 static uint64_t weight_of(const struct annotate_figures *figures, enum format_sort sort)
 {
-    return sort == FORMAT_SORT_CPU ? figures->cpu_ns : sort == FORMAT_SORT_WALL ? figures->ns : figures->hits;
+    return sort == FORMAT_SORT_CPU    ? figures->cpu_ns
+           : sort == FORMAT_SORT_WALL ? figures->ns
+                                      : figures->hits;
 }
 
-static int compare_files(const struct annotate_file *left, const struct annotate_file *right, enum format_sort sort)
+static int compare_files(const struct annotate_file *left, const struct annotate_file *right,
+                         enum format_sort sort)
 {
     uint64_t a = weight_of(&left->sum, sort), b = weight_of(&right->sum, sort);
 
@@ -100,10 +108,11 @@ static int load_files(struct annotate *report, struct file_list *list)
 {
     static int (*const orders[])(const void *, const void *) = {
         [FORMAT_SORT_CPU] = by_cpu, [FORMAT_SORT_WALL] = by_wall, [FORMAT_SORT_HITS] = by_hits};
-    struct query query = query_open(report->db,
-                                    "SELECT file_id, SUM(hits), SUM(self_ns), SUM(self_cpu_ns) FROM lines "
-                                    "GROUP BY file_id HAVING SUM(hits) > 0 OR SUM(self_ns) > 0",
-                                    report->err);
+    struct query query =
+        query_open(report->db,
+                   "SELECT file_id, SUM(hits), SUM(self_ns), SUM(self_cpu_ns) FROM lines "
+                   "GROUP BY file_id HAVING SUM(hits) > 0 OR SUM(self_ns) > 0",
+                   report->err);
 
     list->files = calloc(report->catalog->file_count + 1, sizeof *list->files);
     if (list->files == NULL)
@@ -114,7 +123,9 @@ static int load_files(struct annotate *report, struct file_list *list)
         if (file != NULL && list->count < report->catalog->file_count)
             list->files[list->count++] = (struct annotate_file){
                 .file = file,
-                .sum = {.hits = query_sum(&query, 1), .ns = query_sum(&query, 2), .cpu_ns = query_sum(&query, 3)},
+                .sum = {.hits = query_sum(&query, 1),
+                        .ns = query_sum(&query, 2),
+                        .cpu_ns = query_sum(&query, 3)},
             };
     }
     if (list->files != NULL)
@@ -138,8 +149,9 @@ static void omit(struct omitted *omitted, const struct annotate_file *file)
 static bool matters(const struct annotate *report, const struct annotate_file *file)
 {
     double percent = report->options->min_percent;
-    double total = (double)(report->options->sort == FORMAT_SORT_HITS ? report->catalog->total_hits
-                                                                      : report->catalog->total_self_ns);
+    double total =
+        (double)(report->options->sort == FORMAT_SORT_HITS ? report->catalog->total_hits
+                                                           : report->catalog->total_self_ns);
     uint64_t weight = report->options->sort == FORMAT_SORT_HITS ? file->sum.hits : file->sum.ns;
 
     if (percent < 0)
@@ -152,7 +164,8 @@ static void print_omitted(struct annotate *report, const struct omitted *omitted
     if (omitted->count == 0)
         return;
     annotate_start(report);
-    text_add_format(&report->row, "Left out: %zu %s with ", omitted->count, omitted->count == 1 ? "file" : "files");
+    text_add_format(&report->row, "Left out: %zu %s with ", omitted->count,
+                    omitted->count == 1 ? "file" : "files");
     annotate_add_time(report, omitted->ns);
     text_add_string(&report->row, " (");
     annotate_add_share(report, omitted->ns);
@@ -161,22 +174,26 @@ static void print_omitted(struct annotate *report, const struct omitted *omitted
 }
 
 /* The files that matter little, the first of them by name. */
-static void print_others(struct annotate *report, const struct file_list *list, const struct omitted *small)
+static void print_others(struct annotate *report, const struct file_list *list,
+                         const struct omitted *small)
 {
     static const enum annotate_column columns[] = {ANNOTATE_PERCENT, ANNOTATE_TIME, ANNOTATE_HITS};
     bool by_default = report->options->min_percent < 0;
     size_t shown = 0;
 
-    print_omitted(report, small,
-                  by_default ? ", each below 0.1 % (the program's own) or 1 % (others); --min-percent 0 lists all"
-                             : ", each below --min-percent");
+    print_omitted(
+        report, small,
+        by_default
+            ? ", each below 0.1 % (the program's own) or 1 % (others); --min-percent 0 lists all"
+            : ", each below --min-percent");
     if (small->count == 0)
         return;
     annotate_headings(report, columns, sizeof columns / sizeof columns[0], "File");
     for (size_t i = 0; i < list->count && shown < OTHERS_MAX; i++) {
         const struct annotate_file *file = &list->files[i];
 
-        if (matters(report, file) || !format_file_matches(report->options->files, file->file->raw_path))
+        if (matters(report, file) ||
+            !format_file_matches(report->options->files, file->file->raw_path))
             continue;
         annotate_start(report);
         annotate_percent(report, file->sum.ns);
@@ -194,7 +211,8 @@ static int print_file(struct annotate *report, struct annotate_file *file)
 {
     const struct format_options *options = report->options;
 
-    file->fold = options->fold || (options->min_percent < 0 && file->file->origin != CATALOG_PROGRAM);
+    file->fold =
+        options->fold || (options->min_percent < 0 && file->file->origin != CATALOG_PROGRAM);
     return annotate_source(report, file);
 }
 
@@ -231,8 +249,9 @@ static int print_report(struct annotate *report)
     struct file_list list = {0};
     int status = -1;
 
-    if (choose_unit(report) == 0 && annotate_measure(report) == 0 && load_files(report, &list) == 0 &&
-        annotate_header(report) == 0 && annotate_hottest(report) == 0)
+    if (choose_unit(report) == 0 && annotate_measure(report) == 0 &&
+        load_files(report, &list) == 0 && annotate_header(report) == 0 &&
+        annotate_hottest(report) == 0)
         status = print_files(report, &list);
     free(list.files);
     if (status == 0 && report->row.failed)
@@ -240,7 +259,8 @@ static int print_report(struct annotate *report)
     return status;
 }
 
-static int annotate_write(sqlite3 *db, const struct format_options *options, struct output *out, struct error *err)
+static int annotate_write(sqlite3 *db, const struct format_options *options, struct output *out,
+                          struct error *err)
 {
     const struct output_terminal *terminal = output_terminal(out);
     struct catalog *catalog = catalog_load(db, err);
@@ -268,6 +288,17 @@ static bool annotate_recognize(const unsigned char *head, int size)
     return size >= (int)sizeof first - 1 && memcmp(head, first, sizeof first - 1) == 0;
 }
 
+static void annotate_advise(const struct format_options *options, const char *path, char *text,
+                            size_t size)
+{
+    (void)path;
+    snprintf(text, size, "%s",
+             options->per_thread
+                 ? "annotate: --per-thread does not split it; --thread NAME reports "
+                   "one thread"
+                 : "");
+}
+
 static const char *const suffixes[] = {".txt", ".annotate", NULL};
 
 extern const struct format format_annotate;
@@ -277,4 +308,5 @@ const struct format format_annotate = {
     .summary = "source with hits and times of every line (the default)",
     .recognize = annotate_recognize,
     .write = annotate_write,
+    .advise = annotate_advise,
 };

@@ -43,7 +43,7 @@ struct annotate {
     bool colour;
     int widths[ANNOTATE_COLUMNS];
 
-    struct text row;   /* under construction */
+    struct text row;    /* under construction */
     size_t row_figures; /* bytes of it that are figures and take the colour */
 };
 
@@ -63,19 +63,22 @@ struct annotate_file {
     bool fold; /* cold stretches as [...] */
 };
 
-/* annotate_header.c: command, duration, threads, what went wrong, where it was when it ended. -1 with the error set. */
+/* annotate_header.c: command, duration, threads, what went wrong, where it was when it ended. -1
+ * with the error set. */
 int annotate_header(struct annotate *report);
 
-/* annotate_table.c: the columns' widths; their headings, with `last` for the rest of the row, and a rule below; the ten
- * hottest lines. */
+/* annotate_table.c: the columns' widths; their headings, with `last` for the rest of the row, and a
+ * rule below; the ten hottest lines. */
 int annotate_measure(struct annotate *report);
-void annotate_headings(struct annotate *report, const enum annotate_column *columns, size_t count, const char *last);
+void annotate_headings(struct annotate *report, const enum annotate_column *columns, size_t count,
+                       const char *last);
 int annotate_hottest(struct annotate *report);
 
 /* annotate_source.c: the source of one file with its figures. */
 int annotate_source(struct annotate *report, const struct annotate_file *file);
 
-/* annotate_row.c: a row is cleared, filled from the left, and printed: cut to the terminal, figures in `style`. */
+/* annotate_row.c: a row is cleared, filled from the left, and printed: cut to the terminal, figures
+ * in `style`. */
 void annotate_start(struct annotate *report);
 void annotate_cell(struct annotate *report, enum annotate_column column, const char *text);
 void annotate_blank(struct annotate *report, enum annotate_column column);

@@ -33,8 +33,8 @@ static void add_date(struct annotate *report, int64_t ns)
 
     if (gmtime_r(&seconds, &tm) == NULL)
         return;
-    text_add_format(&report->row, "%04d-%02d-%02d %02d:%02d:%02d UTC", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday,
-                    tm.tm_hour, tm.tm_min, tm.tm_sec);
+    text_add_format(&report->row, "%04d-%02d-%02d %02d:%02d:%02d UTC", tm.tm_year + 1900,
+                    tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
 }
 
 static void print_run(struct annotate *report, const struct query *run)
@@ -65,12 +65,14 @@ static void print_run(struct annotate *report, const struct query *run)
 
 static int print_runs(struct annotate *report)
 {
-    struct query query = query_open(
-        report->db,
-        "SELECT command, duration_ns, (SELECT count(*) FROM processes p WHERE p.run_id = r.run_id), "
-        "(SELECT count(*) FROM threads t JOIN processes p ON p.process_id = t.process_id WHERE p.run_id = r.run_id), "
-        "events, started_at, host, python, cwd FROM runs r ORDER BY run_id",
-        report->err);
+    struct query query =
+        query_open(report->db,
+                   "SELECT command, duration_ns, (SELECT count(*) FROM processes p WHERE p.run_id "
+                   "= r.run_id), "
+                   "(SELECT count(*) FROM threads t JOIN processes p ON p.process_id = "
+                   "t.process_id WHERE p.run_id = r.run_id), "
+                   "events, started_at, host, python, cwd FROM runs r ORDER BY run_id",
+                   report->err);
 
     while (query_next(&query))
         print_run(report, &query);
@@ -79,8 +81,8 @@ static int print_runs(struct annotate *report)
 
 static int print_total(struct annotate *report)
 {
-    struct query query = query_open(report->db, "SELECT value FROM meta WHERE key = 'selection' AND value <> ''",
-                                    report->err);
+    struct query query = query_open(
+        report->db, "SELECT value FROM meta WHERE key = 'selection' AND value <> ''", report->err);
     const struct catalog *catalog = report->catalog;
 
     while (query_next(&query)) {
@@ -98,6 +100,15 @@ static int print_total(struct annotate *report)
     annotate_add_time(report, annotate_waiting(catalog->total_self_ns, catalog->total_self_cpu_ns));
     text_add_string(&report->row, " waiting");
     annotate_print(report, NULL);
+    if (catalog->outside_ns > 0) {
+        annotate_start(report);
+        text_add_string(&report->row, "Outside recorded functions: ");
+        annotate_add_time(report, catalog->outside_ns);
+        text_add_string(&report->row, " (");
+        annotate_add_share(report, catalog->outside_ns);
+        text_add_string(&report->row, ")");
+        annotate_print(report, NULL);
+    }
     return query_close(&query);
 }
 
@@ -105,16 +116,19 @@ static int print_total(struct annotate *report)
 
 static int print_threads(struct annotate *report)
 {
-    struct query query = query_open(report->db,
-                                    "SELECT t.name, t.native_id, p.pid, a.self_ns, a.self_cpu_ns "
-                                    "FROM threads t JOIN processes p ON p.process_id = t.process_id "
-                                    "JOIN accounts a ON a.thread_id = t.thread_id "
-                                    "ORDER BY a.self_cpu_ns DESC, a.self_ns DESC, t.thread_id",
-                                    report->err);
-    static const enum annotate_column columns[] = {ANNOTATE_PERCENT, ANNOTATE_TIME, ANNOTATE_WAITING};
+    struct query query =
+        query_open(report->db,
+                   "SELECT t.name, t.native_id, p.pid, a.self_ns, a.self_cpu_ns "
+                   "FROM threads t JOIN processes p ON p.process_id = t.process_id "
+                   "JOIN accounts a ON a.thread_id = t.thread_id "
+                   "ORDER BY a.self_cpu_ns DESC, a.self_ns DESC, t.thread_id",
+                   report->err);
+    static const enum annotate_column columns[] = {ANNOTATE_PERCENT, ANNOTATE_TIME,
+                                                   ANNOTATE_WAITING};
     uint64_t count, shown = 0;
 
-    if (query_number(report->db, "SELECT count(*) FROM threads", &count, report->err) < 0 || count < 2)
+    if (query_number(report->db, "SELECT count(*) FROM threads", &count, report->err) < 0 ||
+        count < 2)
         return query_close(&query);
     output_text(report->out, "\n");
     annotate_headings(report, columns, sizeof columns / sizeof columns[0], "Thread");
@@ -122,7 +136,8 @@ static int print_threads(struct annotate *report)
         annotate_start(report);
         annotate_percent(report, query_sum(&query, 3));
         annotate_time(report, ANNOTATE_TIME, query_sum(&query, 3));
-        annotate_time(report, ANNOTATE_WAITING, annotate_waiting(query_sum(&query, 3), query_sum(&query, 4)));
+        annotate_time(report, ANNOTATE_WAITING,
+                      annotate_waiting(query_sum(&query, 3), query_sum(&query, 4)));
         add_text(report, &query, 0);
         text_add_format(&report->row, " [%lld] of process %lld", (long long)query_int(&query, 1),
                         (long long)query_int(&query, 2));
@@ -152,7 +167,8 @@ static int print_losses(struct annotate *report)
         annotate_start(report);
         text_add_string(&report->row, "Warning: ");
         add_text(report, &query, 1);
-        text_add_string(&report->row, query_int(&query, 2) != 0 ? ": " : ": the recording is not complete");
+        text_add_string(&report->row,
+                        query_int(&query, 2) != 0 ? ": " : ": the recording is not complete");
         if (query_sum(&query, 0) > 0) {
             text_add_string(&report->row, query_int(&query, 2) != 0 ? "" : "; ");
             add_plural(report, query_sum(&query, 0), "event is lost", "events are lost");
@@ -164,7 +180,8 @@ static int print_losses(struct annotate *report)
 
 static int print_warnings(struct annotate *report)
 {
-    struct query query = query_open(report->db, "SELECT text FROM warnings ORDER BY run_id, rowid", report->err);
+    struct query query =
+        query_open(report->db, "SELECT text FROM warnings ORDER BY run_id, rowid", report->err);
     uint64_t count = 0;
 
     while (query_next(&query)) {
@@ -177,7 +194,8 @@ static int print_warnings(struct annotate *report)
     }
     if (count > WARNINGS_MAX) {
         annotate_start(report);
-        text_add_format(&report->row, "Warning: and %llu more", (unsigned long long)(count - WARNINGS_MAX));
+        text_add_format(&report->row, "Warning: and %llu more",
+                        (unsigned long long)(count - WARNINGS_MAX));
         print_warning(report);
     }
     return query_close(&query);
@@ -219,25 +237,28 @@ static void print_open_thread(struct annotate *report, const struct query *query
 
 static void print_open_frame(struct annotate *report, const struct query *query)
 {
-    const struct catalog_function *function = catalog_function(report->catalog, query_int(query, 6));
+    const struct catalog_function *function =
+        catalog_function(report->catalog, query_int(query, 6));
 
     annotate_start(report);
     if (function != NULL)
-        text_add_format(&report->row, "    %s:%lld %s, since ", function->file->shown, (long long)query_int(query, 7),
-                        function->qualname);
+        text_add_format(&report->row, "    %s:%lld %s, since ", function->file->shown,
+                        (long long)query_int(query, 7), function->qualname);
     annotate_add_time(report, query_sum(query, 8));
     annotate_print(report, NULL);
 }
 
 static int print_open_frames(struct annotate *report)
 {
-    struct query query = query_open(
-        report->db,
-        "SELECT o.thread_id, t.name, t.native_id, p.pid, p.ended, o.depth, o.function_id, o.line, o.since_ns, "
-        "(SELECT MAX(depth) FROM open_frames i WHERE i.thread_id = o.thread_id) "
-        "FROM open_frames o JOIN threads t ON t.thread_id = o.thread_id JOIN processes p ON p.process_id = t.process_id "
-        "ORDER BY o.thread_id, o.depth",
-        report->err);
+    struct query query =
+        query_open(report->db,
+                   "SELECT o.thread_id, t.name, t.native_id, p.pid, p.ended, o.depth, "
+                   "o.function_id, o.line, o.since_ns, "
+                   "(SELECT MAX(depth) FROM open_frames i WHERE i.thread_id = o.thread_id) "
+                   "FROM open_frames o JOIN threads t ON t.thread_id = o.thread_id JOIN processes "
+                   "p ON p.process_id = t.process_id "
+                   "ORDER BY o.thread_id, o.depth",
+                   report->err);
     uint64_t threads = 0;
     int64_t thread = 0;
 
@@ -259,14 +280,16 @@ static int print_open_frames(struct annotate *report)
             output_format(report->out, "    … %lld frames\n", (long long)hidden);
     }
     if (threads > OPEN_THREADS_MAX)
-        output_format(report->out, "  and %llu more threads\n", (unsigned long long)(threads - OPEN_THREADS_MAX));
+        output_format(report->out, "  and %llu more threads\n",
+                      (unsigned long long)(threads - OPEN_THREADS_MAX));
     return query_close(&query);
 }
 
 int annotate_header(struct annotate *report)
 {
     static int (*const parts[])(struct annotate *) = {
-        print_runs, print_total, print_losses, print_warnings, print_gaps, print_threads, print_open_frames,
+        print_runs, print_total,   print_losses,      print_warnings,
+        print_gaps, print_threads, print_open_frames,
     };
 
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)

@@ -110,8 +110,10 @@ void annotate_per_hit(struct annotate *report, uint64_t ns, uint64_t hits)
     size_t start = report->row.size;
 
     if (hits > 0)
-        text_add_fixed(&report->row,
-                       (uint64_t)llround(value * (double)power_of_ten(decimals) / (double)report->unit_ns), decimals);
+        text_add_fixed(
+            &report->row,
+            (uint64_t)llround(value * (double)power_of_ten(decimals) / (double)report->unit_ns),
+            decimals);
     close_cell(report, ANNOTATE_PER_HIT, start);
 }
 
@@ -177,7 +179,8 @@ void annotate_print(struct annotate *report, const char *style)
 
     trim_end(row);
     cut_to_terminal(report);
-    figures = report->row_figures < row->size && report->row_figures > 0 ? report->row_figures : row->size;
+    figures = report->row_figures < row->size && report->row_figures > 0 ? report->row_figures
+                                                                         : row->size;
     if (report->colour && style != NULL && row->size > 0) {
         output_format(report->out, "\033[%sm", style);
         output_write(report->out, row->at, figures);

@@ -32,7 +32,7 @@ struct listing {
 
 static struct line *add_line(struct listing *listing)
 {
-    if (listing->count == listing->room) {
+    if (listing->lines == NULL || listing->count == listing->room) {
         size_t room = listing->room == 0 ? 256 : listing->room * 2;
         struct line *lines = realloc(listing->lines, room * sizeof *lines);
 
@@ -77,7 +77,8 @@ static int by_number(const void *a, const void *b)
     return (left->number > right->number) - (left->number < right->number);
 }
 
-/* The line of that number; one outside the text is added at the end, `text_lines` being the size of the text. */
+/* The line of that number; one outside the text is added at the end, `text_lines` being the size of
+ * the text. */
 static struct line *line_of(struct listing *listing, int64_t number, size_t text_lines)
 {
     struct line *line;
@@ -90,12 +91,14 @@ static struct line *line_of(struct listing *listing, int64_t number, size_t text
     return line;
 }
 
-static int load_lines(struct annotate *report, struct listing *listing, const struct catalog_file *file)
+static int load_lines(struct annotate *report, struct listing *listing,
+                      const struct catalog_file *file)
 {
-    struct query query = query_open(report->db,
-                                    "SELECT line, hits, self_ns, self_cpu_ns, cumulative_ns, cumulative_cpu_ns, "
-                                    "executable FROM lines WHERE file_id = ?1 ORDER BY line",
-                                    report->err);
+    struct query query =
+        query_open(report->db,
+                   "SELECT line, hits, self_ns, self_cpu_ns, cumulative_ns, cumulative_cpu_ns, "
+                   "executable FROM lines WHERE file_id = ?1 ORDER BY line",
+                   report->err);
     size_t text_lines = listing->count;
     int status = 0;
 
@@ -108,10 +111,12 @@ static int load_lines(struct annotate *report, struct listing *listing, const st
             continue;
         }
         line->executable = query_int(&query, 6) != 0;
-        line->figures = (struct annotate_figures){query_sum(&query, 1), query_sum(&query, 2), query_sum(&query, 3),
-                                                  query_sum(&query, 4), query_sum(&query, 5)};
+        line->figures = (struct annotate_figures){query_sum(&query, 1), query_sum(&query, 2),
+                                                  query_sum(&query, 3), query_sum(&query, 4),
+                                                  query_sum(&query, 5)};
     }
-    qsort(listing->lines, listing->count, listing->count > 0 ? sizeof *listing->lines : 1, by_number);
+    if (listing->lines != NULL)
+        qsort(listing->lines, listing->count, sizeof *listing->lines, by_number);
     return query_close(&query) < 0 ? -1 : status;
 }
 
@@ -124,7 +129,8 @@ static int load_source(struct annotate *report, struct listing *listing, struct 
     if (!query_next(query))
         return 0;
     bytes = sqlite3_column_blob(query->statement, 0);
-    if (bytes != NULL && split_source(listing, bytes, (size_t)sqlite3_column_bytes(query->statement, 0)) < 0)
+    if (bytes != NULL &&
+        split_source(listing, bytes, (size_t)sqlite3_column_bytes(query->statement, 0)) < 0)
         return error_set(report->err, "out of memory");
     return 0;
 }
@@ -163,7 +169,8 @@ static void print_line(struct annotate *report, const struct line *line)
 static void print_call(struct annotate *report, const struct query *call)
 {
     const struct catalog_function *callee = catalog_function(report->catalog, query_int(call, 1));
-    uint64_t count = query_sum(call, 2), ns = query_sum(call, 3), waiting = annotate_waiting(ns, query_sum(call, 4));
+    uint64_t count = query_sum(call, 2), ns = query_sum(call, 3),
+             waiting = annotate_waiting(ns, query_sum(call, 4));
 
     if (callee == NULL)
         return;
@@ -178,8 +185,8 @@ static void print_call(struct annotate *report, const struct query *call)
         annotate_time(report, ANNOTATE_WAITING, waiting);
     else
         annotate_blank(report, ANNOTATE_WAITING);
-    text_add_format(&report->row, "# %s:%lld %s", callee->file->shown, (long long)callee->first_line,
-                    callee->qualname);
+    text_add_format(&report->row, "# %s:%lld %s", callee->file->shown,
+                    (long long)callee->first_line, callee->qualname);
     report->row_figures = report->row.size;
     annotate_print(report, "36");
 }
@@ -213,18 +220,21 @@ static void keep_around(struct listing *listing, size_t hot)
 }
 
 /* The first lines of functions that are hot: a hot line says little without its `def`. */
-static int keep_definitions(struct annotate *report, struct listing *listing, const struct catalog_file *file)
+static int keep_definitions(struct annotate *report, struct listing *listing,
+                            const struct catalog_file *file)
 {
-    struct query query = query_open(report->db,
-                                    "SELECT first_line, self_ns, cumulative_ns FROM functions WHERE file_id = ?1",
-                                    report->err);
+    struct query query = query_open(
+        report->db, "SELECT first_line, self_ns, cumulative_ns FROM functions WHERE file_id = ?1",
+        report->err);
 
     query_bind(&query, 1, file->id);
     while (query_next(&query)) {
-        struct annotate_figures figures = {.ns = query_sum(&query, 1), .cumulative_ns = query_sum(&query, 2)};
+        struct annotate_figures figures = {.ns = query_sum(&query, 1),
+                                           .cumulative_ns = query_sum(&query, 2)};
         struct line wanted = {.number = query_int(&query, 0)};
-        struct line *line = listing->count == 0 ? NULL : bsearch(&wanted, listing->lines, listing->count,
-                                                                 sizeof *listing->lines, by_number);
+        struct line *line = listing->count == 0 ? NULL
+                                                : bsearch(&wanted, listing->lines, listing->count,
+                                                          sizeof *listing->lines, by_number);
 
         if (line != NULL && is_hot(report, &figures))
             line->is_kept = true;
@@ -243,7 +253,8 @@ static size_t stretch_end(const struct listing *listing, size_t first)
 }
 
 /* Decides which lines are printed. */
-static int choose_lines(struct annotate *report, struct listing *listing, const struct annotate_file *file)
+static int choose_lines(struct annotate *report, struct listing *listing,
+                        const struct annotate_file *file)
 {
     size_t end;
 
@@ -277,7 +288,8 @@ static void print_fold(struct annotate *report, const struct line *lines, size_t
     annotate_print(report, ANNOTATE_DIM);
 }
 
-static void print_listing(struct annotate *report, const struct listing *listing, struct query *calls)
+static void print_listing(struct annotate *report, const struct listing *listing,
+                          struct query *calls)
 {
     bool more = query_next(calls);
 
@@ -298,7 +310,8 @@ static void print_listing(struct annotate *report, const struct listing *listing
 
 /* ---- the whole ---- */
 
-static void print_file_heading(struct annotate *report, const struct annotate_file *file, bool has_text)
+static void print_file_heading(struct annotate *report, const struct annotate_file *file,
+                               bool has_text)
 {
     static const enum annotate_column columns[] = {
         ANNOTATE_LINE,    ANNOTATE_HITS,       ANNOTATE_TIME,    ANNOTATE_PER_HIT,
@@ -315,24 +328,29 @@ static void print_file_heading(struct annotate *report, const struct annotate_fi
     annotate_add_share(report, file->sum.ns);
     text_add_string(&report->row, "), waiting ");
     annotate_add_time(report, annotate_waiting(file->sum.ns, file->sum.cpu_ns));
-    text_add_format(&report->row, ", %llu %s", (unsigned long long)file->sum.hits, file->sum.hits == 1 ? "hit" : "hits");
+    text_add_format(&report->row, ", %llu %s", (unsigned long long)file->sum.hits,
+                    file->sum.hits == 1 ? "hit" : "hits");
     annotate_print(report, NULL);
     if (!has_text)
         output_text(report->out, "The source was not recorded: lines with hits or time only.\n");
     if (file->file->changed)
-        output_text(report->out, "The file has changed since: this is the source as it was recorded.\n");
+        output_text(report->out,
+                    "The file has changed since: this is the source as it was recorded.\n");
     annotate_headings(report, columns, ANNOTATE_COLUMNS, "Source");
 }
 
 int annotate_source(struct annotate *report, const struct annotate_file *file)
 {
-    struct query source = query_open(report->db, "SELECT source FROM files WHERE file_id = ?1", report->err);
-    struct query calls = query_open(
-        report->db,
-        "SELECT e.caller_line, e.callee_function_id, e.calls + e.resumes, e.cumulative_ns, e.cumulative_cpu_ns "
-        "FROM functions f CROSS JOIN edges e ON e.caller_function_id = f.function_id WHERE f.file_id = ?1 "
-        "ORDER BY e.caller_line, e.cumulative_ns DESC, e.callee_file, e.callee_line, e.callee_function_id",
-        report->err);
+    struct query source =
+        query_open(report->db, "SELECT source FROM files WHERE file_id = ?1", report->err);
+    struct query calls = query_open(report->db,
+                                    "SELECT e.caller_line, e.callee_function_id, e.calls + "
+                                    "e.resumes, e.cumulative_ns, e.cumulative_cpu_ns "
+                                    "FROM functions f CROSS JOIN edges e ON e.caller_function_id = "
+                                    "f.function_id WHERE f.file_id = ?1 "
+                                    "ORDER BY e.caller_line, e.cumulative_ns DESC, e.callee_file, "
+                                    "e.callee_line, e.callee_function_id",
+                                    report->err);
     struct listing listing = {0};
     int status = load_source(report, &listing, &source, file->file);
     bool has_text = listing.count > 0;

@@ -60,13 +60,14 @@ static int time_width(const struct annotate *report, uint64_t ns, int more_decim
 
 int annotate_measure(struct annotate *report)
 {
-    struct query query = query_open(report->db,
-                                    "SELECT MAX(line), MAX(hits), MAX(self_ns), MAX(cumulative_ns), "
-                                    "MAX(self_ns - self_cpu_ns), MAX(self_ns / max(hits, 1)) FROM lines "
-                                    "UNION ALL SELECT 0, MAX(calls + resumes), MAX(cumulative_ns), MAX(cumulative_ns), "
-                                    "MAX(cumulative_ns - cumulative_cpu_ns), "
-                                    "MAX(cumulative_ns / max(calls + resumes, 1)) FROM edges",
-                                    report->err);
+    struct query query = query_open(
+        report->db,
+        "SELECT MAX(line), MAX(hits), MAX(self_ns), MAX(cumulative_ns), "
+        "MAX(self_ns - self_cpu_ns), MAX(self_ns / max(hits, 1)) FROM lines "
+        "UNION ALL SELECT 0, MAX(calls + resumes), MAX(cumulative_ns), MAX(cumulative_ns), "
+        "MAX(cumulative_ns - cumulative_cpu_ns), "
+        "MAX(cumulative_ns / max(calls + resumes, 1)) FROM edges",
+        report->err);
     uint64_t largest[6] = {0};
 
     while (query_next(&query))
@@ -116,16 +117,19 @@ void annotate_headings(struct annotate *report, const enum annotate_column *colu
 /* ---- the hottest lines ---- */
 
 static const char *const hottest_sql[] = {
-    [FORMAT_SORT_CPU] = "SELECT file_id, line, function, hits, self_ns, self_cpu_ns, text FROM lines "
-                        "ORDER BY self_cpu_ns DESC, self_ns DESC, file, line, file_id",
-    [FORMAT_SORT_WALL] = "SELECT file_id, line, function, hits, self_ns, self_cpu_ns, text FROM lines "
-                         "ORDER BY self_ns DESC, self_cpu_ns DESC, file, line, file_id",
-    [FORMAT_SORT_HITS] = "SELECT file_id, line, function, hits, self_ns, self_cpu_ns, text FROM lines "
-                         "ORDER BY hits DESC, self_ns DESC, file, line, file_id",
+    [FORMAT_SORT_CPU] =
+        "SELECT file_id, line, function, hits, self_ns, self_cpu_ns, text FROM lines "
+        "ORDER BY self_cpu_ns DESC, self_ns DESC, file, line, file_id",
+    [FORMAT_SORT_WALL] =
+        "SELECT file_id, line, function, hits, self_ns, self_cpu_ns, text FROM lines "
+        "ORDER BY self_ns DESC, self_cpu_ns DESC, file, line, file_id",
+    [FORMAT_SORT_HITS] =
+        "SELECT file_id, line, function, hits, self_ns, self_cpu_ns, text FROM lines "
+        "ORDER BY hits DESC, self_ns DESC, file, line, file_id",
 };
 
-static void add_place(struct text *text, const struct catalog_file *file, int64_t line, const char *function,
-                      size_t size)
+static void add_place(struct text *text, const struct catalog_file *file, int64_t line,
+                      const char *function, size_t size)
 {
     text_add_format(text, "%s:%lld ", file->shown, (long long)line);
     text_add_printable(text, function, size);
@@ -155,7 +159,8 @@ static void skip_blanks(const char **bytes, size_t *size)
     }
 }
 
-static void print_hot_line(struct annotate *report, const struct query *query, struct text *place, int width)
+static void print_hot_line(struct annotate *report, const struct query *query, struct text *place,
+                           int width)
 {
     const struct catalog_file *file = catalog_file(report->catalog, query_int(query, 0));
     uint64_t hits = query_sum(query, 3), ns = query_sum(query, 4);
@@ -201,7 +206,8 @@ static int measure_places(const struct annotate *report, struct query *query, st
 int annotate_hottest(struct annotate *report)
 {
     static const char *const by[] = {"CPU time", "time", "hits"};
-    static const enum annotate_column columns[] = {ANNOTATE_PERCENT, ANNOTATE_TIME, ANNOTATE_WAITING, ANNOTATE_HITS};
+    static const enum annotate_column columns[] = {ANNOTATE_PERCENT, ANNOTATE_TIME,
+                                                   ANNOTATE_WAITING, ANNOTATE_HITS};
     struct query query = query_open(report->db, hottest_sql[report->options->sort], report->err);
     struct text place = {0};
     int width = measure_places(report, &query, &place);

@@ -42,7 +42,8 @@ static bool is_reserved(const char *part, size_t size)
            part[3] >= '0' && part[3] <= '9';
 }
 
-/* Cuts what was added since `start` to `limit` bytes, between characters, keeping its end (and so its suffix). */
+/* Cuts what was added since `start` to `limit` bytes, between characters, keeping its end (and so
+ * its suffix). */
 static void keep_end(struct text *text, size_t start, size_t limit)
 {
     size_t size = text->size - start;
@@ -62,7 +63,8 @@ static void add_component(struct text *text, const char *part, size_t size)
     size_t start;
     const char *end = part + size;
 
-    if (size == 0 || (size == 1 && part[0] == '.') || (size == 2 && part[0] == '.' && part[1] == '.'))
+    if (size == 0 || (size == 1 && part[0] == '.') ||
+        (size == 2 && part[0] == '.' && part[1] == '.'))
         return;
     if (text->size > 0)
         text_add_string(text, "/");
@@ -78,7 +80,8 @@ static void add_component(struct text *text, const char *part, size_t size)
         else
             text_add(text, at, (size_t)(part - at));
     }
-    /* Windows drops dots and spaces at the end, and "-" would be an option to a careless command. */
+    /* Windows drops dots and spaces at the end, and "-" would be an option to a careless command.
+     */
     if (!text->failed && (text->at[text->size - 1] == '.' || text->at[text->size - 1] == ' '))
         text->at[text->size - 1] = '_';
     if (!text->failed && text->at[start] == '-')
@@ -120,10 +123,12 @@ static void add_name(struct text *text, const struct catalog_file *file)
 
     text_clear(text);
     if (!below)
-        text_add_string(text, file->origin == CATALOG_STDLIB ? "_stdlib" :
-                              file->origin == CATALOG_SITE   ? "_site" : "_other");
-    add_path(text, below || (file->origin != CATALOG_STDLIB && file->origin != CATALOG_SITE) ? file->path
-                                                                                          : file->name);
+        text_add_string(text, file->origin == CATALOG_STDLIB ? "_stdlib"
+                              : file->origin == CATALOG_SITE ? "_site"
+                                                             : "_other");
+    add_path(text, below || (file->origin != CATALOG_STDLIB && file->origin != CATALOG_SITE)
+                       ? file->path
+                       : file->name);
     if (text->size == 0)
         text_add_string(text, "_");
     if (!text->failed)
@@ -132,11 +137,12 @@ static void add_name(struct text *text, const struct catalog_file *file)
 
 /* ---- no two alike ---- */
 
-/* The spelling under which names that differ only in case are the same: ASCII, Latin-1, Greek and Cyrillic. */
+/* The spelling under which names that differ only in case are the same: ASCII, Latin-1, Greek and
+ * Cyrillic. */
 static uint32_t fold(uint32_t c)
 {
-    if ((c >= 'A' && c <= 'Z') || (c >= 0xC0 && c <= 0xDE && c != 0xD7) || (c >= 0x391 && c <= 0x3A9) ||
-        (c >= 0x410 && c <= 0x42F))
+    if ((c >= 'A' && c <= 'Z') || (c >= 0xC0 && c <= 0xDE && c != 0xD7) ||
+        (c >= 0x391 && c <= 0x3A9) || (c >= 0x410 && c <= 0x42F))
         return c + 32;
     if (c >= 0x400 && c <= 0x40F)
         return c + 80;
@@ -202,13 +208,15 @@ static int take(struct archive_names *names, struct text *key, bool is_folder)
 }
 
 /* Is the name free, and is none of its folders a file? */
-static bool is_free(const struct archive_names *names, const char *name, size_t size, struct text *key)
+static bool is_free(const struct archive_names *names, const char *name, size_t size,
+                    struct text *key)
 {
     for (size_t i = 0; i < size; i++) {
         if (name[i] != '/')
             continue;
         add_folded(key, name, i);
-        if (find_slot(names, text_string(key))->key != NULL && !find_slot(names, text_string(key))->is_folder)
+        if (find_slot(names, text_string(key))->key != NULL &&
+            !find_slot(names, text_string(key))->is_folder)
             return false;
     }
     add_folded(key, name, size);
@@ -245,9 +253,10 @@ static void add_numbered(struct text *text, const char *name, size_t size, unsig
     text_add(text, name + dot, size - dot);
 }
 
-/* Where a folder of the name is another file's name, no number at the end helps: the folder is renamed. */
-static const char *settle(struct archive_names *names, const struct text *wanted, unsigned index, struct text *trial,
-                          struct text *key)
+/* Where a folder of the name is another file's name, no number at the end helps: the folder is
+ * renamed. */
+static const char *settle(struct archive_names *names, const struct text *wanted, unsigned index,
+                          struct text *trial, struct text *key)
 {
     const char *result;
     unsigned number = 1;
@@ -307,7 +316,8 @@ static int name_all(struct archive_names *names, const struct catalog_file **sor
 struct archive_names *archive_names_new(const struct catalog *catalog, struct error *err)
 {
     struct archive_names *names = calloc(1, sizeof *names);
-    const struct catalog_file **sorted = calloc(catalog->file_count + 1, sizeof *sorted);
+    const struct catalog_file **sorted =
+        calloc(catalog->file_count + 1, sizeof(struct catalog_file *));
     size_t count = 0;
     int status = -1;
 
@@ -320,7 +330,7 @@ struct archive_names *archive_names_new(const struct catalog *catalog, struct er
     for (size_t i = 0; i < catalog->file_count; i++)
         if (catalog->files[i].has_source)
             sorted[count++] = &catalog->files[i];
-    qsort(sorted, count, sizeof *sorted, by_path);
+    qsort(sorted, count, sizeof(struct catalog_file *), by_path);
     status = name_all(names, sorted, count);
 
 done:

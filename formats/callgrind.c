@@ -1,10 +1,11 @@
 /* callgrind.c - for callgrind_annotate, KCachegrind and QCachegrind.
  *
- * What their readers need, learned by reading and running them: `fl=` before every `fn=` and `cfi=` before every `cfn=`
- * (the two readers disagree on what an omitted one means); function names that are unique in the whole program
- * (KCachegrind keeps them apart by name and base name of the file only); relative paths; whole numbers; never `calls=0`
- * (the cost behind it would be self cost); one part a file. A call whose callee was already on the stack brings no
- * inclusive cost, so that sums of calls are right under recursion and no cycles appear.
+ * What their readers need, learned by reading and running them: `fl=` before every `fn=` and `cfi=`
+ * before every `cfn=` (the two readers disagree on what an omitted one means); function names that
+ * are unique in the whole program (KCachegrind keeps them apart by name and base name of the file
+ * only); relative paths; whole numbers; never `calls=0` (the cost behind it would be self cost);
+ * one part a file. A call whose callee was already on the stack brings no inclusive cost, so that
+ * sums of calls are right under recursion and no cycles appear.
  */
 #include <limits.h>
 #include <stdio.h>
@@ -73,7 +74,8 @@ static struct row *new_row(struct rows *rows)
 {
     if (rows->count == rows->room) {
         size_t room = rows->room == 0 ? 1024 : rows->room * 2;
-        struct row *at = room > SIZE_MAX / 2 / sizeof *at ? NULL : realloc(rows->at, room * sizeof *at);
+        struct row *at =
+            room > SIZE_MAX / 2 / sizeof *at ? NULL : realloc(rows->at, room * sizeof *at);
 
         if (at == NULL)
             return NULL;
@@ -83,18 +85,21 @@ static struct row *new_row(struct rows *rows)
     return &rows->at[rows->count++];
 }
 
-/* Parameter 1 is the thread, 0 for all. Both queries give: function, line, callee, calls, ns, cpu_ns, hits. */
+/* Parameter 1 is the thread, 0 for all. Both queries give: function, line, callee, calls, ns,
+ * cpu_ns, hits. */
 static const char lines_sql[] =
     "SELECT function_id, line, NULL, 0, SUM(self_ns), SUM(self_cpu_ns), SUM(hits) FROM line_stats "
-    "WHERE (?1 = 0 OR thread_id = ?1) AND function_id NOT IN (SELECT function_id FROM functions WHERE kind = 'outside') "
+    "WHERE (?1 = 0 OR thread_id = ?1) AND function_id NOT IN (SELECT function_id FROM functions "
+    "WHERE kind = 'outside') "
     "GROUP BY function_id, line ORDER BY function_id, line";
-static const char calls_sql[] =
-    "SELECT caller_function_id, caller_line, callee_function_id, SUM(calls + resumes), SUM(outer_cumulative_ns), "
-    "SUM(outer_cumulative_cpu_ns), SUM(outer_cumulative_hits) FROM edge_stats WHERE ?1 = 0 OR thread_id = ?1 "
-    "GROUP BY caller_function_id, caller_line, callee_function_id "
-    "ORDER BY caller_function_id, caller_line, callee_function_id";
-static const char outside_sql[] =
-    "SELECT SUM(self_ns), SUM(self_cpu_ns) FROM contexts WHERE parent_id IS NULL AND (?1 = 0 OR thread_id = ?1)";
+static const char calls_sql[] = "SELECT caller_function_id, caller_line, callee_function_id, "
+                                "SUM(calls + resumes), SUM(outer_cumulative_ns), "
+                                "SUM(outer_cumulative_cpu_ns), SUM(outer_cumulative_hits) FROM "
+                                "edge_stats WHERE ?1 = 0 OR thread_id = ?1 "
+                                "GROUP BY caller_function_id, caller_line, callee_function_id "
+                                "ORDER BY caller_function_id, caller_line, callee_function_id";
+static const char outside_sql[] = "SELECT SUM(self_ns), SUM(self_cpu_ns) FROM contexts WHERE "
+                                  "parent_id IS NULL AND (?1 = 0 OR thread_id = ?1)";
 
 static int load_row(const struct writer *writer, struct rows *rows, const struct query *query)
 {
@@ -116,7 +121,8 @@ static int load_row(const struct writer *writer, struct rows *rows, const struct
     return 0;
 }
 
-static int load_rows(const struct writer *writer, int64_t thread_id, const char *sql, struct rows *rows)
+static int load_rows(const struct writer *writer, int64_t thread_id, const char *sql,
+                     struct rows *rows)
 {
     struct query query = query_open(writer->db, sql, writer->err);
     int status = 0;
@@ -153,7 +159,8 @@ static const char *file_name(const struct writer *writer, const struct catalog_f
     return name != NULL ? name : file->path;
 }
 
-static void write_name(struct output *out, const char *key, size_t number, unsigned char *named, const char *name)
+static void write_name(struct output *out, const char *key, size_t number, unsigned char *named,
+                       const char *name)
 {
     output_text(out, key);
     output_text(out, "=(");
@@ -167,14 +174,16 @@ static void write_name(struct output *out, const char *key, size_t number, unsig
     output_text(out, "\n");
 }
 
-static void write_file_name(const struct writer *writer, const char *key, const struct catalog_file *file)
+static void write_file_name(const struct writer *writer, const char *key,
+                            const struct catalog_file *file)
 {
     size_t index = (size_t)(file - writer->catalog->files);
 
     write_name(writer->out, key, index + 1, &writer->named_files[index], file_name(writer, file));
 }
 
-static void write_function_name(const struct writer *writer, const char *key, const struct catalog_function *function)
+static void write_function_name(const struct writer *writer, const char *key,
+                                const struct catalog_function *function)
 {
     size_t index = (size_t)(function - writer->catalog->functions);
 
@@ -200,7 +209,8 @@ static void write_call(const struct writer *writer, const struct row *row)
     write_file_name(writer, "cfi", callee->file);
     write_function_name(writer, "cfn", callee);
     output_text(writer->out, "calls=");
-    output_uint(writer->out, row->calls > 0 ? row->calls : 1); /* a frame that was open before recording began */
+    output_uint(writer->out,
+                row->calls > 0 ? row->calls : 1); /* a frame that was open before recording began */
     output_text(writer->out, " ");
     output_uint(writer->out, callee->first_line > 0 ? (uint64_t)callee->first_line : 0);
     output_text(writer->out, "\n");
@@ -252,8 +262,8 @@ static void write_outside(const struct writer *writer, const struct part *part)
 
     if (count == 0 && part->outside.ns == 0)
         return;
-    output_format(writer->out, "\nfl=(%zu) ???\nfn=(%zu) <outside>\n", writer->catalog->file_count + 1,
-                  writer->catalog->function_count + 1);
+    output_format(writer->out, "\nfl=(%zu) ???\nfn=(%zu) <outside>\n",
+                  writer->catalog->file_count + 1, writer->catalog->function_count + 1);
     write_cost(writer->out, 0, &part->outside);
     for (size_t i = 0; i < count; i++)
         write_call(writer, &calls[i]);
@@ -261,7 +271,8 @@ static void write_outside(const struct writer *writer, const struct part *part)
 
 /* ---- the header ---- */
 
-static void write_field(struct output *out, const char *key, struct text *text, const struct query *query, int column)
+static void write_field(struct output *out, const char *key, struct text *text,
+                        const struct query *query, int column)
 {
     size_t size;
     const char *bytes = query_text(query, column, &size);
@@ -275,8 +286,10 @@ static int write_run(const struct writer *writer, int64_t thread_id)
 {
     struct query query = query_open(
         writer->db,
-        "SELECT (SELECT value FROM meta WHERE key = 'pyanalyze_version'), p.pid, r.command, t.number, t.name "
-        "FROM runs r JOIN processes p ON p.run_id = r.run_id LEFT JOIN threads t ON t.process_id = p.process_id "
+        "SELECT (SELECT value FROM meta WHERE key = 'pyanalyze_version'), p.pid, r.command, "
+        "t.number, t.name "
+        "FROM runs r JOIN processes p ON p.run_id = r.run_id LEFT JOIN threads t ON t.process_id = "
+        "p.process_id "
         "AND t.thread_id = ?1 WHERE ?1 = 0 OR t.thread_id = ?1 ORDER BY p.process_id LIMIT 1",
         writer->err);
     struct text text = {0};
@@ -350,7 +363,8 @@ static int write_part(const struct writer *writer, int64_t thread_id)
 
 static int write_threads(const struct writer *writer)
 {
-    struct query query = query_open(writer->db, "SELECT thread_id FROM threads ORDER BY thread_id", writer->err);
+    struct query query =
+        query_open(writer->db, "SELECT thread_id FROM threads ORDER BY thread_id", writer->err);
     int status = 0;
 
     for (unsigned number = 1; status == 0 && query_next(&query); number++) {
@@ -384,16 +398,17 @@ static int prepare(struct writer *writer)
 
     writer->named_files = calloc(writer->catalog->file_count + 1, 1);
     writer->named_functions = calloc(count + 1, 1);
-    writer->order = calloc(count + 1, sizeof *writer->order);
+    writer->order = calloc(count + 1, sizeof(struct catalog_function *));
     if (writer->named_files == NULL || writer->named_functions == NULL || writer->order == NULL)
         return error_set(writer->err, "out of memory");
     for (size_t i = 0; i < count; i++)
         writer->order[i] = &writer->catalog->functions[i];
-    qsort(writer->order, count, sizeof *writer->order, by_place);
+    qsort(writer->order, count, sizeof(struct catalog_function *), by_place);
     return 0;
 }
 
-static int callgrind_write(sqlite3 *db, const struct format_options *options, struct output *out, struct error *err)
+static int callgrind_write(sqlite3 *db, const struct format_options *options, struct output *out,
+                           struct error *err)
 {
     struct catalog *catalog = catalog_load(db, err);
     struct archive_names *names = NULL;
@@ -434,13 +449,16 @@ static const char *base_name(const char *path)
     return slash != NULL ? slash + 1 : path;
 }
 
-static void callgrind_advise(const struct format_options *options, const char *path, char *text, size_t size)
+static void callgrind_advise(const struct format_options *options, const char *path, char *text,
+                             size_t size)
 {
     text[0] = '\0';
     if (path == NULL || options->zip_path == NULL)
         return;
-    snprintf(text, size, "to see the sources: unzip -d sources %s && cp %s sources && cd sources && kcachegrind %s",
-             options->zip_path, path, base_name(path));
+    snprintf(
+        text, size,
+        "to see the sources: unzip -d sources %s && cp %s sources && cd sources && kcachegrind %s",
+        options->zip_path, path, base_name(path));
 }
 
 static const char *const suffixes[] = {"callgrind.out.", "cachegrind.out.", ".callgrind", NULL};

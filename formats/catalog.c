@@ -34,7 +34,8 @@ static enum catalog_origin origin_of(const char *name)
     static const struct {
         const char *name;
         enum catalog_origin origin;
-    } origins[] = {{"program", CATALOG_PROGRAM}, {"site", CATALOG_SITE}, {"stdlib", CATALOG_STDLIB}};
+    } origins[] = {
+        {"program", CATALOG_PROGRAM}, {"site", CATALOG_SITE}, {"stdlib", CATALOG_STDLIB}};
 
     for (size_t i = 0; i < sizeof origins / sizeof origins[0]; i++)
         if (strcmp(name, origins[i].name) == 0)
@@ -124,15 +125,18 @@ static int load_function(struct catalog *catalog, const struct query *query, str
     function->id = query_int(query, 0);
     function->file = catalog_file(catalog, query_int(query, 1));
     if (function->file == NULL)
-        return error_set(err, "the database is damaged: function %lld is in no file", (long long)function->id);
+        return error_set(err, "the database is damaged: function %lld is in no file",
+                         (long long)function->id);
     function->module = printable(catalog, query, 2);
     function->qualname = printable(catalog, query, 3);
     if (function->module == NULL || function->qualname == NULL)
         return no_memory(err);
+    if (function->module[0] == '\0')
+        function->module = function->file->shown;
     function->first_line = query_int(query, 4);
     function->is_outside = strcmp(query_text(query, 5, &size), "outside") == 0;
-    if (function->is_outside && catalog->outside == NULL)
-        catalog->outside = function;
+    if (function->is_outside)
+        catalog->outside_ns += query_sum(query, 6);
     catalog->total_self_ns += query_sum(query, 6);
     catalog->total_self_cpu_ns += query_sum(query, 7);
     catalog->total_hits += query_sum(query, 8);
@@ -152,7 +156,8 @@ static int load_functions(struct catalog *catalog, sqlite3 *db, struct error *er
     if (catalog->functions == NULL)
         return no_memory(err);
     query = query_open(db,
-                       "SELECT function_id, file_id, module, qualname, first_line, kind, self_ns, self_cpu_ns, hits "
+                       "SELECT function_id, file_id, module, qualname, first_line, kind, self_ns, "
+                       "self_cpu_ns, hits "
                        "FROM functions ORDER BY function_id",
                        err);
     while (status == 0 && catalog->function_count < count && query_next(&query))
@@ -176,21 +181,21 @@ static int by_unique_and_place(const void *a, const void *b)
 }
 
 /* A name that starts with '(' and a digit would be read as a number by callgrind's readers. */
-static const char *first_name(struct catalog *catalog, const struct catalog_function *function, struct text *text)
+static const char *first_name(struct catalog *catalog, const struct catalog_function *function,
+                              struct text *text)
 {
-    const char *module = function->module[0] != '\0' ? function->module : function->file->shown;
-
     text_clear(text);
-    if (function->is_outside)
-        text_add_string(text, function->qualname);
-    else
-        text_add_format(text, "%s%s:%s", module[0] == '(' ? "?" : "", module, function->qualname);
+    if (!function->is_outside)
+        text_add_format(text, "%s:", function->module);
+    text_add_string(text, function->qualname);
+    if (text->size > 0 && text->at[0] == '(')
+        text->at[0] = '?';
     return text->failed ? NULL : pool_string(&catalog->pool, text->at, text->size);
 }
 
 /* Tells apart those of sorted[0 … count - 1] that share a name: by line first, then by a count. */
-static int split_group(struct catalog *catalog, struct catalog_function **sorted, size_t count, bool by_line,
-                       struct text *text)
+static int split_group(struct catalog *catalog, struct catalog_function **sorted, size_t count,
+                       bool by_line, struct text *text)
 {
     for (size_t i = 0; count > 1 && i < count; i++) {
         text_clear(text);
@@ -206,11 +211,12 @@ static int split_group(struct catalog *catalog, struct catalog_function **sorted
     return 0;
 }
 
-static int split_groups(struct catalog *catalog, struct catalog_function **sorted, bool by_line, struct text *text)
+static int split_groups(struct catalog *catalog, struct catalog_function **sorted, bool by_line,
+                        struct text *text)
 {
     size_t start = 0;
 
-    qsort(sorted, catalog->function_count, sizeof *sorted, by_unique_and_place);
+    qsort(sorted, catalog->function_count, sizeof(struct catalog_function *), by_unique_and_place);
     for (size_t i = 1; i <= catalog->function_count; i++) {
         if (i < catalog->function_count && strcmp(sorted[i]->unique, sorted[start]->unique) == 0)
             continue;
@@ -223,7 +229,8 @@ static int split_groups(struct catalog *catalog, struct catalog_function **sorte
 
 static int name_functions(struct catalog *catalog, struct error *err)
 {
-    struct catalog_function **sorted = calloc(catalog->function_count + 1, sizeof *sorted);
+    struct catalog_function **sorted =
+        calloc(catalog->function_count + 1, sizeof(struct catalog_function *));
     struct text text = {0};
     int status = sorted == NULL ? -1 : 0;
 
@@ -269,7 +276,8 @@ void catalog_free(struct catalog *catalog)
     free(catalog);
 }
 
-/* The one called `id` of `count` records of `size` bytes that begin with an ascending int64_t id, or NULL. */
+/* The one called `id` of `count` records of `size` bytes that begin with an ascending int64_t id,
+ * or NULL. */
 static const void *find_id(const void *records, size_t count, size_t size, int64_t id)
 {
     size_t low = 0;

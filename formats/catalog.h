@@ -1,7 +1,7 @@
 /* catalog.h - the files and functions of a profile, in memory and with names that are safe to show.
  *
- * Every name here is printable text (text.h). What a format prints of a function or a file comes from here, so that
- * all formats call the same thing by the same name.
+ * Every name here is printable text (text.h). What a format prints of a function or a file comes
+ * from here, so that all formats call the same thing by the same name.
  */
 #ifndef FORMATS_CATALOG_H
 #define FORMATS_CATALOG_H
@@ -32,7 +32,7 @@ struct catalog_file {
 struct catalog_function {
     int64_t id;
     const struct catalog_file *file;
-    const char *module;
+    const char *module; /* of one without: its file */
     const char *qualname;
     const char *unique; /* module:qualname, with the line and a count where two would be the same */
     int64_t first_line;
@@ -44,8 +44,8 @@ struct catalog {
     size_t file_count;
     struct catalog_function *functions; /* ascending by id */
     size_t function_count;
-    const struct catalog_function *outside; /* NULL: no such time */
     uint64_t total_self_ns; /* what 100 % is */
+    uint64_t outside_ns;    /* the part in which no recorded function was on the stack */
     uint64_t total_self_cpu_ns;
     uint64_t total_hits;
     struct pool pool; /* owns all of the above */

@@ -1,9 +1,9 @@
 /* flamegraph.c - an interactive flame graph in one SVG file.
  *
- * Drawn here for 1200 pixels, root at the top, so that it is a picture without scripts too (with <title> tooltips);
- * flamegraph.js, embedded, makes it fluid, zooming and searchable. The file refers to nothing outside itself.
- * It stays small whatever the profile: frames narrower than a tenth of a pixel, and all but the 10 000 widest, are not
- * drawn, and a note says how many.
+ * Drawn here for 1200 pixels, root at the top, so that it is a picture without scripts too (with
+ * <title> tooltips); flamegraph.js, embedded, makes it fluid, zooming and searchable. The file
+ * refers to nothing outside itself. It stays small whatever the profile: frames narrower than a
+ * tenth of a pixel, and all but the 10 000 widest, are not drawn, and a note says how many.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +21,14 @@
 
 /* ROW, MARGIN, TOP and BOTTOM are those of flamegraph.js. */
 enum { WIDTH = 1200, ROW = 18, MARGIN = 10, TOP = 92, BOTTOM = 34, INNER = WIDTH - 2 * MARGIN };
-enum { FRAMES_MAX = 10000, LABEL_MAX = 300, TITLE_MAX = 70, HUES = 6, SHADES = 3, NEUTRAL = 4 * HUES * SHADES };
+enum {
+    FRAMES_MAX = 10000,
+    LABEL_MAX = 300,
+    TITLE_MAX = 70,
+    HUES = 6,
+    SHADES = 3,
+    NEUTRAL = 4 * HUES * SHADES
+};
 
 static const double character_width = 7.23; /* of 12 px monospace */
 static const double least_width = 0.1;
@@ -36,7 +43,7 @@ struct graph {
     uint64_t least; /* weight of the lightest frame that is drawn */
     size_t hidden;
     uint32_t deepest;
-    uint64_t *starts; /* of nodes: how much weight is left of them */
+    uint64_t *starts;    /* of nodes: how much weight is left of them */
     struct query source; /* with lines: the text of one */
     struct text text;
     struct text label;
@@ -55,7 +62,8 @@ static void add_duration(struct text *text, uint64_t ns)
 
     while (ns < units[i].from)
         i++;
-    text_add_fixed(text, units[i].step == 0 ? ns : (ns + units[i].step / 2) / units[i].step, units[i].step == 0 ? 0 : 3);
+    text_add_fixed(text, units[i].step == 0 ? ns : (ns + units[i].step / 2) / units[i].step,
+                   units[i].step == 0 ? 0 : 3);
     text_add_format(text, " %s", units[i].name);
 }
 
@@ -127,7 +135,8 @@ static int place_nodes(struct graph *graph)
     for (size_t i = 0; i < stacks->count; i++) {
         uint64_t start = graph->starts[i];
 
-        for (uint32_t child = stacks->nodes[i].first_child; child != 0; child = stacks->nodes[child].next) {
+        for (uint32_t child = stacks->nodes[i].first_child; child != 0;
+             child = stacks->nodes[child].next) {
             graph->starts[child] = start;
             start += stacks->nodes[child].total;
         }
@@ -154,12 +163,10 @@ static unsigned choose(const char *name, unsigned count)
 static unsigned colour(const struct stacks_frame *frame)
 {
     const struct catalog_function *function = frame->function;
-    const char *module;
 
     if (function == NULL)
         return NEUTRAL;
-    module = function->module[0] != '\0' ? function->module : function->file->name;
-    return ((unsigned)function->file->origin * HUES + choose(module, HUES)) * SHADES +
+    return ((unsigned)function->file->origin * HUES + choose(function->module, HUES)) * SHADES +
            choose(function->qualname, SHADES);
 }
 
@@ -218,7 +225,8 @@ static void add_title(struct graph *graph, const struct stacks_node *node)
         add_weight(graph, text, node->self);
     }
     if (node->calls > 0)
-        text_add_format(text, ", %llu %s", (unsigned long long)node->calls, node->calls == 1 ? "call" : "calls");
+        text_add_format(text, ", %llu %s", (unsigned long long)node->calls,
+                        node->calls == 1 ? "call" : "calls");
     add_source(graph, text, node->frame);
     text_add_string(text, "</title>");
 }
@@ -251,9 +259,9 @@ static void write_frame(struct graph *graph, uint32_t index)
     unsigned y = TOP + node->depth * ROW;
 
     text_clear(text);
-    text_add_format(text, "<g class=\"f p%u\" data-v=\"%u %llu %llu %llu\">", colour(node->frame), node->depth,
-                    (unsigned long long)graph->starts[index], (unsigned long long)node->total,
-                    (unsigned long long)node->self);
+    text_add_format(text, "<g class=\"f p%u\" data-v=\"%u %llu %llu %llu\">", colour(node->frame),
+                    node->depth, (unsigned long long)graph->starts[index],
+                    (unsigned long long)node->total, (unsigned long long)node->self);
     add_title(graph, node);
     text_add_string(text, "<rect x=\"");
     add_pixels(text, x);
@@ -296,8 +304,8 @@ static void add_date(struct text *text, int64_t ns)
     struct tm tm;
 
     if (gmtime_r(&seconds, &tm) != NULL)
-        text_add_format(text, "%04d-%02d-%02d %02d:%02d UTC", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday,
-                        tm.tm_hour, tm.tm_min);
+        text_add_format(text, "%04d-%02d-%02d %02d:%02d UTC", tm.tm_year + 1900, tm.tm_mon + 1,
+                        tm.tm_mday, tm.tm_hour, tm.tm_min);
 }
 
 static void add_column(struct text *text, const struct query *query, int column)
@@ -314,7 +322,8 @@ static int describe_run(struct graph *graph, struct text *facts)
     struct query query = query_open(
         graph->db,
         "SELECT command, duration_ns, started_at, python, host, (SELECT count(*) FROM threads), "
-        "(SELECT count(*) FROM processes), (SELECT count(*) FROM runs) FROM runs ORDER BY run_id LIMIT 1",
+        "(SELECT count(*) FROM processes), (SELECT count(*) FROM runs) FROM runs ORDER BY run_id "
+        "LIMIT 1",
         graph->err);
     struct text plain = {0};
 
@@ -325,7 +334,8 @@ static int describe_run(struct graph *graph, struct text *facts)
             text_add_format(&graph->label, " and %lld more", (long long)query_int(&query, 7) - 1);
         add_duration(&plain, query_sum(&query, 1));
         text_add_format(&plain, " · %lld %s in %lld %s · ", (long long)query_int(&query, 5),
-                        query_int(&query, 5) == 1 ? "thread" : "threads", (long long)query_int(&query, 6),
+                        query_int(&query, 5) == 1 ? "thread" : "threads",
+                        (long long)query_int(&query, 6),
                         query_int(&query, 6) == 1 ? "process" : "processes");
         add_date(&plain, query_int(&query, 2));
         text_add_string(&plain, " · Python ");
@@ -345,8 +355,10 @@ static void add_legend(struct text *text)
     unsigned x = MARGIN;
 
     for (unsigned i = 0; i < sizeof origins / sizeof origins[0]; i++) {
-        text_add_format(text, "<g class=\"p%u\"><rect class=\"key\" x=\"%u\" y=\"54\" width=\"11\" height=\"11\"/></g>"
-                              "<text class=\"sub\" x=\"%u\" y=\"64\">%s</text>\n",
+        text_add_format(text,
+                        "<g class=\"p%u\"><rect class=\"key\" x=\"%u\" y=\"54\" width=\"11\" "
+                        "height=\"11\"/></g>"
+                        "<text class=\"sub\" x=\"%u\" y=\"64\">%s</text>\n",
                         i * HUES * SHADES + SHADES, x, x + 16, origins[i]);
         x += 40 + (unsigned)(character_width * (double)strlen(origins[i]));
     }
@@ -373,13 +385,19 @@ static int write_bar(struct graph *graph)
     int status = describe_run(graph, &facts);
 
     text_clear(text);
-    text_add_format(text, "<g id=\"bar\">\n<rect class=\"back\" width=\"%d\" height=\"%d\"/>\n<text class=\"title\" id=\"title\" "
-                          "x=\"%d\" y=\"24\">", WIDTH, TOP - 4, MARGIN);
+    text_add_format(text,
+                    "<g id=\"bar\">\n<rect class=\"back\" width=\"%d\" height=\"%d\"/>\n<text "
+                    "class=\"title\" id=\"title\" "
+                    "x=\"%d\" y=\"24\">",
+                    WIDTH, TOP - 4, MARGIN);
     add_cut_xml(text, text_string(&graph->label), TITLE_MAX);
-    text_add_format(text, "</text>\n<text class=\"sub\" x=\"%d\" y=\"44\">%s</text>\n", MARGIN, text_string(&facts));
+    text_add_format(text, "</text>\n<text class=\"sub\" x=\"%d\" y=\"44\">%s</text>\n", MARGIN,
+                    text_string(&facts));
     add_legend(text);
-    text_add_format(text, "<text id=\"matched\" x=\"%d\" y=\"64\"></text>\n<text id=\"details\" x=\"%d\" y=\"82\">",
-                    WIDTH - MARGIN, MARGIN);
+    text_add_format(
+        text,
+        "<text id=\"matched\" x=\"%d\" y=\"64\"></text>\n<text id=\"details\" x=\"%d\" y=\"82\">",
+        WIDTH - MARGIN, MARGIN);
     add_measure(graph, text);
     text_add_string(text, "</text>\n</g>\n");
     output_write(graph->out, text->at, text->size);
@@ -393,10 +411,12 @@ static void write_head(struct graph *graph, unsigned height)
     struct text *text = &graph->text;
 
     text_clear(text);
-    text_add_format(text,
-                    "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<svg xmlns=\"http://www.w3.org/2000/svg\" "
-                    "width=\"%d\" height=\"%u\" viewBox=\"0 0 %d %u\" role=\"img\" aria-label=\"Flame graph of ",
-                    WIDTH, height, WIDTH, height);
+    text_add_format(
+        text,
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<svg xmlns=\"http://www.w3.org/2000/svg\" "
+        "width=\"%d\" height=\"%u\" viewBox=\"0 0 %d %u\" role=\"img\" aria-label=\"Flame graph "
+        "of ",
+        WIDTH, height, WIDTH, height);
     add_cut_xml(text, text_string(&graph->label), LABEL_MAX);
     text_add_string(text, "\">\n<title>");
     add_cut_xml(text, text_string(&graph->label), LABEL_MAX);
@@ -414,8 +434,10 @@ static void write_note(struct graph *graph, unsigned height)
     text_clear(text);
     text_add_format(text, "<text id=\"note\" x=\"%d\" y=\"%u\">", MARGIN, height - 12);
     if (graph->hidden > 0) {
-        text_add_format(text, "%zu %s below ", graph->hidden, graph->hidden == 1 ? "frame" : "frames");
-        text_add_fixed(text, (uint64_t)(width * 10 + 0.5) > 0 ? (uint64_t)(width * 10 + 0.5) : 1, 1);
+        text_add_format(text, "%zu %s below ", graph->hidden,
+                        graph->hidden == 1 ? "frame" : "frames");
+        text_add_fixed(text, (uint64_t)(width * 10 + 0.5) > 0 ? (uint64_t)(width * 10 + 0.5) : 1,
+                       1);
         text_add_string(text, " px of 1200 are hidden");
     }
     text_add_string(text, "</text>\n");
@@ -451,17 +473,20 @@ done:
     return status;
 }
 
-static int flamegraph_write(sqlite3 *db, const struct format_options *options, struct output *out, struct error *err)
+static int flamegraph_write(sqlite3 *db, const struct format_options *options, struct output *out,
+                            struct error *err)
 {
     struct graph graph = {.db = db, .options = options, .out = out, .err = err};
     struct catalog *catalog = catalog_load(db, err);
-    struct stacks *stacks = catalog == NULL ? NULL : stacks_load(db, catalog, options, stacks_by_weight, err);
+    struct stacks *stacks =
+        catalog == NULL ? NULL : stacks_load(db, catalog, options, stacks_by_weight, err);
     int status = -1;
 
     if (stacks != NULL) {
         graph.catalog = catalog;
         graph.stacks = stacks;
-        graph.source = query_open(db, "SELECT text FROM lines WHERE file_id = ?1 AND line = ?2", err);
+        graph.source =
+            query_open(db, "SELECT text FROM lines WHERE file_id = ?1 AND line = ?2", err);
         status = write_graph(&graph);
         if (query_close(&graph.source) < 0)
             status = -1;

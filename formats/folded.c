@@ -1,7 +1,8 @@
-/* folded.c - one line a stack, "frame;frame;frame weight": what flamegraph.pl, speedscope and inferno read.
+/* folded.c - one line a stack, "frame;frame;frame weight": what flamegraph.pl, speedscope and
+ * inferno read.
  *
- * Weights are whole numbers (nanoseconds or hits): speedscope drops others. A frame never ends in a digit, which
- * flamegraph.pl would take for a second weight.
+ * Weights are whole numbers (nanoseconds or hits): speedscope drops others. A frame never ends in a
+ * digit, which flamegraph.pl would take for a second weight.
  */
 #include <string.h>
 
@@ -52,7 +53,8 @@ static int write_stacks(const struct stacks *stacks, struct output *out, struct 
     return status < 0 ? error_set(err, "out of memory") : 0;
 }
 
-static int folded_write(sqlite3 *db, const struct format_options *options, struct output *out, struct error *err)
+static int folded_write(sqlite3 *db, const struct format_options *options, struct output *out,
+                        struct error *err)
 {
     struct catalog *catalog = catalog_load(db, err);
     struct stacks *stacks = NULL;
@@ -68,7 +70,8 @@ static int folded_write(sqlite3 *db, const struct format_options *options, struc
     return status;
 }
 
-/* Text whose first line ends in a space and a number; of a line that is cut, one with several frames. */
+/* Text whose first line ends in a space and a number; of a line that is cut, one with several
+ * frames. */
 static bool folded_recognize(const unsigned char *head, int size)
 {
     const unsigned char *end = size > 0 ? memchr(head, '\n', (size_t)size) : NULL;

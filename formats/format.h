@@ -1,8 +1,9 @@
 /* format.h - a way to write a profile down.
  *
  * To add one: write NAME.c with one `const struct format`, add a line to the table in format.c, put
- * its expected output under tests/golden/. Nothing else knows the list: --help, --format, the guess from
- * -o's suffix and the tests walk it. A format reads only the database (profile.sql) and never the trace.
+ * its expected output under tests/golden/. Nothing else knows the list: --help, --format, the guess
+ * from -o's suffix and the tests walk it. A format reads only the database (profile.sql) and never
+ * the trace.
  */
 #ifndef FORMATS_FORMAT_H
 #define FORMATS_FORMAT_H
@@ -24,34 +25,42 @@ struct format_options {
     enum format_weight weight; /* --by: what a flame graph's widths are */
     const char *unit;          /* --unit: s, ms, us, ns; NULL: chosen by the format */
     int top;                   /* --top N hottest files or rows, 0: all */
-    double min_percent;        /* --min-percent: leave out what is below, in percent of the total; negative: the
-                                * format chooses. 0 leaves nothing out */
+    double min_percent;        /* --min-percent: leave out what is below, in percent of the total;
+                                * negative: the        format chooses. 0 leaves nothing out */
     bool fold;                 /* --fold: cold stretches of source as [...] */
     bool per_thread;           /* --per-thread: split instead of merge */
     bool lines;                /* --lines: frames are lines instead of functions */
-    const char *const *files;  /* --file patterns (globs as in format_file_matches), NULL-terminated; NULL: all */
-    bool zipped;               /* --zipfile is written too: use the names inside the zip (see archive_names.h) */
-    const char *zip_path;      /* that zip, or NULL */
+    const char *const
+        *files;  /* --file patterns (globs as in format_file_matches), NULL-terminated; NULL: all */
+    bool zipped; /* --zipfile is written too: use the names inside the zip (see archive_names.h) */
+    const char *zip_path; /* that zip, or NULL */
 };
 
 /* The options of a command line that asks for nothing. */
-#define FORMAT_OPTIONS_DEFAULT { .min_percent = -1 }
+#define FORMAT_OPTIONS_DEFAULT                                                                     \
+    {                                                                                              \
+        .min_percent = -1                                                                          \
+    }
 
 struct format {
     const char *name;            /* as in --format=NAME */
-    const char *const *suffixes; /* of -o that mean this format (".svg"), or prefixes ending in '.' ("callgrind.out."), NULL-terminated */
+    const char *const *suffixes; /* of -o that mean this format (".svg"), or prefixes ending in '.'
+                                    ("callgrind.out."), NULL-terminated */
     const char *summary;         /* one line for --help */
     bool binary;                 /* never written to a terminal */
 
-    /* Are these the first bytes (up to 512) of a file of this kind? An existing file of another kind is not replaced
-     * without --force. */
+    /* Are these the first bytes (up to 512) of a file of this kind? An existing file of another
+     * kind is not replaced without --force. */
     bool (*recognize)(const unsigned char *head, int size);
 
-    /* Reads `db`, writes to `out`. 0, or -1 with *err set; the caller discards what was written. Keeps no state. */
-    int (*write)(sqlite3 *db, const struct format_options *options, struct output *out, struct error *err);
+    /* Reads `db`, writes to `out`. 0, or -1 with *err set; the caller discards what was written.
+     * Keeps no state. */
+    int (*write)(sqlite3 *db, const struct format_options *options, struct output *out,
+                 struct error *err);
 
-    /* What the user should be told on stderr once `path` (NULL: standard output) is written, such as how to open it:
-     * one or more lines into `text`, empty if there is nothing to say. May be NULL. */
+    /* What the user should be told on stderr once `path` (NULL: standard output) is written, such
+     * as how to open it: one or more lines into `text`, empty if there is nothing to say. May be
+     * NULL. */
     void (*advise)(const struct format_options *options, const char *path, char *text, size_t size);
 };
 
@@ -64,8 +73,9 @@ const struct format *format_find(const char *name);
 /* The format whose suffixes or prefixes fit the base name of `path`, or NULL. */
 const struct format *format_guess(const char *path);
 
-/* Does `path` (files.path) fit one of the --file patterns? A glob on the whole path; one without '/' on the base name;
- * after "re:" a POSIX extended regular expression searched in the path. NULL patterns: yes. */
+/* Does `path` (files.path) fit one of the --file patterns? A glob on the whole path; one without
+ * '/' on the base name; after "re:" a POSIX extended regular expression searched in the path. NULL
+ * patterns: yes. */
 bool format_file_matches(const char *const *patterns, const char *path);
 
 #endif

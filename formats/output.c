@@ -27,7 +27,7 @@ struct output {
     char *directory; /* owned: of `path`; NULL if written to directly */
     struct part *parts;
     size_t part_count;
-    int fd; /* of the last part, -1 once closed */
+    int fd;      /* of the last part, -1 once closed */
     int failure; /* errno of the first failure */
     size_t used;
     char buffer[BUFFER_SIZE];
@@ -70,7 +70,8 @@ struct output *output_open_stdout(const struct output_terminal *terminal, struct
     return out;
 }
 
-/* A free name for a temporary file: created if `fd` is -1 (its descriptor is the result), else a link to `fd`. */
+/* A free name for a temporary file: created if `fd` is -1 (its descriptor is the result), else a
+ * link to `fd`. */
 static int name_temporary(const char *directory, int fd, char **name)
 {
     char source[64];
@@ -96,7 +97,8 @@ static int name_temporary(const char *directory, int fd, char **name)
     return -1;
 }
 
-/* A nameless file is the best temporary one; not every file system has them, and naming it needs /proc. */
+/* A nameless file is the best temporary one; not every file system has them, and naming it needs
+ * /proc. */
 static int open_nameless(const char *directory)
 {
     if (access("/proc/self/fd", X_OK) != 0)
@@ -107,7 +109,8 @@ static int open_nameless(const char *directory)
 /* Starts the file that will be called `path` (taken over). */
 static int open_part(struct output *out, char *path)
 {
-    struct part *parts = path == NULL ? NULL : realloc(out->parts, (out->part_count + 1) * sizeof *parts);
+    struct part *parts =
+        path == NULL ? NULL : realloc(out->parts, (out->part_count + 1) * sizeof *parts);
     struct part *part;
 
     if (parts == NULL) {

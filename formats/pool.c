@@ -14,7 +14,8 @@ struct pool_block {
 
 void *pool_alloc(struct pool *pool, size_t size)
 {
-    size_t aligned = (size + alignof(max_align_t) - 1) / alignof(max_align_t) * alignof(max_align_t);
+    size_t aligned =
+        (size + alignof(max_align_t) - 1) / alignof(max_align_t) * alignof(max_align_t);
     void *result;
 
     if (aligned < size || aligned > SIZE_MAX / 2)

@@ -37,7 +37,8 @@ void query_reset(struct query *query);
 /* 0, or -1 with *err set if anything failed since query_open(). */
 int query_close(struct query *query);
 
-/* Columns of the current row. A sum below zero, which only a damaged database holds, is read as zero. */
+/* Columns of the current row. A sum below zero, which only a damaged database holds, is read as
+ * zero. */
 int64_t query_int(const struct query *query, int column);
 uint64_t query_sum(const struct query *query, int column);
 bool query_is_null(const struct query *query, int column);

@@ -6,20 +6,11 @@
 #include "formats/catalog.h"
 #include "formats/error.h"
 #include "formats/format.h"
+#include "formats/keymap.h"
 #include "formats/query.h"
 #include "formats/text.h"
 
-enum { DEPTH_MAX = 1000, ENTRY_LINES_MAX = 3, SLOTS_MIN = 1024 };
-
-/* A hash table from 64-bit keys to values above 0. */
-struct table {
-    struct slot {
-        uint64_t key;
-        uint32_t value; /* 0: free */
-    } *slots;
-    size_t count; /* a power of two */
-    size_t used;
-};
+enum { DEPTH_MAX = 1000, ENTRY_LINES_MAX = 3 };
 
 /* A calling context as it is read. */
 struct context {
@@ -27,8 +18,9 @@ struct context {
     const struct catalog_function *function; /* NULL: a thread's root */
     size_t parent;                           /* index, smaller than its own */
     int64_t thread_id;
-    uint32_t base;  /* node below which its own frames stand */
-    uint32_t node;  /* of functions: its frame; of the import machinery: the frame that imports; else 0 */
+    uint32_t base; /* node below which its own frames stand */
+    uint32_t
+        node; /* of functions: its frame; of the import machinery: the frame that imports; else 0 */
     bool is_folded; /* import machinery, `node` takes its weight */
     uint32_t entry_count;
     int64_t entries[ENTRY_LINES_MAX]; /* lines of the parent from which it was entered, ascending */
@@ -42,60 +34,13 @@ struct builder {
     struct error *err;
     struct context *contexts; /* ascending by id */
     size_t context_count;
-    struct table children; /* (parent, frame) -> node */
-    struct table texts;    /* hash of a frame's text -> frame + 1 */
+    struct keymap children; /* (parent, frame) -> node */
+    struct keymap texts;    /* hash of a frame's text -> frame + 1 */
     const struct stacks_frame **frames;
     size_t frame_count;
     size_t frame_room;
     struct text text;
 };
-
-/* ---- the hash table ---- */
-
-static uint64_t mix(uint64_t key)
-{
-    key = (key ^ (key >> 32)) * 0xD6E8FEB86659FD93u;
-    key = (key ^ (key >> 32)) * 0xD6E8FEB86659FD93u;
-    return key ^ (key >> 32);
-}
-
-static int table_grow(struct table *table)
-{
-    struct table larger = {.count = table->count == 0 ? SLOTS_MIN : table->count * 2, .used = table->used};
-
-    larger.slots = calloc(larger.count, sizeof *larger.slots);
-    if (larger.slots == NULL)
-        return -1;
-    for (size_t i = 0; i < table->count; i++) {
-        size_t at = mix(table->slots[i].key) & (larger.count - 1);
-
-        if (table->slots[i].value == 0)
-            continue;
-        while (larger.slots[at].value != 0)
-            at = (at + 1) & (larger.count - 1);
-        larger.slots[at] = table->slots[i];
-    }
-    free(table->slots);
-    *table = larger;
-    return 0;
-}
-
-/* The slot of the key, with value 0 if it is new; the caller fills it in. NULL: out of memory. */
-static struct slot *table_slot(struct table *table, uint64_t key)
-{
-    size_t at;
-
-    if (table->used >= table->count / 2 && table_grow(table) < 0)
-        return NULL;
-    at = mix(key) & (table->count - 1);
-    while (table->slots[at].value != 0 && table->slots[at].key != key)
-        at = (at + 1) & (table->count - 1);
-    if (table->slots[at].value == 0) {
-        table->slots[at].key = key;
-        table->used++;
-    }
-    return &table->slots[at];
-}
 
 /* ---- frames and nodes ---- */
 
@@ -116,7 +61,8 @@ static int add_frame(struct builder *builder, const struct catalog_function *fun
         return -1;
     if (builder->frame_count == builder->frame_room) {
         size_t room = builder->frame_room == 0 ? 256 : builder->frame_room * 2;
-        const struct stacks_frame **frames = realloc(builder->frames, room * sizeof *frames);
+        const struct stacks_frame **frames =
+            realloc(builder->frames, room * sizeof(struct stacks_frame *));
 
         if (frames == NULL)
             return -1;
@@ -130,9 +76,10 @@ static int add_frame(struct builder *builder, const struct catalog_function *fun
     return frame->text == NULL ? -1 : 0;
 }
 
-/* The number of the frame called builder->text, made on its first use; -1: out of memory. Frames are told apart by
- * text alone: what a flame graph's reader cannot tell apart is one frame. */
-static int64_t intern_frame(struct builder *builder, const struct catalog_function *function, int64_t line)
+/* The number of the frame called builder->text, made on its first use; -1: out of memory. Frames
+ * are told apart by text alone: what a flame graph's reader cannot tell apart is one frame. */
+static int64_t intern_frame(struct builder *builder, const struct catalog_function *function,
+                            int64_t line)
 {
     struct text *text = &builder->text;
     uint64_t hash;
@@ -144,7 +91,7 @@ static int64_t intern_frame(struct builder *builder, const struct catalog_functi
             text->at[i] = ':';
     hash = hash_text(text->at, text->size);
     for (;; hash++) {
-        struct slot *slot = table_slot(&builder->texts, hash);
+        struct keymap_slot *slot = keymap_slot(&builder->texts, hash);
         const char *known;
 
         if (slot == NULL)
@@ -168,8 +115,8 @@ static int64_t plain_frame(struct builder *builder, const char *text)
     return intern_frame(builder, NULL, 0);
 }
 
-static int64_t function_frame(struct builder *builder, const struct catalog_function *function, const int64_t *lines,
-                              uint32_t count)
+static int64_t function_frame(struct builder *builder, const struct catalog_function *function,
+                              const int64_t *lines, uint32_t count)
 {
     struct text *text = &builder->text;
 
@@ -185,7 +132,8 @@ static struct stacks_node *new_node(struct stacks *stacks)
 {
     if (stacks->count == stacks->room) {
         size_t room = stacks->room == 0 ? 256 : stacks->room * 2;
-        struct stacks_node *nodes = room > UINT32_MAX ? NULL : realloc(stacks->nodes, room * sizeof *nodes);
+        struct stacks_node *nodes =
+            room > UINT32_MAX ? NULL : realloc(stacks->nodes, room * sizeof *nodes);
 
         if (nodes == NULL)
             return NULL;
@@ -200,7 +148,7 @@ static struct stacks_node *new_node(struct stacks *stacks)
 static uint32_t child_node(struct builder *builder, uint32_t parent, int64_t frame)
 {
     struct stacks *stacks = builder->stacks;
-    struct slot *slot;
+    struct keymap_slot *slot;
 
     if (frame < 0)
         return 0;
@@ -211,7 +159,7 @@ static uint32_t child_node(struct builder *builder, uint32_t parent, int64_t fra
         if (frame < 0)
             return 0;
     }
-    slot = table_slot(&builder->children, (uint64_t)parent << 32 | (uint32_t)frame);
+    slot = keymap_slot(&builder->children, (uint64_t)parent << 32 | (uint32_t)frame);
     if (slot != NULL && slot->value == 0) {
         struct stacks_node *node = new_node(stacks);
 
@@ -250,12 +198,15 @@ static struct context *find_context(const struct builder *builder, int64_t id)
         else
             high = middle;
     }
-    return low < builder->context_count && builder->contexts[low].id == id ? &builder->contexts[low] : NULL;
+    return low < builder->context_count && builder->contexts[low].id == id ? &builder->contexts[low]
+                                                                           : NULL;
 }
 
 static int damaged(const struct builder *builder, int64_t id)
 {
-    return error_set(builder->err, "the database is damaged: context %lld has no parent or function", (long long)id);
+    return error_set(builder->err,
+                     "the database is damaged: context %lld has no parent or function",
+                     (long long)id);
 }
 
 static int load_context(struct builder *builder, const struct query *query)
@@ -286,9 +237,10 @@ static int load_contexts(struct builder *builder)
     builder->contexts = calloc(count + 1, sizeof *builder->contexts);
     if (builder->contexts == NULL)
         return error_set(builder->err, "out of memory");
-    query = query_open(builder->db,
-                       "SELECT context_id, parent_id, thread_id, function_id FROM contexts ORDER BY context_id",
-                       builder->err);
+    query = query_open(
+        builder->db,
+        "SELECT context_id, parent_id, thread_id, function_id FROM contexts ORDER BY context_id",
+        builder->err);
     while (status == 0 && builder->context_count < count && query_next(&query))
         status = load_context(builder, &query);
     return query_close(&query) < 0 ? -1 : status;
@@ -297,12 +249,13 @@ static int load_contexts(struct builder *builder)
 /* From which lines of its parent each context was entered. */
 static int load_entries(struct builder *builder)
 {
-    struct query query = query_open(builder->db,
-                                    "SELECT DISTINCT e.context_id, e.caller_line FROM context_edges e "
-                                    "JOIN contexts c ON c.context_id = e.context_id "
-                                    "WHERE e.caller_context_id = c.parent_id AND e.caller_line IS NOT NULL "
-                                    "ORDER BY e.context_id, e.caller_line",
-                                    builder->err);
+    struct query query =
+        query_open(builder->db,
+                   "SELECT DISTINCT e.context_id, e.caller_line FROM context_edges e "
+                   "JOIN contexts c ON c.context_id = e.context_id "
+                   "WHERE e.caller_context_id = c.parent_id AND e.caller_line IS NOT NULL "
+                   "ORDER BY e.context_id, e.caller_line",
+                   builder->err);
 
     while (query_next(&query)) {
         struct context *context = find_context(builder, query_int(&query, 0));
@@ -322,13 +275,14 @@ static bool is_import_machinery(const struct context *context)
 {
     static const char prefix[] = "<frozen importlib";
 
-    return context->function != NULL && strncmp(context->function->file->raw_path, prefix, sizeof prefix - 1) == 0;
+    return context->function != NULL &&
+           strncmp(context->function->file->raw_path, prefix, sizeof prefix - 1) == 0;
 }
 
 static uint32_t thread_node(struct builder *builder, int64_t thread_id)
 {
-    struct query query = query_open(builder->db, "SELECT name, native_id FROM threads WHERE thread_id = ?1",
-                                    builder->err);
+    struct query query = query_open(
+        builder->db, "SELECT name, native_id FROM threads WHERE thread_id = ?1", builder->err);
     uint32_t node = 0;
     size_t size;
 
@@ -349,8 +303,9 @@ static uint32_t entry_node(struct builder *builder, const struct context *contex
 {
     const struct context *parent = &builder->contexts[context->parent];
 
-    return child_node(builder, parent->base,
-                      function_frame(builder, parent->function, context->entries, context->entry_count));
+    return child_node(
+        builder, parent->base,
+        function_frame(builder, parent->function, context->entries, context->entry_count));
 }
 
 static uint32_t own_node(struct builder *builder, const struct context *context)
@@ -358,7 +313,8 @@ static uint32_t own_node(struct builder *builder, const struct context *context)
     int64_t line = context->function->first_line;
 
     if (context->function->is_outside)
-        return child_node(builder, context->base, plain_frame(builder, context->function->qualname));
+        return child_node(builder, context->base,
+                          plain_frame(builder, context->function->qualname));
     return child_node(builder, context->base, function_frame(builder, context->function, &line, 1));
 }
 
@@ -396,17 +352,23 @@ static int place(struct builder *builder, struct context *context)
 static const char *weights_sql(const struct format_options *options)
 {
     static const char *const by_function[] = {
-        [FORMAT_WEIGHT_SELF] = "SELECT context_id, 0, self_ns, calls FROM contexts ORDER BY context_id",
-        [FORMAT_WEIGHT_CPU] = "SELECT context_id, 0, self_cpu_ns, calls FROM contexts ORDER BY context_id",
-        [FORMAT_WEIGHT_HITS] = "SELECT c.context_id, 0, coalesce(l.hits, 0), c.calls FROM contexts c LEFT JOIN "
-                               "(SELECT context_id, SUM(hits) AS hits FROM context_lines GROUP BY context_id) l "
-                               "ON l.context_id = c.context_id ORDER BY c.context_id",
+        [FORMAT_WEIGHT_SELF] =
+            "SELECT context_id, 0, self_ns, calls FROM contexts ORDER BY context_id",
+        [FORMAT_WEIGHT_CPU] =
+            "SELECT context_id, 0, self_cpu_ns, calls FROM contexts ORDER BY context_id",
+        [FORMAT_WEIGHT_HITS] =
+            "SELECT c.context_id, 0, coalesce(l.hits, 0), c.calls FROM contexts c LEFT JOIN "
+            "(SELECT context_id, SUM(hits) AS hits FROM context_lines GROUP BY context_id) l "
+            "ON l.context_id = c.context_id ORDER BY c.context_id",
     };
     static const char *const by_line[] = {
-        [FORMAT_WEIGHT_SELF] = "SELECT context_id, line, self_ns, 0 FROM context_lines UNION ALL "
-                               "SELECT context_id, 0, self_ns, 0 FROM contexts WHERE parent_id IS NULL ORDER BY 1, 2",
-        [FORMAT_WEIGHT_CPU] = "SELECT context_id, line, self_cpu_ns, 0 FROM context_lines UNION ALL "
-                              "SELECT context_id, 0, self_cpu_ns, 0 FROM contexts WHERE parent_id IS NULL ORDER BY 1, 2",
+        [FORMAT_WEIGHT_SELF] =
+            "SELECT context_id, line, self_ns, 0 FROM context_lines UNION ALL "
+            "SELECT context_id, 0, self_ns, 0 FROM contexts WHERE parent_id IS NULL ORDER BY 1, 2",
+        [FORMAT_WEIGHT_CPU] =
+            "SELECT context_id, line, self_cpu_ns, 0 FROM context_lines UNION ALL "
+            "SELECT context_id, 0, self_cpu_ns, 0 FROM contexts WHERE parent_id IS NULL ORDER BY "
+            "1, 2",
         [FORMAT_WEIGHT_HITS] = "SELECT context_id, line, hits, 0 FROM context_lines ORDER BY 1, 2",
     };
 
@@ -481,11 +443,15 @@ static int by_parent_and_order(const void *a, const void *b)
 }
 
 /* Links each node's children in order. */
-static int link_children(struct stacks *stacks, int (*order)(const struct stacks_node *, const struct stacks_node *))
+static int link_children(struct stacks *stacks,
+                         int (*order)(const struct stacks_node *, const struct stacks_node *))
 {
     size_t count = stacks->count - 1;
-    struct ordered *sorted = calloc(count + 1, sizeof *sorted);
+    struct ordered *sorted;
 
+    if (stacks->count < 2)
+        return 0;
+    sorted = calloc(count, sizeof *sorted);
     if (sorted == NULL)
         return -1;
     for (size_t i = 0; i < count; i++)
@@ -530,8 +496,10 @@ static int build(struct builder *builder)
     return weigh(builder);
 }
 
-struct stacks *stacks_load(sqlite3 *db, const struct catalog *catalog, const struct format_options *options,
-                           int (*order)(const struct stacks_node *, const struct stacks_node *), struct error *err)
+struct stacks *stacks_load(sqlite3 *db, const struct catalog *catalog,
+                           const struct format_options *options,
+                           int (*order)(const struct stacks_node *, const struct stacks_node *),
+                           struct error *err)
 {
     struct builder builder = {.db = db, .catalog = catalog, .options = options, .err = err};
     int status;
@@ -545,8 +513,8 @@ struct stacks *stacks_load(sqlite3 *db, const struct catalog *catalog, const str
     if (status == 0 && link_children(builder.stacks, order) < 0)
         status = error_set(err, "out of memory");
     free(builder.contexts);
-    free(builder.children.slots);
-    free(builder.texts.slots);
+    keymap_fini(&builder.children);
+    keymap_fini(&builder.texts);
     free(builder.frames);
     text_fini(&builder.text);
     if (status < 0) {

@@ -1,8 +1,10 @@
-/* stacks.h - a profile as one tree of frames with weights: what folded stacks and flame graphs are drawn from.
+/* stacks.h - a profile as one tree of frames with weights: what folded stacks and flame graphs are
+ * drawn from.
  *
- * The calling-context trees of the threads, merged into one (or each below a frame of its thread). A frame is a
- * function, or with `lines` a function at a line: the frame of a caller then names the line, or lines, from which the
- * callee was entered. Frames of the import machinery are left out; their weight belongs to the line that imports.
+ * The calling-context trees of the threads, merged into one (or each below a frame of its thread).
+ * A frame is a function, or with `lines` a function at a line: the frame of a caller then names the
+ * line, or lines, from which the callee was entered. Frames of the import machinery are left out;
+ * their weight belongs to the line that imports.
  */
 #ifndef FORMATS_STACKS_H
 #define FORMATS_STACKS_H
@@ -22,17 +24,18 @@ struct format_options;
 
 struct stacks_frame {
     const char *text; /* printable, without ';', never ending in a digit */
-    const struct catalog_function *function; /* NULL: a thread, the root, or what is said in brackets */
-    int64_t line;                            /* with `lines`, if it is one line; else 0 */
+    const struct catalog_function
+        *function; /* NULL: a thread, the root, or what is said in brackets */
+    int64_t line;  /* with `lines`, if it is one line; else 0 */
 };
 
 struct stacks_node {
     const struct stacks_frame *frame;
-    uint32_t parent; /* smaller than its own index; of node 0, the root: 0 */
-    uint32_t depth;  /* 0: the root */
+    uint32_t parent;            /* smaller than its own index; of node 0, the root: 0 */
+    uint32_t depth;             /* 0: the root */
     uint32_t first_child, next; /* 0: none */
-    uint64_t self;   /* weight of the frame itself */
-    uint64_t total;  /* and of what is above it */
+    uint64_t self;              /* weight of the frame itself */
+    uint64_t total;             /* and of what is above it */
     uint64_t calls;
 };
 
@@ -49,14 +52,16 @@ int stacks_by_text(const struct stacks_node *left, const struct stacks_node *rig
 /* Heaviest children first. */
 int stacks_by_weight(const struct stacks_node *left, const struct stacks_node *right);
 
-/* Reads the tree, weights and kind of frames as options ask, children in the given order. NULL with *err set on
- * failure. The catalog must outlive it. */
-struct stacks *stacks_load(sqlite3 *db, const struct catalog *catalog, const struct format_options *options,
-                           int (*order)(const struct stacks_node *, const struct stacks_node *), struct error *err);
+/* Reads the tree, weights and kind of frames as options ask, children in the given order. NULL with
+ * *err set on failure. The catalog must outlive it. */
+struct stacks *stacks_load(sqlite3 *db, const struct catalog *catalog,
+                           const struct format_options *options,
+                           int (*order)(const struct stacks_node *, const struct stacks_node *),
+                           struct error *err);
 void stacks_free(struct stacks *stacks);
 
-/* The node that comes after `index` when every node comes before its children, and those before its next sibling;
- * 0 after the last. */
+/* The node that comes after `index` when every node comes before its children, and those before its
+ * next sibling; 0 after the last. */
 uint32_t stacks_next(const struct stacks *stacks, uint32_t index);
 
 /* The same, with the children of `index` left out. */

@@ -1,5 +1,6 @@
-/* The widths of Unicode 15.1, from Python's unicodedata: combining and format characters (Mn, Me, Cf, and the
- * Hangul vowels and finals that join a syllable) take no column, East Asian wide and fullwidth ones two. */
+/* The widths of Unicode 15.1, from Python's unicodedata: combining and format characters (Mn, Me,
+ * Cf, and the Hangul vowels and finals that join a syllable) take no column, East Asian wide and
+ * fullwidth ones two. */
 #include "formats/text.h"
 
 struct range {

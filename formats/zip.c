@@ -1,7 +1,8 @@
 /* zip.c - the recorded sources, under the names that a callgrind file beside them uses.
  *
- * The same profile gives the same bytes: names in order, one date (1980, the oldest a zip can say), one mode, one method.
- * libzip writes into memory, so that a zip appears as any other output does, also on a pipe.
+ * The same profile gives the same bytes: names in order, one date (1980, the oldest a zip can say),
+ * one mode, one method. libzip writes into memory, so that a zip appears as any other output does,
+ * also on a pipe.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,8 @@ enum { DOS_DATE_1980_01_01 = (1 << 5) | 1, COMPRESSION_LEVEL = 6, COPY_SIZE = 1 
 struct entry {
     const char *name; /* borrowed from the archive names */
     int64_t file_id;
+    void *bytes; /* owned; libzip reads them when it closes the archive */
+    size_t size;
 };
 
 static int by_name(const void *a, const void *b)
@@ -32,35 +35,28 @@ static int zip_failed(zip_t *archive, const char *name, struct error *err)
     return error_set(err, "%s: cannot be added to the zip: %s", name, zip_strerror(archive));
 }
 
-static int add_bytes(zip_t *archive, const char *name, const void *bytes, size_t size, struct error *err)
+static int add_bytes(zip_t *archive, const struct entry *entry, struct error *err)
 {
-    void *copy = malloc(size > 0 ? size : 1);
-    zip_source_t *source;
+    zip_source_t *source = zip_source_buffer(archive, entry->bytes, entry->size, 0);
     zip_int64_t index;
 
-    if (copy == NULL)
-        return error_set(err, "out of memory");
-    if (size > 0)
-        memcpy(copy, bytes, size);
-    source = zip_source_buffer(archive, copy, size, 1);
-    if (source == NULL) {
-        free(copy);
-        return zip_failed(archive, name, err);
-    }
-    index = zip_file_add(archive, name, source, ZIP_FL_ENC_UTF_8);
+    if (source == NULL)
+        return zip_failed(archive, entry->name, err);
+    index = zip_file_add(archive, entry->name, source, ZIP_FL_ENC_UTF_8);
     if (index < 0) {
         zip_source_free(source);
-        return zip_failed(archive, name, err);
+        return zip_failed(archive, entry->name, err);
     }
-    if (zip_set_file_compression(archive, (zip_uint64_t)index, ZIP_CM_DEFLATE, COMPRESSION_LEVEL) < 0 ||
+    if (zip_set_file_compression(archive, (zip_uint64_t)index, ZIP_CM_DEFLATE, COMPRESSION_LEVEL) <
+            0 ||
         zip_file_set_dostime(archive, (zip_uint64_t)index, 0, DOS_DATE_1980_01_01, 0) < 0 ||
         zip_file_set_external_attributes(archive, (zip_uint64_t)index, 0, ZIP_OPSYS_UNIX,
                                          (zip_uint32_t)0100644 << 16) < 0)
-        return zip_failed(archive, name, err);
+        return zip_failed(archive, entry->name, err);
     return 0;
 }
 
-static int add_entry(zip_t *archive, sqlite3 *db, const struct entry *entry, struct error *err)
+static int load_entry(sqlite3 *db, struct entry *entry, struct error *err)
 {
     struct query query = query_open(db, "SELECT source FROM files WHERE file_id = ?1", err);
     int status = 0;
@@ -69,7 +65,12 @@ static int add_entry(zip_t *archive, sqlite3 *db, const struct entry *entry, str
     if (query_next(&query)) {
         const void *bytes = sqlite3_column_blob(query.statement, 0);
 
-        status = add_bytes(archive, entry->name, bytes, (size_t)sqlite3_column_bytes(query.statement, 0), err);
+        entry->size = bytes == NULL ? 0 : (size_t)sqlite3_column_bytes(query.statement, 0);
+        entry->bytes = malloc(entry->size + 1);
+        if (entry->bytes == NULL)
+            status = error_set(err, "out of memory");
+        else if (entry->size > 0)
+            memcpy(entry->bytes, bytes, entry->size);
     }
     return query_close(&query) < 0 ? -1 : status;
 }
@@ -86,7 +87,7 @@ static struct entry *list_entries(const struct catalog *catalog, const struct ar
         const char *name = archive_names_find(names, file->id);
 
         if (name != NULL && format_file_matches(options->files, file->raw_path))
-            entries[(*count)++] = (struct entry){name, file->id};
+            entries[(*count)++] = (struct entry){.name = name, .file_id = file->id};
     }
     if (entries != NULL)
         qsort(entries, *count, sizeof *entries, by_name);
@@ -102,14 +103,16 @@ static int copy_out(zip_source_t *buffer, struct output *out, struct error *err)
     zip_int64_t size;
 
     if (zip_source_open(buffer) < 0)
-        return error_set(err, "the zip cannot be read back: %s", zip_error_strerror(zip_source_error(buffer)));
+        return error_set(err, "the zip cannot be read back: %s",
+                         zip_error_strerror(zip_source_error(buffer)));
     while ((size = zip_source_read(buffer, bytes, sizeof bytes)) > 0)
         output_write(out, bytes, (size_t)size);
     zip_source_close(buffer);
     return size < 0 ? error_set(err, "the zip cannot be read back") : 0;
 }
 
-static int build(zip_source_t *buffer, sqlite3 *db, const struct entry *entries, size_t count, struct error *err)
+static int build(zip_source_t *buffer, sqlite3 *db, struct entry *entries, size_t count,
+                 struct error *err)
 {
     zip_error_t zip_err;
     zip_t *archive;
@@ -123,7 +126,7 @@ static int build(zip_source_t *buffer, sqlite3 *db, const struct entry *entries,
     }
     zip_source_keep(buffer); /* zip_close() lets go of it once */
     for (size_t i = 0; i < count; i++) {
-        if (add_entry(archive, db, &entries[i], err) < 0) {
+        if (load_entry(db, &entries[i], err) < 0 || add_bytes(archive, &entries[i], err) < 0) {
             zip_discard(archive);
             return -1;
         }
@@ -136,7 +139,7 @@ static int build(zip_source_t *buffer, sqlite3 *db, const struct entry *entries,
     return 0;
 }
 
-static int write_entries(sqlite3 *db, const struct entry *entries, size_t count, struct output *out,
+static int write_entries(sqlite3 *db, struct entry *entries, size_t count, struct output *out,
                          struct error *err)
 {
     zip_source_t *buffer;
@@ -156,12 +159,13 @@ static int write_entries(sqlite3 *db, const struct entry *entries, size_t count,
     return status;
 }
 
-static int zip_write(sqlite3 *db, const struct format_options *options, struct output *out, struct error *err)
+static int zip_write(sqlite3 *db, const struct format_options *options, struct output *out,
+                     struct error *err)
 {
     struct catalog *catalog = catalog_load(db, err);
     struct archive_names *names = NULL;
     struct entry *entries = NULL;
-    size_t count;
+    size_t count = 0;
     int status = -1;
 
     if (catalog == NULL)
@@ -176,6 +180,8 @@ static int zip_write(sqlite3 *db, const struct format_options *options, struct o
         status = write_entries(db, entries, count, out, err);
 
 done:
+    for (size_t i = 0; i < count; i++)
+        free(entries[i].bytes);
     free(entries);
     archive_names_free(names);
     catalog_free(catalog);

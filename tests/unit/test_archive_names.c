@@ -29,8 +29,12 @@ static void add(struct files *files, enum catalog_origin origin, const char *pat
     size_t index = files->catalog.file_count++;
 
     files->catalog.files = files->file;
-    files->file[index] = (struct catalog_file){
-        .id = (int64_t)index + 1, .raw_path = path, .path = path, .name = name, .origin = origin, .has_source = true};
+    files->file[index] = (struct catalog_file){.id = (int64_t)index + 1,
+                                               .raw_path = path,
+                                               .path = path,
+                                               .name = name,
+                                               .origin = origin,
+                                               .has_source = true};
 }
 
 static void a_file_keeps_its_place_below_the_folder_it_ran_in(void **state)
@@ -42,7 +46,8 @@ static void a_file_keeps_its_place_below_the_folder_it_ran_in(void **state)
     (void)state;
     add(&files, CATALOG_PROGRAM, "src/app.py", "app.py");
     add(&files, CATALOG_STDLIB, "/usr/lib/python3.11/json/decoder.py", "json/decoder.py");
-    add(&files, CATALOG_SITE, "/usr/lib/python3/dist-packages/yaml/__init__.py", "yaml/__init__.py");
+    add(&files, CATALOG_SITE, "/usr/lib/python3/dist-packages/yaml/__init__.py",
+        "yaml/__init__.py");
     add(&files, CATALOG_PROGRAM, "/opt/tool/main.py", "main.py");
     add(&files, CATALOG_PROGRAM, "no_text.py", "no_text.py");
     files.file[4].has_source = false;
@@ -101,10 +106,45 @@ static void hostile_paths_are_made_harmless(void **state)
     static char long_part[5000];
     static struct files files;
     static const char *const paths[] = {
-        "../../etc/passwd", "/../../x.py", "..", ".", "/", "//", "a//b/./c.py", "C:\\windows\\x.py", "\\\\host\\share",
-        "con", "NUL.py", "lpt1", "a/aux/b.py", "dot.", "space ", "-rf", "a*b?c\"d<e>f|g", "\xff\xfe.py",
-        "\xe2\x80\xae.py", "new\nline.py", "<string>", "<frozen os>", "", "A.py", "a.py", "B/x.py", "b/X.py", "b",
-        "b/x.py/deeper.py", "É.py", "é.py", "x.py", "x.py", "x.py", "x~2.py", ".hidden", ".HIDDEN", "b/.x", "b/.X",
+        "../../etc/passwd",
+        "/../../x.py",
+        "..",
+        ".",
+        "/",
+        "//",
+        "a//b/./c.py",
+        "C:\\windows\\x.py",
+        "\\\\host\\share",
+        "con",
+        "NUL.py",
+        "lpt1",
+        "a/aux/b.py",
+        "dot.",
+        "space ",
+        "-rf",
+        "a*b?c\"d<e>f|g",
+        "\xff\xfe.py",
+        "\xe2\x80\xae.py",
+        "new\nline.py",
+        "<string>",
+        "<frozen os>",
+        "",
+        "A.py",
+        "a.py",
+        "B/x.py",
+        "b/X.py",
+        "b",
+        "b/x.py/deeper.py",
+        "É.py",
+        "é.py",
+        "x.py",
+        "x.py",
+        "x.py",
+        "x~2.py",
+        ".hidden",
+        ".HIDDEN",
+        "b/.x",
+        "b/.X",
     };
     struct error err = {0};
     struct archive_names *names;

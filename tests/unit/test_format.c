@@ -29,10 +29,18 @@ static void names_of_files_say_the_format(void **state)
         const char *path;
         const char *format;
     } cases[] = {
-        {"callgrind.out.4242", "callgrind"}, {"/x/cachegrind.out.app", "callgrind"}, {"app.svg", "flamegraph"},
-        {"dir/app.folded", "folded"},        {"src.zip", "zip"},                     {"report.txt", "annotate"},
-        {"a.b/c", NULL},                     {".svg", NULL},                         {"callgrind.out.", NULL},
-        {"x.callgrind.out.1", NULL},         {"app.svg/", NULL},                     {"", NULL},
+        {"callgrind.out.4242", "callgrind"},
+        {"/x/cachegrind.out.app", "callgrind"},
+        {"app.svg", "flamegraph"},
+        {"dir/app.folded", "folded"},
+        {"src.zip", "zip"},
+        {"report.txt", "annotate"},
+        {"a.b/c", NULL},
+        {".svg", NULL},
+        {"callgrind.out.", NULL},
+        {"x.callgrind.out.1", NULL},
+        {"app.svg/", NULL},
+        {"", NULL},
     };
 
     (void)state;
@@ -72,7 +80,8 @@ static void formats_know_their_own_files(void **state)
     static const char *const heads[][2] = {
         {"annotate", "Command line: python3 app.py\nTotal duration: 1 ms\n"},
         {"callgrind", "# callgrind format\nversion: 1\n"},
-        {"flamegraph", "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<svg xmlns=\"http://www.w3.org/2000/svg\" "},
+        {"flamegraph",
+         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<svg xmlns=\"http://www.w3.org/2000/svg\" "},
         {"folded", "<module> (app.py:1);main (app.py:48) 18765\nmore"},
         {"zip", "PK\3\4"},
     };

@@ -1,4 +1,5 @@
-/* Outputs appear whole or not at all: every way of failing leaves what was there before, and nothing beside it. */
+/* Outputs appear whole or not at all: every way of failing leaves what was there before, and
+ * nothing beside it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -126,7 +127,8 @@ static void the_mode_is_the_umasks(void **state)
     assert_int_equal(status.st_mode & 0777, 0640);
 }
 
-/* A disk that is full, seen by the writer as any failing write(): the limit is on the size of files. */
+/* A disk that is full, seen by the writer as any failing write(): the limit is on the size of
+ * files. */
 static void a_write_that_fails_keeps_the_old_file(void **state)
 {
     const struct place *place = *state;
@@ -299,7 +301,8 @@ static void a_full_standard_output_is_an_error(void **state)
     close(full);
 }
 
-/* Killed in the middle: nothing under the name, and where the file system has nameless files, nothing at all. */
+/* Killed in the middle: nothing under the name, and where the file system has nameless files,
+ * nothing at all. */
 static void a_kill_leaves_no_half_file(void **state)
 {
     const struct place *place = *state;

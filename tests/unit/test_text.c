@@ -15,7 +15,10 @@ struct pair {
     const char *expected;
 };
 
-#define PAIR(bytes, expected) {bytes, sizeof(bytes) - 1, expected}
+#define PAIR(bytes, expected)                                                                      \
+    {                                                                                              \
+        bytes, sizeof(bytes) - 1, expected                                                         \
+    }
 
 static void everything_that_is_not_printable_is_escaped(void **state)
 {
@@ -30,9 +33,9 @@ static void everything_that_is_not_printable_is_escaped(void **state)
         PAIR("\xef\xbb\xbf\xe2\x80\x8b", "\\ufeff\\u200b"),
         PAIR("\xef\xbf\xbe\xef\xbf\xbf", "\\ufffe\\uffff"),
         PAIR("\xff\xc0\xaf latin \xe9", "\\xff\\xc0\\xaf latin \\xe9"),
-        PAIR("\xed\xb2\x80", "\\xed\\xb2\\x80"),         /* a lone surrogate */
+        PAIR("\xed\xb2\x80", "\\xed\\xb2\\x80"),          /* a lone surrogate */
         PAIR("\xf4\x90\x80\x80", "\\xf4\\x90\\x80\\x80"), /* above U+10FFFF */
-        PAIR("\xe4\xb8", "\\xe4\\xb8"),                 /* cut short */
+        PAIR("\xe4\xb8", "\\xe4\\xb8"),                   /* cut short */
         PAIR("世界 \xf0\x9f\xa6\x80", "世界 \xf0\x9f\xa6\x80"),
         PAIR("\xf3\xa0\x81\x81", "\\U000e0041"),
     };
@@ -72,8 +75,8 @@ static void widths_are_those_of_a_terminal(void **state)
     (void)state;
     assert_int_equal(text_width("abc", 3), 3);
     assert_int_equal(text_width("世界", strlen("世界")), 4);
-    assert_int_equal(text_width("e\xcc\x81", 3), 1);             /* a combining accent */
-    assert_int_equal(text_width("\xf0\x9f\xa6\x80", 4), 2);     /* a crab */
+    assert_int_equal(text_width("e\xcc\x81", 3), 1);        /* a combining accent */
+    assert_int_equal(text_width("\xf0\x9f\xa6\x80", 4), 2); /* a crab */
     assert_int_equal(text_width("ｗｉｄｅ", strlen("ｗｉｄｅ")), 8);
     assert_int_equal(text_width("é…", strlen("é…")), 2);
     assert_int_equal(text_character_width(0x10FFFD), 1);
@@ -98,8 +101,13 @@ static void numbers_have_their_point_in_the_right_place(void **state)
         int decimals;
         const char *expected;
     } cases[] = {
-        {0, 0, "0"},   {0, 3, "0.000"},     {7, 3, "0.007"}, {1234, 3, "1.234"},
-        {10, 1, "1.0"}, {123456, 0, "123456"}, {UINT64_MAX, 6, "18446744073709.551615"},
+        {0, 0, "0"},
+        {0, 3, "0.000"},
+        {7, 3, "0.007"},
+        {1234, 3, "1.234"},
+        {10, 1, "1.0"},
+        {123456, 0, "123456"},
+        {UINT64_MAX, 6, "18446744073709.551615"},
     };
 
     (void)state;
