@@ -13,7 +13,6 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import sys
 import tempfile
 import threading
 import unittest
@@ -21,6 +20,10 @@ import zipfile
 
 import support
 from support import PYANALYZE
+
+import decode
+import trace_writer
+from trace_writer import string, svarint, varint
 
 PROGRAM = """\
 import threading
@@ -640,7 +643,6 @@ class Events(Case):
             self.assertEqual(keys, sorted(keys), order)
 
     def test_as_the_second_decoder_has_them(self):
-        import decode
         theirs = {}
         for event in decode.Trace(self.bytes).events():
             theirs.setdefault((event.process, event.thread), []).append(
@@ -669,6 +671,147 @@ class Events(Case):
                          "a.seq = b.seq + 1 WHERE a.seq < 20 AND b.seq < 20")
         threads = {row["thread_id"] for row in self.events}
         self.assertEqual(rows, [{"n": 18 * len(threads)}])
+
+
+def stack(following, frames=(), kept=0):
+    """A stack record; a frame is (code, line - first line, number), with the thread behind if another began it."""
+    return trace_writer.stack(following, kept + len(frames), kept, [
+        (code, step, *thread, number) if thread else (code, step, following - number)
+        for code, step, number, *thread in frames])
+
+
+class Made(Case):
+    """Events of traces made by hand."""
+    CODES = ((1, 101, 10, "main"), (2, 101, 20, "f"), (3, 102, 5, "gen"))
+    STRINGS = ((50, "ValueError"), (51, "len"), (52, "phase 2"))
+
+    def made(self, *chunks, shift=0):
+        """A trace with one thread and these chunks: (payload, ticks, events before, more of trace_writer.chunk())."""
+        w = trace_writer
+        facts = w.process() + w.thread(1, 77, "MainThread", 1) + w.file(101, "/a.py") + w.file(102, "/b.py")
+        facts += b"".join(w.code(number, file, first, [], name) for number, file, first, name in self.CODES)
+        facts += b"".join(w.text(number, value) for number, value in self.STRINGS) + w.end(ticks=10**9, monotonic=10**9)
+        parts = [w.header(shift=shift), w.chunk(w.RUN, w.setting("mode", "exact")), w.chunk(w.FACTS, facts, process=1)]
+        for sequence, (payload, ticks, before, more) in enumerate(chunks):
+            parts.append(w.chunk(**{"kind": w.EVENTS, "payload": payload, "process": 1, "thread": 1, "ticks": ticks,
+                                    "monotonic": ticks, "before": before, "sequence": sequence, **more}))
+        return self.write("made.bin", b"".join(parts))
+
+    def check(self, *chunks, **options):
+        """The events of such a trace in short, after comparing with the second decoder."""
+        path = self.made(*chunks, **options)
+        result = self.run_it(path, "--json", "--sql", "SELECT * FROM events")
+        self.assertEqual(result.status, 0, result)
+        rows = json.loads(result.out)
+        theirs = [(e.thread, e.time_ns, e.name, e.function, e.line, e.depth, e.activation[0] << 40 | e.activation[1],
+                   e.detail) for e in decode.read(path).events()]
+        names = {"<unknown>": ""}
+        ours = [(row["thread_id"], row["time_ns"], row["event"], names.get(row["function"], row["function"]) or "",
+                 row["line"] or 0, row["depth"], row["activation"] or 0, row["detail"] or "") for row in rows]
+        self.assertEqual(ours, theirs)
+        return [(row["seq"], row["time_ns"], row["self_ns"], row["event"], row["function"], row["line"], row["depth"],
+                 (row["activation"] or 0) & 0xFFFFFFFF, row["detail"]) for row in rows]
+
+    def test_long_and_short_forms(self):
+        payload = stack(1) + bytes([0x12]) + varint(1) + bytes([0xB3, 0x60 + 5, 200, 0x01]) + varint(1000) + svarint(-4) + \
+            bytes([0x02]) + varint(7) + varint(2) + bytes([0x21, 0x03]) + varint(9)
+        self.assertEqual(self.check((payload, 100, 0, {})), [
+            (1, 102, 3, "call", "main", 10, 1, 1, None), (2, 105, 200, "line", "main", 10, 1, 1, None),
+            (3, 305, 1000, "line", "main", 15, 1, 1, None), (4, 1305, 7, "line", "main", 11, 1, 1, None),
+            (5, 1312, 1, "call", "f", 20, 2, 2, None), (6, 1313, 9, "return", "f", 20, 2, 2, None),
+            (7, 1322, 0, "return", "main", 11, 1, 1, None)])
+
+    def test_generators(self):
+        payload = stack(2, [(1, 0, 1)]) + bytes([0x11]) + varint(3) + bytes([0xC1, 0x31]) + \
+            bytes([0x05]) + varint(1) + varint(1) + bytes([0x31, 0x0A]) + varint(2) + varint(3) + svarint(1) + \
+            varint(2) + bytes([0x06]) + varint(1) + \
+            bytes([0x0A]) + varint(1) + varint(3) + svarint(7) + varint(5 << 1 | 1) + varint(9) + bytes([0x21])
+        rows = self.check((payload, 0, 0, {}))
+        self.assertEqual([row[3:8] for row in rows], [
+            ("call", "gen", 5, 2, 2), ("line", "gen", 6, 2, 2), ("yield", "gen", 6, 2, 2), ("resume", "gen", 6, 2, 2),
+            ("yield", "gen", 6, 2, 2), ("resume", "gen", 6, 2, 2), ("unwind", "gen", 6, 2, 2),
+            ("resume", "gen", 12, 2, 9), ("return", "gen", 12, 2, 9)])
+
+    def test_raise_c_call_mark_and_what_is_no_event(self):
+        payload = stack(1) + bytes([0x0E]) + varint(1) + varint(52) + bytes([0x11]) + varint(1) + \
+            bytes([0x0B]) + varint(5000) + bytes([0x0F]) + varint(99) + string("whatever") + \
+            bytes([0x08]) + varint(30) + varint(51) + bytes([0x09]) + varint(2) + bytes([0x07]) + varint(1) + varint(50) + \
+            bytes([0x07]) + varint(1) + varint(77)
+        self.assertEqual(self.check((payload, 0, 0, {})), [
+            (1, 1, 1, "mark", None, None, 0, 0, "phase 2"), (2, 2, 30, "call", "main", 10, 1, 1, None),
+            (3, 32, 2, "c_call", "main", 10, 1, 1, "len"), (4, 34, 1, "c_return", "main", 10, 1, 1, None),
+            (5, 35, 1, "raise", "main", 10, 1, 1, "ValueError"), (6, 36, 0, "raise", "main", 10, 1, 1, None)])
+
+    def test_switch_and_gap(self):
+        payload = stack(3, [(1, 1, 1), (2, 2, 2)]) + bytes([0x0C]) + varint(5) + stack(4, [(3, 0, 3)], kept=1) + \
+            bytes([0x0D]) + varint(10) + varint(1) + varint(1000) + stack(4, [(2, 5, 2)], kept=1) + bytes([0xB2])
+        self.assertEqual(self.check((payload, 0, 0, {})), [
+            (1, 5, 10, "switch", "gen", 5, 2, 3, None), (2, 15, 1002, "gap", "gen", 5, 2, 3, "paused"),
+            (3, 1017, 0, "line", "f", 25, 2, 2, None)])
+
+    def test_stacks_go_on_over_chunks(self):
+        first = stack(3, [(1, 0, 1), (2, 0, 2)]) + bytes([0x11]) + varint(2) + bytes([0x21, 0x11]) + varint(2)
+        second = stack(5, [(2, 0, 4)], kept=2) + bytes([0xC1, 0x21])
+        apart = bytes([0xB1, 0x21])
+        self.made((first, 0, 0, {}), (second, 50, 3, {}), (apart, 90, 5, {"apart": True}),
+                  (stack(5, kept=2), 0, 0, {"kind": trace_writer.STACK, "sequence": 2}))
+        expected = [(1, 1, 1, "call", 20, 3), (2, 2, 1, "return", 20, 3), (3, 3, 48, "call", 20, 3),
+                    (4, 51, 1, "line", 21, 3), (5, 52, 39, "return", 21, 3), (6, 91, 1, "line", 20, 2),
+                    (7, 92, 0, "return", 20, 2)]
+        query = "SELECT seq, time_ns, self_ns, event, line, depth FROM events"
+        self.assertEqual([tuple(row.values()) for row in self.rows(query, inputs=["made.bin"])], expected)
+        # Chunks that lie before the window are stepped over, and the stack is right all the same.
+        for first_ns in range(0, 95):
+            rows = self.rows(query + " WHERE time_ns >= %d" % first_ns, inputs=["made.bin"])
+            self.assertEqual([tuple(row.values()) for row in rows], [row for row in expected if row[1] >= first_ns])
+
+    def test_a_missing_chunk_costs_only_itself(self):
+        first = stack(1) + bytes([0x11]) + varint(1) + bytes([0x11]) + varint(2)
+        third = stack(9, [(3, 0, 8)], kept=2) + bytes([0xB1, 0x21, 0x21])
+        rows = self.check((first, 0, 0, {}), (third, 100, 40, {"sequence": 2}))
+        self.assertEqual([row[0] for row in rows], [1, 2, 41, 42, 43])
+        self.assertEqual([row[4] for row in rows], ["main", "f", "gen", "gen", "f"])
+
+    def test_the_unsealed_end(self):
+        first = stack(2, [(1, 0, 1)]) + bytes([0xB1])
+        rows = self.check((first, 0, 0, {}), (stack(2, kept=1) + bytes([0xC1, 0xC1]), 10, 1, {"sealed": False}))
+        self.assertEqual([row[:6] for row in rows], [
+            (1, 1, 10, "line", "main", 10), (2, 11, 1, "line", "main", 11), (3, 12, 0, "line", "main", 12)])
+        rows = self.check((first, 0, 0, {}), (b"", 10, 1, {"sealed": False}))
+        self.assertEqual(rows[-1][:4], (1, 1, 0, "line"))
+
+    def test_code_without_facts(self):
+        rows = self.check((stack(1) + bytes([0x11]) + varint(77) + bytes([0xC1]), 0, 0, {}))
+        self.assertEqual([row[3:7] for row in rows], [("call", "<unknown>", 0, 1), ("line", "<unknown>", 1, 1)])
+
+    def test_coarse_units(self):
+        rows = self.check((stack(1) + bytes([0x13]) + varint(1) + bytes([0xB2]), 7, 0, {}), shift=4)
+        self.assertEqual([row[1:3] for row in rows], [(7 + 3 * 16, 32), (7 + 5 * 16, 0)])
+
+    def test_random_streams_as_the_second_decoder_reads_them(self):
+        chance = random.Random(3)
+        for _ in range(40):
+            chunks, before = [], 0
+            for number in range(chance.randrange(1, 4)):
+                payload = stack(5, [(chance.randrange(1, 5), chance.randrange(9), i) for i in range(1, chance.randrange(1, 5))])
+                for _ in range(chance.randrange(200)):
+                    payload += self.random_event(chance)
+                chunks.append((payload, number * 10**7, before, {"sequence": chance.choice((number, number * 2))}))
+                before += chance.randrange(300)
+            sequences = [more["sequence"] for *_, more in chunks]
+            if len(set(sequences)) == len(sequences):
+                self.check(*sorted(chunks, key=lambda chunk: chunk[3]["sequence"]), shift=chance.choice((0, 3)))
+
+    @staticmethod
+    def random_event(chance):
+        time, code = varint(chance.choice((0, 5, 300))), varint(chance.randrange(1, 5))
+        return chance.choice((
+            bytes([0x80 | chance.randrange(0x30, 0x80)]), bytes([chance.randrange(0x60, 0x80), chance.randrange(256)]),
+            bytes([0x10 | chance.randrange(16)]) + code, bytes([0x20 | chance.randrange(16)]),
+            b"\x02" + time + code, b"\x03" + time, b"\x06" + time, b"\x08" + time + varint(51), b"\x09" + time,
+            b"\x07" + time + varint(50), b"\x0B" + varint(100), b"\x0E" + time + varint(52),
+            b"\x0A" + time + code + svarint(chance.randrange(4)) + varint(1 << 1),
+            b"\x0C" + time + stack(9, [(2, 1, 7)], kept=0), b"\x0D" + time + varint(2) + varint(70) + stack(9, kept=0)))
 
 
 class Extension(Case):
