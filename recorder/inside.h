@@ -9,12 +9,13 @@
  *
  *     PYREC_RUN=PARENT,HOW,CHILDREN,LOCK,MARK,PATH
  *
- * PARENT: number of the process that started this one, 0 for the first of the run (and for one started by a program
- * that is not recorded and stands between pyrec and Python). HOW: `first` (exec'd by the pyrec command), `spawn`
- * (exec'd in a child), `exec` (exec'd in place). CHILDREN: `1`, or `0` if the run does not go on in children. LOCK: the
- * inherited descriptor through which pyrec holds the trace's lock until a recorder holds it, or 0. MARK: the run's, 32
- * hexadecimal digits. PATH: the trace, absolute, to the end of the value. Both variables are taken out of the environment before
- * main() runs, LD_PRELOAD restored to what the user had.
+ * PARENT: number of the process that started this one, 0 for the first of the run (and for one
+ * started by a program that is not recorded and stands between pyrec and Python). HOW: `first`
+ * (exec'd by the pyrec command), `spawn` (exec'd in a child), `exec` (exec'd in place). CHILDREN:
+ * `1`, or `0` if the run does not go on in children. LOCK: the inherited descriptor through which
+ * pyrec holds the trace's lock until a recorder holds it, or 0. MARK: the run's, 32 hexadecimal
+ * digits. PATH: the trace, absolute, to the end of the value. Both variables are taken out of the
+ * environment before main() runs, LD_PRELOAD restored to what the user had.
  */
 #ifndef RECORDER_INSIDE_H
 #define RECORDER_INSIDE_H
@@ -28,28 +29,38 @@
 enum inside_how { INSIDE_FIRST, INSIDE_SPAWN, INSIDE_EXEC };
 
 struct inside_run {
-    int version;              /* INSIDE_VERSION of the caller; another: the extension refuses */
+    int version; /* INSIDE_VERSION of the caller; another: the extension refuses */
     enum inside_how how;
-    unsigned parent;          /* process number */
-    const char *mark;         /* 32 hexadecimal digits */
-    const char *path;         /* absolute */
-    const char *run_event;    /* the audit event that is the moment to start: "cpython.run_file", ... */
-    const char *code;         /* with run_command: the program's text (borrowed for the call), else NULL */
-    void *audit_hook;         /* the C function whose audit hook entry is of no use any more and costs time */
+    unsigned parent;       /* process number */
+    const char *mark;      /* 32 hexadecimal digits */
+    const char *path;      /* absolute */
+    const char *run_event; /* the audit event that is the moment to start: "cpython.run_file", ... */
+    const char *code;      /* with run_command: the program's text (borrowed for the call) or NULL */
+    void *audit_hook;      /* our C audit hook; its entry has been taken out, if it was found */
 };
 
-/* What the extension wants to be told; NULL: does not. All may be called in any thread; none may assume the GIL. */
+/* What the extension wants to be told; NULL: does not. All may be called in any thread; none may
+ * assume the GIL. */
 struct inside_hooks {
-    unsigned (*process_number)(void);     /* this process's number in the run, for PARENT of its children. In a forked
-                                             child: the parent's until the child has its own. Async-signal-safe */
-    void (*before_exec)(void);            /* this process is about to be replaced (never called in a vfork child) */
-    void (*exec_failed)(void);            /* ... but was not */
-    void (*on_exit)(int status);          /* exit() or _exit() with this status; called once, before the process ends */
-    void (*child_ended)(pid_t pid, int wait_status); /* a wait call reported this child's end */
+    /* This process's number in the run, for PARENT of its children. In a forked child: the
+     * parent's until the child has its own. Async-signal-safe. */
+    unsigned (*process_number)(void);
+
+    /* This process is about to be replaced (never called in a vfork child); but was not. */
+    void (*before_exec)(void);
+    void (*exec_failed)(void);
+
+    /* exit() or _exit() with this status; called once, before the process ends. */
+    void (*on_exit)(int status);
+
+    /* A wait call reported this child's end. */
+    void (*child_ended)(pid_t pid, int wait_status);
 };
 
-/* In the extension: start recording this process; the GIL is held and nothing of the program has run. 0, or -1 with a
- * sentence in `why`: then nothing was changed and the program runs unrecorded. */
-typedef int inside_start_function(const struct inside_run *run, struct inside_hooks *hooks, char *why, size_t why_size);
+/* In the extension: start recording this process; the GIL is held and nothing of the program has
+ * run. 0, or -1 with a sentence in `why`: then nothing was changed and the program runs unrecorded.
+ */
+typedef int inside_start_function(const struct inside_run *run, struct inside_hooks *hooks,
+                                  char *why, size_t why_size);
 
 #endif

@@ -16,8 +16,6 @@
 #include "formats/trace/trace.h"
 #include "recorder/preload_next.h"
 
-extern char **environ;
-
 static struct {
     bool in_run;
     bool is_python;
@@ -37,7 +35,7 @@ const char *preload_self(void)
     return self_path;
 }
 
-/* ---- messages ------------------------------------------------------------------------------------ */
+/* ---- messages ---- */
 
 static size_t cut(int printed, size_t size)
 {
@@ -52,7 +50,8 @@ void preload_say(const char *format, ...)
     va_list arguments;
 
     va_start(arguments, format);
-    size = start + cut(vsnprintf(line + start, sizeof line - start, format, arguments), sizeof line - start);
+    size = start + cut(vsnprintf(line + start, sizeof line - start, format, arguments),
+                       sizeof line - start);
     va_end(arguments);
     for (size_t i = 0; i < size; i++)
         if ((unsigned char)line[i] < ' ' || line[i] == '\x7f')
@@ -95,25 +94,27 @@ void preload_refuse(const char *why)
     abort();
 }
 
-/* pyrec became something that is no Python (and was not on its way to one): the user must not wait for results. */
+/* pyrec became something that is no Python (and was not on its way to one): the user must not wait
+ * for results. */
 static void tell_if_nothing_was_recorded(void)
 {
     char program[PATH_MAX];
     ssize_t size;
 
-    if (!process.in_run || process.is_python || process.run.how != INSIDE_FIRST || process.is_fork ||
-        getpid() != process.pid || count_recorded() != 0)
+    if (!process.in_run || process.is_python || process.run.how != INSIDE_FIRST ||
+        process.is_fork || getpid() != process.pid || count_recorded() != 0)
         return;
     size = readlink("/proc/self/exe", program, sizeof program - 1);
     program[size < 0 ? 0 : size] = '\0';
     preload_say("nothing was recorded: %s is not a CPython that can be entered", program);
 }
 
-/* ---- the end ------------------------------------------------------------------------------------- */
+/* ---- the end ---- */
 
 const struct inside_hooks *preload_hooks(void)
 {
-    if (!atomic_load_explicit(&process.is_recording, memory_order_acquire) || getpid() != process.pid)
+    if (!atomic_load_explicit(&process.is_recording, memory_order_acquire) ||
+        getpid() != process.pid)
         return NULL;
     return &process.hooks;
 }
@@ -136,7 +137,7 @@ static void ended_by_exit(int status, void *unused)
     preload_ending(status);
 }
 
-/* ---- the place in the run ------------------------------------------------------------------------ */
+/* ---- the place in the run ---- */
 
 static unsigned process_number(void)
 {
@@ -155,7 +156,8 @@ static void forked(void)
     atomic_store(&process.has_ended, false);
 }
 
-/* Is this the process that was entered, or a forked one with a number? Else it is a child of that, on its way to exec. */
+/* Is this the process that was entered, or a forked one with a number? Else it is a child of that,
+ * on its way to exec. */
 static bool is_itself(unsigned number)
 {
     bool is_numbered = process.run.children && number != process.number_at_fork;
@@ -214,7 +216,7 @@ void preload_exec_spawn(struct preload_exec *exec)
         describe(exec, true);
 }
 
-/* ---- entering ------------------------------------------------------------------------------------ */
+/* ---- entering ---- */
 
 void preload_recording(const struct inside_hooks *hooks)
 {
@@ -225,7 +227,8 @@ void preload_recording(const struct inside_hooks *hooks)
     process.run.lock = -1;
 }
 
-/* on_exit() here comes before everything the program registers, so its function runs after all of theirs. */
+/* on_exit() here comes before everything the program registers, so its function runs after all of
+ * theirs. */
 static void __attribute__((constructor)) enter(void)
 {
     Dl_info info;

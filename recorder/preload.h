@@ -7,9 +7,9 @@
  * preload_wait    _exit and wait: how processes ended
  * preload_next    the real functions behind those that preload.so defines
  *
- * All of it runs in processes that are somebody else's: nothing prints except in the first process of a
- * run that cannot be recorded, errno is kept, and what may be called in a signal handler or between vfork
- * and exec stays so.
+ * All of it runs in processes that are somebody else's: nothing prints except in the first process
+ * of a run that cannot be recorded, errno is kept, and what may be called in a signal handler or
+ * between vfork and exec stays so.
  */
 #ifndef RECORDER_PRELOAD_H
 #define RECORDER_PRELOAD_H
@@ -30,7 +30,8 @@ const char *preload_self(void);
 /* From now on the extension's hooks are told what happens. `lock` of the run is let go. */
 void preload_recording(const struct inside_hooks *hooks);
 
-/* The hooks to tell something about this process, or NULL: it is not recorded, or this is a vfork child. */
+/* The hooks to tell something about this process, or NULL: it is not recorded, or this is a vfork
+ * child. */
 const struct inside_hooks *preload_hooks(void);
 
 /* This process ends now with `status`: tells the extension, once. */
@@ -53,7 +54,8 @@ void preload_exec_spawn(struct preload_exec *exec);
 /* One line on standard error; unprintable bytes are shown as `?`. */
 void preload_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* In the first process of a run, before anything of the program ran: says why, takes back the trace, ends with 125. */
+/* In the first process of a run, before anything of the program ran: says why, takes back the
+ * trace, ends with 125. */
 void preload_refuse(const char *why) __attribute__((noreturn));
 
 /* ---- Python (preload_python.c) ---- */

@@ -39,7 +39,7 @@ static size_t count_entries(char *const *envp)
     return count;
 }
 
-/* ---- reading ------------------------------------------------------------------------------------ */
+/* ---- reading ---- */
 
 /* Reads a number that a comma ends, and steps over both. */
 static bool take_number(const char **at, unsigned long limit, unsigned long *number)
@@ -90,14 +90,15 @@ bool preload_env_parse(const char *value, struct preload_run *run)
         return false;
     if (value[0] != '/' || strlen(value) >= sizeof run->path)
         return false;
-    strcpy(run->path, value);
+    memcpy(run->path, value, strlen(value) + 1);
     run->parent = (unsigned)parent;
     run->children = children != 0;
     run->lock = lock == 0 ? -1 : (int)lock;
     return true;
 }
 
-/* The freed slot is cleared: who looks for the auxiliary vector behind the environment finds its end, not garbage. */
+/* The freed slot is cleared: who looks for the auxiliary vector behind the environment finds its
+ * end, not garbage. */
 static void remove_entry(char **entry)
 {
     for (; *entry != NULL; entry++)
@@ -150,14 +151,11 @@ bool preload_env_take(char **envp, const char *self, struct preload_run *run)
     return valid;
 }
 
-/* ---- writing ------------------------------------------------------------------------------------ */
+/* ---- writing ---- */
 
 static char *put_text(char *at, const char *text)
 {
-    size_t size = strlen(text);
-
-    memcpy(at, text, size);
-    return at + size;
+    return stpcpy(at, text);
 }
 
 static char *put_number(char *at, unsigned number)
@@ -219,7 +217,8 @@ size_t preload_env_room(char *const *envp, const char *self, const struct preloa
     return (count_entries(envp) + 3) * sizeof(char *) + text;
 }
 
-char **preload_env_build(void *room, char *const *envp, const char *self, const struct preload_run *run)
+char **preload_env_build(void *room, char *const *envp, const char *self,
+                         const struct preload_run *run)
 {
     char **loader = find_entry(envp, LOADER_VARIABLE);
     size_t count = count_entries(envp);
@@ -232,7 +231,8 @@ char **preload_env_build(void *room, char *const *envp, const char *self, const 
         out[loader - envp] = text;
     else
         out[count++] = text;
-    text = put_loader_variable(text, self, loader == NULL ? NULL : entry_value(*loader, LOADER_VARIABLE));
+    text = put_loader_variable(text, self,
+                               loader == NULL ? NULL : entry_value(*loader, LOADER_VARIABLE));
     out[count++] = text;
     put_run(text, run);
     out[count] = NULL;

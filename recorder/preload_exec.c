@@ -1,7 +1,7 @@
 /* preload_exec.c - exec, spawn, system and popen: what they start belongs to the run.
  *
- * libc's own exec functions call each other inside, unseen from here, so each is defined. None takes
- * memory from malloc: the caller may be a child between vfork and exec.
+ * libc's own exec functions call each other inside, unseen from here, so each is defined. None
+ * takes memory from malloc: the caller may be a child between vfork and exec.
  */
 #include <alloca.h>
 #include <errno.h>
@@ -17,19 +17,19 @@
 #include "recorder/preload.h"
 #include "recorder/preload_next.h"
 
-extern char **environ;
-
 /* An environment larger than this is copied into a mapping, not onto a stack that may be small. */
 #define ROOM_ON_STACK 65536
 
-/* The environment for the new program. `room` is the caller's, of room_for() bytes, or NULL: take a mapping. */
+/* The environment for the new program. `room` is the caller's, of room_for() bytes, or NULL: take a
+ * mapping. */
 struct carried_environment {
     char *const *envp;
     void *mapping; /* NULL: none */
     size_t size;
 };
 
-/* 0: the environment stays as it is. A pyrec that a recorded program starts has set up a run of its own. */
+/* 0: the environment stays as it is. A pyrec that a recorded program starts has set up a run of its
+ * own. */
 static size_t room_for(const struct preload_exec *exec, char *const envp[])
 {
     if (!exec->carried || preload_env_carries(envp))
@@ -37,9 +37,10 @@ static size_t room_for(const struct preload_exec *exec, char *const envp[])
     return preload_env_room(envp, preload_self(), &exec->run);
 }
 
-static struct carried_environment carry(const struct preload_exec *exec, char *const envp[], void *room, size_t size)
+static struct carried_environment carry(const struct preload_exec *exec, char *const envp[],
+                                        void *room, size_t size)
 {
-    struct carried_environment out = { .envp = envp, .size = size };
+    struct carried_environment out = {.envp = envp, .size = size};
 
     if (size == 0)
         return out;
@@ -62,7 +63,7 @@ static void drop(const struct carried_environment *environment)
     errno = error;
 }
 
-/* ---- exec ---------------------------------------------------------------------------------------- */
+/* ---- exec ---- */
 
 enum exec_kind { EXEC_PATH, EXEC_SEARCH, EXEC_DESCRIPTOR, EXEC_AT };
 
@@ -113,7 +114,7 @@ static int run_exec(const struct exec_call *call, char *const envp[])
 
 int execve(const char *path, char *const argv[], char *const envp[])
 {
-    return run_exec(&(struct exec_call){ .kind = EXEC_PATH, .file = path, .argv = argv }, envp);
+    return run_exec(&(struct exec_call){.kind = EXEC_PATH, .file = path, .argv = argv}, envp);
 }
 
 int execv(const char *path, char *const argv[])
@@ -123,7 +124,7 @@ int execv(const char *path, char *const argv[])
 
 int execvpe(const char *file, char *const argv[], char *const envp[])
 {
-    return run_exec(&(struct exec_call){ .kind = EXEC_SEARCH, .file = file, .argv = argv }, envp);
+    return run_exec(&(struct exec_call){.kind = EXEC_SEARCH, .file = file, .argv = argv}, envp);
 }
 
 int execvp(const char *file, char *const argv[])
@@ -133,17 +134,17 @@ int execvp(const char *file, char *const argv[])
 
 int fexecve(int fd, char *const argv[], char *const envp[])
 {
-    return run_exec(&(struct exec_call){ .kind = EXEC_DESCRIPTOR, .fd = fd, .argv = argv }, envp);
+    return run_exec(&(struct exec_call){.kind = EXEC_DESCRIPTOR, .fd = fd, .argv = argv}, envp);
 }
 
 int execveat(int fd, const char *path, char *const argv[], char *const envp[], int flags)
 {
-    struct exec_call call = { .kind = EXEC_AT, .file = path, .fd = fd, .flags = flags, .argv = argv };
+    struct exec_call call = {.kind = EXEC_AT, .file = path, .fd = fd, .flags = flags, .argv = argv};
 
     return run_exec(&call, envp);
 }
 
-/* ---- exec with its arguments in the call --------------------------------------------------------- */
+/* ---- exec with its arguments in the call ---- */
 
 static size_t count_arguments(va_list arguments)
 {
@@ -166,12 +167,12 @@ static char **gather(char **argv, const char *first, va_list arguments)
     return argv;
 }
 
-#define COUNT(count, last)             \
-    do {                               \
-        va_list counted;               \
-        va_start(counted, last);       \
-        count = count_arguments(counted); \
-        va_end(counted);               \
+#define COUNT(count, last)                                                                         \
+    do {                                                                                           \
+        va_list counted;                                                                           \
+        va_start(counted, last);                                                                   \
+        count = count_arguments(counted);                                                          \
+        va_end(counted);                                                                           \
     } while (0)
 
 int execl(const char *path, const char *first, ...)
@@ -218,7 +219,7 @@ int execle(const char *path, const char *first, ...)
     return execve(path, argv, envp);
 }
 
-/* ---- spawn --------------------------------------------------------------------------------------- */
+/* ---- spawn ---- */
 
 struct spawn_call {
     __typeof__(posix_spawn) *spawn;
@@ -241,7 +242,8 @@ static int run_spawn(const struct spawn_call *call, pid_t *pid, char *const envp
     if (size > 0 && size <= ROOM_ON_STACK)
         room = alloca(size);
     environment = carry(&exec, envp, room, size);
-    result = call->spawn(pid, call->file, call->actions, call->attributes, call->argv, environment.envp);
+    result =
+        call->spawn(pid, call->file, call->actions, call->attributes, call->argv, environment.envp);
     drop(&environment);
     return result;
 }
@@ -249,7 +251,7 @@ static int run_spawn(const struct spawn_call *call, pid_t *pid, char *const envp
 int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
                 const posix_spawnattr_t *attributes, char *const argv[], char *const envp[])
 {
-    struct spawn_call call = { preload_next()->posix_spawn, path, actions, attributes, argv };
+    struct spawn_call call = {preload_next()->posix_spawn, path, actions, attributes, argv};
 
     return run_spawn(&call, pid, envp);
 }
@@ -257,23 +259,24 @@ int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *
 int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions,
                  const posix_spawnattr_t *attributes, char *const argv[], char *const envp[])
 {
-    struct spawn_call call = { preload_next()->posix_spawnp, file, actions, attributes, argv };
+    struct spawn_call call = {preload_next()->posix_spawnp, file, actions, attributes, argv};
 
     return run_spawn(&call, pid, envp);
 }
 
-/* ---- system: libc's calls its own posix_spawn inside, so it is done here ------------------------- */
+/* ---- system: libc's calls its own posix_spawn inside, so it is done here ---- */
 
-/* SIGINT and SIGQUIT are the program's again when the last of the threads that are in system() leaves it. */
+/* SIGINT and SIGQUIT are the program's again when the last of the threads that are in system()
+ * leaves it. */
 static struct {
     pthread_mutex_t mutex;
     unsigned users;
     struct sigaction interrupt, quit;
-} ignored = { .mutex = PTHREAD_MUTEX_INITIALIZER };
+} ignored = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
 static void ignore_signals(posix_spawnattr_t *attributes)
 {
-    struct sigaction ignore = { .sa_handler = SIG_IGN };
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
     sigset_t defaults;
 
     pthread_mutex_lock(&ignored.mutex);
@@ -310,10 +313,11 @@ static int wait_for(pid_t pid)
     return status;
 }
 
-/* As POSIX has it: SIGCHLD blocked, SIGINT and SIGQUIT ignored here and not in the shell, 127 if there is no shell. */
+/* As POSIX has it: SIGCHLD blocked, SIGINT and SIGQUIT ignored here and not in the shell, 127 if
+ * there is no shell. */
 static int run_shell(const char *command)
 {
-    char *argv[] = { (char *)"sh", (char *)"-c", (char *)command, NULL };
+    char *argv[] = {(char *)"sh", (char *)"-c", (char *)command, NULL};
     posix_spawnattr_t attributes;
     sigset_t blocked, before;
     int status, cancel_state;
@@ -348,7 +352,7 @@ int system(const char *command)
     return run_shell(command);
 }
 
-/* ---- popen: the pid stays inside libc, so the command itself is dressed ---------------------------- */
+/* ---- popen: the pid stays inside libc, so the command itself is dressed ---- */
 
 static char *put(char *at, const char *text)
 {
@@ -396,7 +400,7 @@ static char *dress(const char *command, char *const *envp)
 static char **both_variables(const struct preload_exec *exec)
 {
     char *loader = getenv("LD_PRELOAD");
-    char *own[2] = { loader == NULL ? NULL : loader - sizeof "LD_PRELOAD", NULL };
+    char *own[2] = {loader == NULL ? NULL : loader - sizeof "LD_PRELOAD", NULL};
     void *room = malloc(preload_env_room(own, preload_self(), &exec->run));
 
     return room == NULL ? NULL : preload_env_build(room, own, preload_self(), &exec->run);

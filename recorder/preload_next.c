@@ -7,7 +7,8 @@
 static struct preload_next next;
 static atomic_bool is_found;
 
-/* Another library's constructor may call one of these before ours has run: then it is found here. */
+/* Another library's constructor may call one of these before ours has run: then it is found here.
+ */
 const struct preload_next *preload_next(void)
 {
     if (atomic_load_explicit(&is_found, memory_order_acquire))

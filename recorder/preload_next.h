@@ -1,6 +1,6 @@
-/* preload_next.h - the definitions that come next in the process's search order: libc's, or those of
- * another preloaded library. Found once, when preload.so is entered, because dlsym() may not be called
- * everywhere these functions may.
+/* preload_next.h - the definitions that come next in the process's search order: libc's, or those
+ * of another preloaded library. Found once, when preload.so is entered, because dlsym() may not be
+ * called everywhere these functions may.
  */
 #ifndef RECORDER_PRELOAD_NEXT_H
 #define RECORDER_PRELOAD_NEXT_H
@@ -11,22 +11,24 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* clang-format off */
 #define PRELOAD_NEXT_MAP(X) \
-    X(execve)               \
-    X(execvpe)              \
-    X(fexecve)              \
-    X(execveat)             \
-    X(posix_spawn)          \
-    X(posix_spawnp)         \
-    X(system)               \
-    X(popen)                \
-    X(_exit)                \
-    X(quick_exit)           \
-    X(wait)                 \
-    X(wait3)                \
-    X(wait4)                \
-    X(waitid)               \
+    X(execve) \
+    X(execvpe) \
+    X(fexecve) \
+    X(execveat) \
+    X(posix_spawn) \
+    X(posix_spawnp) \
+    X(system) \
+    X(popen) \
+    X(_exit) \
+    X(quick_exit) \
+    X(wait) \
+    X(wait3) \
+    X(wait4) \
+    X(waitid) \
     X(waitpid)
+/* clang-format on */
 
 #pragma GCC visibility push(hidden)
 

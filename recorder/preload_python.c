@@ -11,7 +11,8 @@
 /* The oldest minor version of Python 3 that the recorder can be built for. */
 #define OLDEST_MINOR 9
 
-/* The interpreter's functions and types, as far as they are used here: no header of one version serves all. */
+/* The interpreter's functions and types, as far as they are used here: no header of one version
+ * serves all. */
 typedef int audit_function(const char *event, void *args, void *data);
 
 struct allocator {
@@ -39,7 +40,7 @@ static void *find_function(const char *name)
     return dlsym(RTLD_DEFAULT, name);
 }
 
-/* ---- which recorder ------------------------------------------------------------------------------ */
+/* ---- which recorder ---- */
 
 struct version {
     char text[32]; /* as `3.11.2` */
@@ -67,9 +68,10 @@ static bool find_extension(const struct version *version)
 {
     const char *self = preload_self();
     const char *slash = strrchr(self, '/');
-    int size = snprintf(python.extension, sizeof python.extension, "%.*s/cpython-%d%d%s-" PYREC_MULTIARCH "/pyrec.so",
-                        slash == NULL ? 1 : (int)(slash - self), slash == NULL ? "." : self, version->major,
-                        version->minor, version->is_debug ? "d" : "");
+    int size = snprintf(python.extension, sizeof python.extension,
+                        "%.*s/cpython-%d%d%s-" PYREC_MULTIARCH "/pyrec.so",
+                        slash == NULL ? 1 : (int)(slash - self), slash == NULL ? "." : self,
+                        version->major, version->minor, version->is_debug ? "d" : "");
 
     return size < (int)sizeof python.extension && access(python.extension, R_OK) == 0;
 }
@@ -82,22 +84,24 @@ static void refuse_version(const struct version *version)
 
     program[size < 0 ? 0 : size] = '\0';
     if (version->is_free_threaded)
-        snprintf(why, sizeof why, "%s is a free-threaded build of CPython %s, which pyrec does not record", program,
+        snprintf(why, sizeof why,
+                 "%s is a free-threaded build of CPython %s, which pyrec does not record", program,
                  version->text);
     else if (version->major != 3 || version->minor < OLDEST_MINOR)
-        snprintf(why, sizeof why, "%s is CPython %s; pyrec records 3.%d and later", program, version->text,
-                 OLDEST_MINOR);
+        snprintf(why, sizeof why, "%s is CPython %s; pyrec records 3.%d and later", program,
+                 version->text, OLDEST_MINOR);
     else
-        snprintf(why, sizeof why, "no recorder for CPython %s (%s); build it: make PYTHON=%s", version->text,
-                 program, program);
+        snprintf(why, sizeof why, "no recorder for CPython %s (%s); build it: make PYTHON=%s",
+                 version->text, program, program);
     preload_refuse(why);
 }
 
-/* ---- the audit hook -------------------------------------------------------------------------------- */
+/* ---- the audit hook ---- */
 
-/* The entry of a hook is in the interpreter's list for good: it costs 20 ns at each audited call, and one made
- * before initialization is freed by another allocator than made it when -X dev has debug hooks on. So the block
- * it gets is looked at in passing, and its only reference, in the interpreter's global state, found by value. */
+/* The entry of a hook is in the interpreter's list for good: it costs 20 ns at each audited call,
+ * and one made before initialization is freed by another allocator than made it when -X dev has
+ * debug hooks on. So the block it gets is looked at in passing, and its only reference, in the
+ * interpreter's global state, found by value. */
 
 static int audit(const char *event, void *args, void *data);
 
@@ -110,9 +114,12 @@ static void *note_entry(void *unused, size_t size)
 
 static void add_hook(void)
 {
-    int (*add)(audit_function *, void *) = (int (*)(audit_function *, void *))find_function("PySys_AddAuditHook");
-    void (*get)(int, struct allocator *) = (void (*)(int, struct allocator *))find_function("PyMem_GetAllocator");
-    void (*set)(int, struct allocator *) = (void (*)(int, struct allocator *))find_function("PyMem_SetAllocator");
+    int (*add)(audit_function *, void *) =
+        (int (*)(audit_function *, void *))find_function("PySys_AddAuditHook");
+    void (*get)(int, struct allocator *) =
+        (void (*)(int, struct allocator *))find_function("PyMem_GetAllocator");
+    void (*set)(int, struct allocator *) =
+        (void (*)(int, struct allocator *))find_function("PyMem_SetAllocator");
     const int raw_domain = 0;
     struct allocator noting;
 
@@ -130,32 +137,34 @@ static void remove_hook(void)
     ElfW(Sym) *symbol = NULL;
     Dl_info info;
     void *runtime = find_function("_PyRuntime");
-    struct audit_entry **word = runtime;
+    void **words = runtime;
 
     if (python.entry == NULL || runtime == NULL ||
         dladdr1(runtime, &info, (void **)&symbol, RTLD_DL_SYMENT) == 0 || symbol == NULL)
         return;
-    for (size_t i = 0; i < symbol->st_size / sizeof *word; i++) {
-        if (word[i] == python.entry) {
-            word[i] = python.entry->next;
+    for (size_t i = 0; i < symbol->st_size / sizeof(void *); i++) {
+        if (words[i] == python.entry) {
+            words[i] = python.entry->next;
             break;
         }
     }
     python.entry = NULL;
 }
 
-/* ---- the moment to start ------------------------------------------------------------------------- */
+/* ---- the moment to start ---- */
 
 /* The text of -c, from the event's arguments. The interpreter keeps it with the string object. */
 static const char *read_code(const char *event, void *args)
 {
-    void *(*get_item)(void *, ssize_t) = (void *(*)(void *, ssize_t))find_function("PyTuple_GetItem");
+    void *(*get_item)(void *, ssize_t) =
+        (void *(*)(void *, ssize_t))find_function("PyTuple_GetItem");
     const char *(*as_utf8)(void *) = (const char *(*)(void *))find_function("PyUnicode_AsUTF8");
     void (*clear)(void) = (void (*)(void))find_function("PyErr_Clear");
     const char *code = NULL;
     void *text;
 
-    if (strcmp(event, "cpython.run_command") != 0 || get_item == NULL || as_utf8 == NULL || clear == NULL)
+    if (strcmp(event, "cpython.run_command") != 0 || get_item == NULL || as_utf8 == NULL ||
+        clear == NULL)
         return NULL;
     text = get_item(args, 0);
     if (text != NULL)
@@ -165,7 +174,8 @@ static const char *read_code(const char *event, void *args)
     return code;
 }
 
-static int start(const char *event, void *args, struct inside_hooks *hooks, char *why, size_t why_size)
+static int start(const char *event, void *args, struct inside_hooks *hooks, char *why,
+                 size_t why_size)
 {
     struct inside_run run = {
         .version = INSIDE_VERSION,
@@ -191,7 +201,7 @@ static int start(const char *event, void *args, struct inside_hooks *hooks, char
 
 static void begin(const char *event, void *args)
 {
-    struct inside_hooks hooks = { 0 };
+    struct inside_hooks hooks = {0};
     char why[1024] = "";
 
     if (start(event, args, &hooks, why, sizeof why) == 0)
@@ -223,7 +233,8 @@ bool preload_python_enter(const struct preload_run *run)
     if (!read_version(&version))
         return false;
     python.run = run;
-    if (version.is_free_threaded || version.major != 3 || version.minor < OLDEST_MINOR || !find_extension(&version)) {
+    if (version.is_free_threaded || version.major != 3 || version.minor < OLDEST_MINOR ||
+        !find_extension(&version)) {
         if (run->how == INSIDE_FIRST)
             refuse_version(&version);
         return true;

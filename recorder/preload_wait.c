@@ -74,7 +74,8 @@ pid_t wait4(pid_t which, int *status, int options, struct rusage *usage)
     return pid;
 }
 
-/* The status wait(2) would have given; 0x7f, which is no end, for a child that stopped or continued. */
+/* The status wait(2) would have given; 0x7f, which is no end, for a child that stopped or
+ * continued. */
 static int wait_status_of(const siginfo_t *info)
 {
     switch (info->si_code) {
@@ -92,7 +93,7 @@ static int wait_status_of(const siginfo_t *info)
 /* With WNOHANG and no child ready, only si_pid tells. */
 int waitid(idtype_t type, id_t which, siginfo_t *info, int options)
 {
-    siginfo_t own = { 0 };
+    siginfo_t own = {0};
     int result;
 
     if (info == NULL)

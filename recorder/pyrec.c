@@ -1,4 +1,5 @@
-/* pyrec.c - the pyrec command: prepares a run and becomes the interpreter with the recorder inside. */
+/* pyrec.c - the pyrec command: prepares a run and becomes the interpreter with the recorder inside.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,8 +12,6 @@
 #include "recorder/pyrec_python.h"
 #include "recorder/pyrec_then.h"
 #include "recorder/pyrec_trace.h"
-
-extern char **environ;
 
 /* Where pyrec's own parts are. */
 struct installation {
@@ -30,7 +29,7 @@ struct run {
     struct pyrec_error *err;
 };
 
-/* ---- our own parts ------------------------------------------------------------------------------- */
+/* ---- our own parts ---- */
 
 static bool find_preload(struct installation *installation, const char *middle)
 {
@@ -42,13 +41,15 @@ static bool find_preload(struct installation *installation, const char *middle)
 
 static int find_installation(struct installation *installation, struct pyrec_error *err)
 {
-    ssize_t size = readlink("/proc/self/exe", installation->folder, sizeof installation->folder - 1);
+    ssize_t size =
+        readlink("/proc/self/exe", installation->folder, sizeof installation->folder - 1);
 
     if (size <= 0)
         return pyrec_error_set(err, PYREC_FAILED, "/proc/self/exe: %s", strerror(errno));
     installation->folder[size] = '\0';
     *strrchr(installation->folder, '/') = '\0';
-    if (snprintf(installation->analyzer, PATH_MAX, "%s/pyanalyze", installation->folder) >= PATH_MAX)
+    if (snprintf(installation->analyzer, PATH_MAX, "%s/pyanalyze", installation->folder) >=
+        PATH_MAX)
         return pyrec_error_set(err, PYREC_FAILED, "%s: the name is too long", installation->folder);
     return 0;
 }
@@ -57,15 +58,16 @@ static int find_installation(struct installation *installation, struct pyrec_err
 static int find_recorder(struct installation *installation, struct pyrec_error *err)
 {
     if (!find_preload(installation, "") && !find_preload(installation, "../"))
-        return pyrec_error_set(err, PYREC_FAILED, "%s/lib/pyrec/preload.so: %s", installation->folder,
-                               strerror(errno));
+        return pyrec_error_set(err, PYREC_FAILED, "%s/lib/pyrec/preload.so: %s",
+                               installation->folder, strerror(errno));
     if (strpbrk(installation->preload, " :\t\n") != NULL)
         return pyrec_error_set(err, PYREC_FAILED, "%s: the path may have no blank or colon in it",
                                installation->preload);
     return 0;
 }
 
-static int become_analyzer(const struct installation *installation, char **arguments, struct pyrec_error *err)
+static int become_analyzer(const struct installation *installation, char **arguments,
+                           struct pyrec_error *err)
 {
     arguments[-1] = (char *)"pyanalyze"; /* the place of `analyze` */
     execv(installation->analyzer, arguments - 1);
@@ -73,7 +75,7 @@ static int become_analyzer(const struct installation *installation, char **argum
                            installation->analyzer, strerror(errno));
 }
 
-/* ---- becoming the interpreter ------------------------------------------------------------------------ */
+/* ---- becoming the interpreter ---- */
 
 static char **interpreter_command(struct run *run)
 {
@@ -114,10 +116,11 @@ static char **run_environment(const struct run *run)
     };
     void *room;
 
-    strcpy(carried.mark, run->trace.mark);
-    strcpy(carried.path, run->trace.path);
+    memcpy(carried.mark, run->trace.mark, sizeof carried.mark);
+    memcpy(carried.path, run->trace.path, sizeof carried.path);
     room = malloc(preload_env_room(environ, run->installation.preload, &carried));
-    return room == NULL ? NULL : preload_env_build(room, environ, run->installation.preload, &carried);
+    return room == NULL ? NULL
+                        : preload_env_build(room, environ, run->installation.preload, &carried);
 }
 
 static int become_interpreter(struct run *run)
@@ -136,8 +139,8 @@ static int become_interpreter(struct run *run)
     free(argv);
     if (envp != environ)
         free(envp);
-    return pyrec_error_set(run->err, reason == ENOENT ? PYREC_NOT_FOUND : PYREC_NOT_EXECUTABLE, "%s: %s",
-                           run->python.path, strerror(reason));
+    return pyrec_error_set(run->err, reason == ENOENT ? PYREC_NOT_FOUND : PYREC_NOT_EXECUTABLE,
+                           "%s: %s", run->python.path, strerror(reason));
 }
 
 static int report_error(const struct pyrec_error *err)
@@ -163,14 +166,16 @@ static int run_and_report(struct run *run)
     int status = pyrec_then_run(become_or_end, run);
 
     if (status < 0)
-        return pyrec_error_set(run->err, PYREC_FAILED, "no process for the program: %s", strerror(errno));
+        return pyrec_error_set(run->err, PYREC_FAILED, "no process for the program: %s",
+                               strerror(errno));
     if (access(run->trace.path, F_OK) == 0 &&
-        pyrec_then_report(run->installation.analyzer, run->trace.path, &run->options.then, run->err) < 0)
+        pyrec_then_report(run->installation.analyzer, run->trace.path, &run->options.then,
+                          run->err) < 0)
         report_error(run->err);
     pyrec_then_end(status);
 }
 
-/* ---- a run ---------------------------------------------------------------------------------------- */
+/* ---- a run ---- */
 
 /* A mistyped name is the interpreter's to report; no trace goes for it. */
 static bool is_missing(const struct pyrec_options *options)
@@ -183,13 +188,14 @@ static int start_run(struct run *run)
 {
     int result;
 
-    if (pyrec_python_find(run->options.python, run->installation.folder, &run->python, run->err) < 0)
+    if (pyrec_python_find(run->options.python, run->installation.folder, &run->python, run->err) <
+        0)
         return -1;
     if (is_missing(&run->options))
         return become_interpreter(run);
     if (run->options.then.count > 0 && access(run->installation.analyzer, X_OK) < 0)
-        return pyrec_error_set(run->err, PYREC_FAILED, "--then needs %s: %s", run->installation.analyzer,
-                               strerror(errno));
+        return pyrec_error_set(run->err, PYREC_FAILED, "--then needs %s: %s",
+                               run->installation.analyzer, strerror(errno));
     if (find_recorder(&run->installation, run->err) < 0 ||
         pyrec_trace_create(&run->options, run->python.path, &run->trace, run->err) < 0)
         return -1;
@@ -221,7 +227,7 @@ static int act(struct run *run)
 int main(int argc, char **argv)
 {
     static struct pyrec_error error;
-    static struct run run = { .err = &error };
+    static struct run run = {.err = &error};
     int result;
 
     (void)argc;

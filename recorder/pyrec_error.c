@@ -4,7 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Copies what a terminal shows as it is (any byte of UTF-8 included), and the rest as `\xNN`, as far as it fits. */
+/* Copies what a terminal shows as it is (any byte of UTF-8 included), and the rest as `\xNN`, as
+ * far as it fits. */
 static void copy_printable(char *to, size_t size, const char *from)
 {
     char *end = to + size - sizeof "\\xNN";

@@ -1,6 +1,7 @@
 #include "recorder/pyrec_options.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,24 +40,20 @@ static int out_of_memory(struct pyrec_error *err)
     return pyrec_error_set(err, PYREC_FAILED, "out of memory");
 }
 
-/* ---- lists --------------------------------------------------------------------------------------- */
+/* ---- lists ---- */
 
 /* Adds `head` and `tail` joined. */
-static int list_add(struct pyrec_list *list, const char *head, const char *tail, struct pyrec_error *err)
+static int list_add(struct pyrec_list *list, const char *head, const char *tail,
+                    struct pyrec_error *err)
 {
     char **items = realloc(list->items, (list->count + 2) * sizeof *items);
-    size_t size = strlen(head);
-    char *item = malloc(size + strlen(tail) + 1);
 
-    if (items != NULL)
-        list->items = items;
-    if (items == NULL || item == NULL) {
-        free(item);
+    if (items == NULL)
         return out_of_memory(err);
-    }
-    memcpy(item, head, size);
-    strcpy(item + size, tail);
-    items[list->count++] = item;
+    list->items = items;
+    if (asprintf(&items[list->count], "%s%s", head, tail) < 0)
+        return out_of_memory(err);
+    list->count++;
     items[list->count] = NULL;
     return 0;
 }
@@ -66,7 +63,7 @@ void pyrec_list_free(struct pyrec_list *list)
     for (size_t i = 0; i < list->count; i++)
         free(list->items[i]);
     free(list->items);
-    *list = (struct pyrec_list){ 0 };
+    *list = (struct pyrec_list){0};
 }
 
 void pyrec_options_free(struct pyrec_options *options)
@@ -76,7 +73,7 @@ void pyrec_options_free(struct pyrec_options *options)
     pyrec_list_free(&options->interpreter);
 }
 
-/* ---- values -------------------------------------------------------------------------------------- */
+/* ---- values ---- */
 
 bool pyrec_options_read_size(const char *text, uint64_t *bytes)
 {
@@ -144,17 +141,18 @@ int pyrec_options_split(const char *text, struct pyrec_list *words, struct pyrec
     if (word == NULL)
         return out_of_memory(err);
     for (at += strspn(at, " \t\n"); *at != '\0' && result == 0; at += strspn(at, " \t\n"))
-        result = take_word(&at, word) ? list_add(words, word, "", err)
-                                      : pyrec_error_set(err, PYREC_USAGE, "a quote is not closed in: %s", text);
+        result = take_word(&at, word)
+                     ? list_add(words, word, "", err)
+                     : pyrec_error_set(err, PYREC_USAGE, "a quote is not closed in: %s", text);
     free(word);
     return result;
 }
 
-/* ---- what the options do --------------------------------------------------------------------------- */
+/* ---- what the options do ---- */
 
 struct option {
     const char *name;
-    char letter; /* 0: none */
+    char letter;       /* 0: none */
     const char *value; /* what it is, for errors; NULL: the option takes none */
     int (*apply)(struct pyrec_options *options, const struct option *option, const char *value,
                  struct pyrec_error *err);
@@ -163,7 +161,8 @@ struct option {
 
 static int bad_value(const struct option *option, const char *value, struct pyrec_error *err)
 {
-    return pyrec_error_set(err, PYREC_USAGE, "--%s: not %s: %s", option->name, option->value, value);
+    return pyrec_error_set(err, PYREC_USAGE, "--%s: not %s: %s", option->name, option->value,
+                           value);
 }
 
 static int set_flag(struct pyrec_options *options, const struct option *option, const char *value,
@@ -192,8 +191,8 @@ static int set_size(struct pyrec_options *options, const struct option *option, 
     return 0;
 }
 
-static int set_min_free(struct pyrec_options *options, const struct option *option, const char *value,
-                        struct pyrec_error *err)
+static int set_min_free(struct pyrec_options *options, const struct option *option,
+                        const char *value, struct pyrec_error *err)
 {
     options->min_free_is_percent = read_percent(value, &options->min_free);
     return options->min_free_is_percent ? 0 : set_size(options, option, value, err);
@@ -243,8 +242,8 @@ static bool takes_next(const char *word)
 }
 
 /* The program itself may not be named here: it would not be the one that is recorded. */
-static int add_python_args(struct pyrec_options *options, const struct option *option, const char *value,
-                           struct pyrec_error *err)
+static int add_python_args(struct pyrec_options *options, const struct option *option,
+                           const char *value, struct pyrec_error *err)
 {
     struct pyrec_list *list = &options->interpreter;
     size_t at = list->count;
@@ -255,7 +254,8 @@ static int add_python_args(struct pyrec_options *options, const struct option *o
         const char *word = list->items[at];
 
         if (word[0] != '-' || word[1] == '\0' || strcmp(word, "--") == 0 ||
-            (word[1] != '-' && word[strcspn(word, "mcXW")] != '\0' && strchr("mc", word[strcspn(word, "mcXW")])))
+            (word[1] != '-' && word[strcspn(word, "mcXW")] != '\0' &&
+             strchr("mc", word[strcspn(word, "mcXW")])))
             return bad_value(option, word, err);
         if (takes_next(word) && ++at == list->count)
             return pyrec_error_set(err, PYREC_USAGE, "--%s: %s needs a value", option->name, word);
@@ -304,7 +304,7 @@ static const struct option *find_letter(char letter)
     return NULL;
 }
 
-/* ---- reading the line ------------------------------------------------------------------------------ */
+/* ---- reading the line ---- */
 
 struct reader {
     struct pyrec_options *options;
@@ -337,14 +337,16 @@ static int read_long(struct reader *reader, const char *word)
         return pyrec_error_set(reader->err, PYREC_USAGE, "--%s takes no value", option->name);
     if (option->value != NULL && value == NULL) {
         if (*reader->at == NULL)
-            return pyrec_error_set(reader->err, PYREC_USAGE, "--%s needs %s", option->name, option->value);
+            return pyrec_error_set(reader->err, PYREC_USAGE, "--%s needs %s", option->name,
+                                   option->value);
         value = *reader->at++;
     }
     return option->apply(reader->options, option, value, reader->err);
 }
 
 /* The value of a one-letter option: the rest of its word, or the next. */
-static const char *take_value(struct reader *reader, char letter, const char *rest, const char *what)
+static const char *take_value(struct reader *reader, char letter, const char *rest,
+                              const char *what)
 {
     if (rest[0] != '\0')
         return rest;
@@ -367,12 +369,17 @@ static int read_own_letter(struct reader *reader, const struct option *option, c
     return option->apply(reader->options, option, value, reader->err);
 }
 
-/* -X, -W, -m or -c, behind other letters of the interpreter: handed on as it was written, value attached or apart. */
-static int read_valued_letter(struct reader *reader, char letter, const char **rest, const char *letters)
+/* -X, -W, -m or -c, behind other letters of the interpreter: handed on as it was written, value
+ * attached or apart. */
+static int read_valued_letter(struct reader *reader, char letter, const char **rest,
+                              const char *letters)
 {
     struct pyrec_list *list = &reader->options->interpreter;
     bool is_apart = (*rest)[0] == '\0';
-    const char *value = take_value(reader, letter, *rest, letter == 'm' ? "a module" : letter == 'c' ? "code" : "a value");
+    const char *value = take_value(reader, letter, *rest,
+                                   letter == 'm'   ? "a module"
+                                   : letter == 'c' ? "code"
+                                                   : "a value");
 
     if (value == NULL || list_add(list, letters, *rest, reader->err) < 0 ||
         (is_apart && list_add(list, value, "", reader->err) < 0))
@@ -383,7 +390,8 @@ static int read_valued_letter(struct reader *reader, char letter, const char **r
     return 0;
 }
 
-/* A word of one-letter options, ours and the interpreter's; the latter are collected in `letters`. */
+/* A word of one-letter options, ours and the interpreter's; the latter are collected in `letters`.
+ */
 static int read_letters(struct reader *reader, const char *rest)
 {
     char letters[32] = "-";
@@ -439,9 +447,10 @@ static int read_word(struct reader *reader)
 
 int pyrec_options_parse(char **argv, struct pyrec_options *options, struct pyrec_error *err)
 {
-    struct reader reader = { .options = options, .at = argv, .err = err };
+    struct reader reader = {.options = options, .at = argv, .err = err};
 
-    *options = (struct pyrec_options){ .out = "trace.bin", .min_free = 5, .min_free_is_percent = true };
+    *options =
+        (struct pyrec_options){.out = "trace.bin", .min_free = 5, .min_free_is_percent = true};
     if (*reader.at != NULL)
         reader.at++;
     if (*reader.at != NULL && strcmp(*reader.at, "analyze") == 0) {
@@ -455,6 +464,7 @@ int pyrec_options_parse(char **argv, struct pyrec_options *options, struct pyrec
         if (read_word(&reader) < 0)
             return -1;
     if (!is_over(&reader))
-        return pyrec_error_set(err, PYREC_USAGE, "nothing to run: SCRIPT, -m MODULE or -c CODE is missing");
+        return pyrec_error_set(err, PYREC_USAGE,
+                               "nothing to run: SCRIPT, -m MODULE or -c CODE is missing");
     return 0;
 }

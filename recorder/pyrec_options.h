@@ -1,7 +1,8 @@
 /* pyrec_options.h - the command line of pyrec.
  *
  * Options end at SCRIPT, MODULE or CODE; everything behind is the program's. Python's own options
- * may stand among ours, except -q, -S and -v, which mean something else here (--python-args has them).
+ * may stand among ours, except -q, -S and -v, which mean something else here (--python-args has
+ * them).
  */
 #ifndef RECORDER_PYREC_OPTIONS_H
 #define RECORDER_PYREC_OPTIONS_H
@@ -28,29 +29,32 @@ struct pyrec_options {
     const char *out;
     const char *python; /* NULL: to be looked for */
     bool force, exclude_syspath, no_threads, no_children, no_source, c_calls, quiet, verbose;
-    uint64_t max_size;         /* bytes; 0: no limit */
-    uint64_t min_free;         /* bytes, or percent of the disk: */
+    uint64_t max_size; /* bytes; 0: no limit */
+    uint64_t min_free; /* bytes, or percent of the disk: */
     bool min_free_is_percent;
     struct pyrec_list filters; /* `+pattern` or `-pattern`, in order */
     struct pyrec_list then;    /* FORMAT or FORMAT=FILE */
 
     enum pyrec_form form;
-    const char *operand;             /* borrowed: SCRIPT, MODULE or CODE */
-    struct pyrec_list interpreter;   /* its arguments up to and with the operand */
-    char **arguments;                /* borrowed: the program's, NULL-terminated */
+    const char *operand;           /* borrowed: SCRIPT, MODULE or CODE */
+    struct pyrec_list interpreter; /* its arguments up to and with the operand */
+    char **arguments;              /* borrowed: the program's, NULL-terminated */
 };
 
-/* Reads the command line. Whatever the result, pyrec_options_free() takes back what `options` owns. */
+/* Reads the command line. Whatever the result, pyrec_options_free() takes back what `options` owns.
+ */
 int pyrec_options_parse(char **argv, struct pyrec_options *options, struct pyrec_error *err);
 void pyrec_options_free(struct pyrec_options *options);
 
 /* What --help shows. */
 const char *pyrec_options_help(void);
 
-/* `text` as an amount of bytes: a number and one of K M G T (times 1024), or none. False: it is not one. */
+/* `text` as an amount of bytes: a number and one of K M G T (times 1024), or none. False: it is not
+ * one. */
 bool pyrec_options_read_size(const char *text, uint64_t *bytes);
 
-/* Adds the words of `text`, which blanks separate and quotes and backslashes hold together as in a shell. */
+/* Adds the words of `text`, which blanks separate and quotes and backslashes hold together as in a
+ * shell. */
 int pyrec_options_split(const char *text, struct pyrec_list *words, struct pyrec_error *err);
 
 void pyrec_list_free(struct pyrec_list *list);

@@ -13,11 +13,13 @@
 
 struct pyrec_python {
     char path[PATH_MAX]; /* to execute */
-    char name[PATH_MAX]; /* its argv[0]: what the user would have typed, so that it finds its virtual environment and
-                            sys.orig_argv is the same */
+    char name[PATH_MAX]; /* its argv[0]: what the user would have typed, so that it finds its
+                            virtual environment and sys.orig_argv is the same */
 };
 
-/* `option`: the value of --python, or NULL; `own_folder`: where pyrec is. 0, or -1 with the status 126 or 127. */
-int pyrec_python_find(const char *option, const char *own_folder, struct pyrec_python *python, struct pyrec_error *err);
+/* `option`: the value of --python, or NULL; `own_folder`: where pyrec is. 0, or -1 with the status
+ * 126 or 127. */
+int pyrec_python_find(const char *option, const char *own_folder, struct pyrec_python *python,
+                      struct pyrec_error *err);
 
 #endif

@@ -20,7 +20,8 @@ static void add(struct pyrec_settings *settings, const char *key, const char *va
         settings->is_short = true;
         return;
     }
-    items[settings->count++] = (struct sink_setting){ .key = key, .value = copy, .value_size = strlen(copy) };
+    items[settings->count++] =
+        (struct sink_setting){.key = key, .value = copy, .value_size = strlen(copy)};
 }
 
 static void add_number(struct pyrec_settings *settings, const char *key, uint64_t number)
@@ -46,7 +47,8 @@ static void add_machine(struct pyrec_settings *settings)
     if (uname(&name) < 0)
         return;
     add(settings, "host", name.nodename);
-    snprintf(system, sizeof system, "%s %s %s %s", name.sysname, name.release, name.version, name.machine);
+    snprintf(system, sizeof system, "%s %s %s %s", name.sysname, name.release, name.version,
+             name.machine);
     add(settings, "system", system);
 }
 
@@ -89,12 +91,13 @@ static unsigned closing_line(const struct pyrec_options *options)
     return options->then.count == 0;
 }
 
-int pyrec_settings_collect(const struct pyrec_options *options, const char *python, uint64_t min_free,
-                           struct pyrec_settings *settings, struct pyrec_error *err)
+int pyrec_settings_collect(const struct pyrec_options *options, const char *python,
+                           uint64_t min_free, struct pyrec_settings *settings,
+                           struct pyrec_error *err)
 {
     char folder[PATH_MAX];
 
-    *settings = (struct pyrec_settings){ 0 };
+    *settings = (struct pyrec_settings){0};
     add_machine(settings);
     add(settings, "recorder", PYREC_VERSION);
     add(settings, "cwd", getcwd(folder, sizeof folder) == NULL ? "" : folder);
@@ -118,5 +121,5 @@ void pyrec_settings_free(struct pyrec_settings *settings)
     for (size_t i = 0; i < settings->count; i++)
         free((char *)settings->items[i].value);
     free(settings->items);
-    *settings = (struct pyrec_settings){ 0 };
+    *settings = (struct pyrec_settings){0};
 }

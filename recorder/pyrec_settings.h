@@ -1,4 +1,5 @@
-/* pyrec_settings.h - what the trace's RUN chunk says of a run (TRACE.md section 4), and what the recorder reads there.
+/* pyrec_settings.h - what the trace's RUN chunk says of a run (TRACE.md section 4), and what the
+ * recorder reads there.
  */
 #ifndef RECORDER_PYREC_SETTINGS_H
 #define RECORDER_PYREC_SETTINGS_H
@@ -13,8 +14,9 @@ struct pyrec_settings {
 };
 
 /* `min_free` in bytes. 0, or -1 and `settings` is empty. */
-int pyrec_settings_collect(const struct pyrec_options *options, const char *python, uint64_t min_free,
-                           struct pyrec_settings *settings, struct pyrec_error *err);
+int pyrec_settings_collect(const struct pyrec_options *options, const char *python,
+                           uint64_t min_free, struct pyrec_settings *settings,
+                           struct pyrec_error *err);
 void pyrec_settings_free(struct pyrec_settings *settings);
 
 #endif

@@ -16,7 +16,7 @@ struct signals {
 
 static void take_signals(struct signals *before)
 {
-    struct sigaction defaults = { .sa_handler = SIG_DFL };
+    struct sigaction defaults = {.sa_handler = SIG_DFL};
     sigset_t all;
 
     sigfillset(&all);
@@ -30,7 +30,8 @@ static void give_signals_back(const struct signals *before)
     sigprocmask(SIG_SETMASK, &before->mask, NULL);
 }
 
-/* What the terminal sends (^C, ^Z, a new size) goes to the program too: only what was sent to pyrec is passed on. */
+/* What the terminal sends (^C, ^Z, a new size) goes to the program too: only what was sent to pyrec
+ * is passed on. */
 static void pass_on(const siginfo_t *info, pid_t child)
 {
     if (info->si_code <= 0 && info->si_pid != child)
@@ -102,7 +103,8 @@ static char **report_command(const char *analyzer, const char *trace, const stru
     return argv;
 }
 
-int pyrec_then_report(const char *analyzer, const char *trace, const struct pyrec_list *then, struct pyrec_error *err)
+int pyrec_then_report(const char *analyzer, const char *trace, const struct pyrec_list *then,
+                      struct pyrec_error *err)
 {
     char **argv = report_command(analyzer, trace, then);
     pid_t child;
@@ -130,7 +132,7 @@ int pyrec_then_report(const char *analyzer, const char *trace, const struct pyre
 /* A second core file would replace that of the program. */
 void pyrec_then_end(int wait_status)
 {
-    struct rlimit no_core = { 0, 0 };
+    struct rlimit no_core = {0, 0};
     sigset_t only;
 
     if (!WIFSIGNALED(wait_status))

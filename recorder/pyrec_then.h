@@ -8,12 +8,13 @@
 
 #include "recorder/pyrec_options.h"
 
-/* Runs `become` in a child, where it does not return, and waits for the end of what it became: its status as wait(2) gives it, or
- * -1 if there is no child (errno). */
+/* Runs `become` in a child, where it does not return, and waits for the end of what it became: its
+ * status as wait(2) gives it, or -1 if there is no child (errno). */
 int pyrec_then_run(void (*become)(void *), void *context);
 
 /* Runs `analyzer` on the trace with the reports that --then asks for. */
-int pyrec_then_report(const char *analyzer, const char *trace, const struct pyrec_list *then, struct pyrec_error *err);
+int pyrec_then_report(const char *analyzer, const char *trace, const struct pyrec_list *then,
+                      struct pyrec_error *err);
 
 /* Ends this process as the program ended. */
 void pyrec_then_end(int wait_status) __attribute__((noreturn));

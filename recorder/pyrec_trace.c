@@ -17,9 +17,10 @@
 /* Its number is out of the way of the program's. */
 #define FIRST_DESCRIPTOR 100
 
-/* ---- the name ------------------------------------------------------------------------------------ */
+/* ---- the name ---- */
 
-int pyrec_trace_expand(const char *pattern, unsigned long process, unsigned long number, char *out, size_t size)
+int pyrec_trace_expand(const char *pattern, unsigned long process, unsigned long number, char *out,
+                       size_t size)
 {
     bool has_number = false;
     size_t at = 0;
@@ -50,7 +51,8 @@ int pyrec_trace_expand(const char *pattern, unsigned long process, unsigned long
     return has_number;
 }
 
-/* `name` as an absolute path whose folder has no symbolic link in it; the file's own name stays as it is. */
+/* `name` as an absolute path whose folder has no symbolic link in it; the file's own name stays as
+ * it is. */
 static int resolve(const char *name, char path[PATH_MAX], struct pyrec_error *err)
 {
     const char *slash = strrchr(name, '/');
@@ -64,14 +66,15 @@ static int resolve(const char *name, char path[PATH_MAX], struct pyrec_error *er
     if (base[0] == '\0' || strcmp(base, ".") == 0 || strcmp(base, "..") == 0)
         return pyrec_error_set(err, PYREC_FAILED, "%s: is a folder, not a file", name);
     if (realpath(folder, real) == NULL)
-        return pyrec_error_set(err, PYREC_FAILED, "%s: cannot be written: %s", name, strerror(errno));
+        return pyrec_error_set(err, PYREC_FAILED, "%s: cannot be written: %s", name,
+                               strerror(errno));
     between = strcmp(real, "/") == 0 ? "" : "/";
     if (snprintf(path, PATH_MAX, "%s%s%s", real, between, base) >= PATH_MAX)
         return pyrec_error_set(err, PYREC_FAILED, "%s: the name is too long", name);
     return 0;
 }
 
-/* ---- what stands at the name ------------------------------------------------------------------------ */
+/* ---- what stands at the name ---- */
 
 /* 1 a trace, 0 some other file, -1 it cannot be read (errno). */
 static int is_trace(int fd)
@@ -84,7 +87,8 @@ static int is_trace(int fd)
     return size == (ssize_t)sizeof magic && memcmp(magic, TRACE_MAGIC, sizeof magic) == 0;
 }
 
-/* A regular file at the name: may it go? `lock` then holds it, if it is a trace, so that no other run takes it meanwhile. */
+/* A regular file at the name: may it go? `lock` then holds it, if it is a trace, so that no other
+ * run takes it meanwhile. */
 static int check_file(const char *path, bool force, int *lock, struct pyrec_error *err)
 {
     int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
@@ -92,9 +96,11 @@ static int check_file(const char *path, bool force, int *lock, struct pyrec_erro
     int result = 0;
 
     if (kind < 0 && !force)
-        result = pyrec_error_set(err, PYREC_FAILED, "%s: cannot be read: %s", path, strerror(errno));
+        result =
+            pyrec_error_set(err, PYREC_FAILED, "%s: cannot be read: %s", path, strerror(errno));
     else if (kind == 0 && !force)
-        result = pyrec_error_set(err, PYREC_FAILED, "%s: is there and is no trace (--force replaces it)", path);
+        result = pyrec_error_set(err, PYREC_FAILED,
+                                 "%s: is there and is no trace (--force replaces it)", path);
     else if (kind > 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
         result = pyrec_error_set(err, PYREC_FAILED, "%s: is being recorded", path);
     if (fd >= 0 && (result < 0 || kind <= 0)) {
@@ -113,18 +119,20 @@ static int check_existing(const char *path, bool force, int *lock, struct pyrec_
     *lock = -1;
     if (lstat(path, &status) < 0)
         return errno == ENOENT ? 0
-                               : pyrec_error_set(err, PYREC_FAILED, "%s: cannot be written: %s", path, strerror(errno));
+                               : pyrec_error_set(err, PYREC_FAILED, "%s: cannot be written: %s",
+                                                 path, strerror(errno));
     if (S_ISREG(status.st_mode))
         return check_file(path, force, lock, err);
     if (S_ISLNK(status.st_mode) && force)
         return 0;
     return pyrec_error_set(err, PYREC_FAILED, "%s: is %s", path,
-                           S_ISDIR(status.st_mode)   ? "a folder, not a file"
-                           : S_ISLNK(status.st_mode) ? "a symbolic link, which is not followed (--force replaces it)"
-                                                     : "not a regular file");
+                           S_ISDIR(status.st_mode) ? "a folder, not a file"
+                           : S_ISLNK(status.st_mode)
+                               ? "a symbolic link, which is not followed (--force replaces it)"
+                               : "not a regular file");
 }
 
-/* ---- putting it in place ---------------------------------------------------------------------------- */
+/* ---- putting it in place ---- */
 
 /* Opens what was just created, locked as every process that records has it. */
 static int hold(const char *path)
@@ -140,17 +148,19 @@ static int hold(const char *path)
     return held;
 }
 
-/* A trace of the same name is kept beside, unless something else than a trace would have to go for it. */
+/* A trace of the same name is kept beside, unless something else than a trace would have to go for
+ * it. */
 static int keep_old(const char *path, bool force, struct pyrec_error *err)
 {
-    char old[PATH_MAX + sizeof ".old"];
+    char kept[PATH_MAX + sizeof ".old"];
     int lock = -1;
     int result;
 
-    snprintf(old, sizeof old, "%s.old", path);
-    result = check_existing(old, force, &lock, err);
-    if (result == 0 && rename(path, old) < 0)
-        result = pyrec_error_set(err, PYREC_FAILED, "%s: cannot be kept as %s: %s", path, old, strerror(errno));
+    snprintf(kept, sizeof kept, "%s.old", path);
+    result = check_existing(kept, force, &lock, err);
+    if (result == 0 && rename(path, kept) < 0)
+        result = pyrec_error_set(err, PYREC_FAILED, "%s: cannot be kept as %s: %s", path, kept,
+                                 strerror(errno));
     if (lock >= 0)
         close(lock);
     return result;
@@ -173,7 +183,8 @@ static int rename_new(const char *from, const char *to, bool replace)
 }
 
 /* The finished file `from` gets its name. 0; 1: the name was taken meanwhile; -1. */
-static int put_in_place(const char *from, const char *path, const struct pyrec_options *options, struct pyrec_error *err)
+static int put_in_place(const char *from, const char *path, const struct pyrec_options *options,
+                        struct pyrec_error *err)
 {
     int lock;
     int result;
@@ -182,25 +193,29 @@ static int put_in_place(const char *from, const char *path, const struct pyrec_o
         return -1;
     result = lock < 0 ? 0 : keep_old(path, options->force, err);
     if (result == 0 && rename_new(from, path, options->force) < 0)
-        result = errno == EEXIST
-                     ? 1
-                     : pyrec_error_set(err, PYREC_FAILED, "%s: cannot be written: %s", path, strerror(errno));
+        result = errno == EEXIST ? 1
+                                 : pyrec_error_set(err, PYREC_FAILED, "%s: cannot be written: %s",
+                                                   path, strerror(errno));
     if (lock >= 0)
         close(lock);
     return result;
 }
 
-/* The first free number from `number` on; the name is taken when it is put in place, so this may be too late. */
-static int choose_name(const char *pattern, unsigned long *number, char path[PATH_MAX], struct pyrec_error *err)
+/* The first free number from `number` on; the name is taken when it is put in place, so this may be
+ * too late. */
+static int choose_name(const char *pattern, unsigned long *number, char path[PATH_MAX],
+                       struct pyrec_error *err)
 {
     char name[PATH_MAX];
     struct stat status;
     int has_number;
 
     for (;; ++*number) {
-        has_number = pyrec_trace_expand(pattern, (unsigned long)getpid(), *number, name, sizeof name);
+        has_number =
+            pyrec_trace_expand(pattern, (unsigned long)getpid(), *number, name, sizeof name);
         if (has_number < 0)
-            return pyrec_error_set(err, PYREC_USAGE, "--out: too long, or %% not followed by p, n or %%: %s", pattern);
+            return pyrec_error_set(
+                err, PYREC_USAGE, "--out: too long, or %% not followed by p, n or %%: %s", pattern);
         if (resolve(name, path, err) < 0)
             return -1;
         if (!has_number || lstat(path, &status) < 0)
@@ -219,11 +234,12 @@ static int place(const char *from, const struct pyrec_options *options, struct p
         result = has_number < 0 ? -1 : put_in_place(from, trace->path, options, err);
     } while (result > 0 && has_number > 0);
     if (result > 0)
-        return pyrec_error_set(err, PYREC_FAILED, "%s: another run has just taken this name", trace->path);
+        return pyrec_error_set(err, PYREC_FAILED, "%s: another run has just taken this name",
+                               trace->path);
     return result;
 }
 
-/* ---- creating -------------------------------------------------------------------------------------- */
+/* ---- creating ---- */
 
 /* A recording that would stop at once is refused before the program runs. */
 static int check_space(const char *path, const struct pyrec_options *options, uint64_t *min_free,
@@ -242,12 +258,13 @@ static int check_space(const char *path, const struct pyrec_options *options, ui
     free_bytes = (uint64_t)disk.f_bavail * disk.f_frsize;
     if (free_bytes >= *min_free)
         return 0;
-    return pyrec_error_set(err, PYREC_FAILED, "%s: %llu MiB are free there, less than --min-free (%llu MiB)", path,
-                           (unsigned long long)(free_bytes >> 20), (unsigned long long)(*min_free >> 20));
+    return pyrec_error_set(
+        err, PYREC_FAILED, "%s: %llu MiB are free there, less than --min-free (%llu MiB)", path,
+        (unsigned long long)(free_bytes >> 20), (unsigned long long)(*min_free >> 20));
 }
 
-static int create(const char *path, const char *shown, const struct pyrec_options *options, const char *python,
-                  uint64_t min_free, char mark[33], struct pyrec_error *err)
+static int create(const char *path, const char *shown, const struct pyrec_options *options,
+                  const char *python, uint64_t min_free, char mark[33], struct pyrec_error *err)
 {
     struct pyrec_settings settings;
     char why[512] = "";
@@ -258,19 +275,20 @@ static int create(const char *path, const char *shown, const struct pyrec_option
     result = sink_create(path, settings.items, settings.count, mark, why, sizeof why);
     pyrec_settings_free(&settings);
     if (result != 0)
-        return pyrec_error_set(err, PYREC_FAILED, "%s: cannot be written: %s", shown, strerror(result));
+        return pyrec_error_set(err, PYREC_FAILED, "%s: cannot be written: %s", shown,
+                               strerror(result));
     return 0;
 }
 
 /* The name it has while it is made. */
 static void name_unfinished(const char *path, char unfinished[PATH_MAX + 64])
 {
-    snprintf(unfinished, PATH_MAX + 64, "%.*s.pyrec-%ld.new", (int)(strrchr(path, '/') - path) + 1, path,
-             (long)getpid());
+    snprintf(unfinished, PATH_MAX + 64, "%.*s.pyrec-%ld.new", (int)(strrchr(path, '/') - path) + 1,
+             path, (long)getpid());
 }
 
-int pyrec_trace_create(const struct pyrec_options *options, const char *python, struct pyrec_trace *trace,
-                       struct pyrec_error *err)
+int pyrec_trace_create(const struct pyrec_options *options, const char *python,
+                       struct pyrec_trace *trace, struct pyrec_error *err)
 {
     char unfinished[PATH_MAX + 64];
     unsigned long number = 1;

@@ -13,17 +13,21 @@
 struct pyrec_trace {
     char path[PATH_MAX]; /* absolute */
     char mark[33];
-    int lock; /* a descriptor >= 100 that holds it until a recorder does, and survives exec; -1: none */
+    int lock; /* a descriptor >= 100 that holds it until a recorder does, and survives exec; -1:
+                 none */
 };
 
-/* Creates the trace for a run with the interpreter `python`; a trace of that name becomes NAME.old. 0, or -1 and nothing has changed. */
-int pyrec_trace_create(const struct pyrec_options *options, const char *python, struct pyrec_trace *trace,
-                       struct pyrec_error *err);
+/* Creates the trace for a run with the interpreter `python`; a trace of that name becomes NAME.old.
+ * 0, or -1 and nothing has changed. */
+int pyrec_trace_create(const struct pyrec_options *options, const char *python,
+                       struct pyrec_trace *trace, struct pyrec_error *err);
 
 /* Takes back a trace that nothing was recorded into. */
 void pyrec_trace_remove(struct pyrec_trace *trace);
 
-/* Writes `pattern` with %p, %n and %% replaced. 1 if it has a %n, 0 if not, -1: it does not fit or has another %. */
-int pyrec_trace_expand(const char *pattern, unsigned long process, unsigned long number, char *out, size_t size);
+/* Writes `pattern` with %p, %n and %% replaced. 1 if it has a %n, 0 if not, -1: it does not fit or
+ * has another %. */
+int pyrec_trace_expand(const char *pattern, unsigned long process, unsigned long number, char *out,
+                       size_t size);
 
 #endif

@@ -1,4 +1,5 @@
-/* A run in an environment: taken out without a trace, put in wherever LD_PRELOAD stands, and round again. */
+/* A run in an environment: taken out without a trace, put in wherever LD_PRELOAD stands, and round
+ * again. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -44,7 +45,7 @@ static void assert_environment(char *const *envp, const char *const *expected)
     assert_null(*envp);
 }
 
-#define LIST(...) ((const char *const[]){ __VA_ARGS__, NULL })
+#define LIST(...) ((const char *const[]){__VA_ARGS__, NULL})
 
 static void taken_out(const char *const *before, const char *const *after)
 {
@@ -85,10 +86,12 @@ static void nothing_of_it_is_left_in_memory(void **state)
     for (size_t i = 0; i < sizeof environment.text; i++) {
         const char *at = (const char *)environment.text + i;
 
-        assert_false(sizeof environment.text - i > 16 && (memcmp(at, "preload", 7) == 0 || memcmp(at, MARK, 8) == 0));
+        assert_false(sizeof environment.text - i > 16 &&
+                     (memcmp(at, "preload", 7) == 0 || memcmp(at, MARK, 8) == 0));
     }
     for (size_t i = 2; i < ENTRIES_MAX; i++)
-        assert_null(environment.envp[i]); /* who looks behind the end finds zeros, not stale pointers */
+        assert_null(
+            environment.envp[i]); /* who looks behind the end finds zeros, not stale pointers */
 }
 
 static void what_is_no_run_is_left_alone(void **state)
@@ -105,11 +108,25 @@ static void what_is_no_run_is_left_alone(void **state)
 static void bad_values_are_refused(void **state)
 {
     static const char *const bad[] = {
-        "", ",", "7", "7,", "7,spawn", "7,spawn,1,0," MARK, "7,spawn,1,0," MARK ",", "7,spawn,1,0," MARK ",relative",
-        "x,spawn,1,0," MARK ",/t", "-1,spawn,1,0," MARK ",/t", "7,spawned,1,0," MARK ",/t", "7,,1,0," MARK ",/t",
-        "7,spawn,2,0," MARK ",/t", "7,spawn,1,," MARK ",/t", "7,spawn,1,2147483648," MARK ",/t",
-        "4294967296,spawn,1,0," MARK ",/t", "99999999999999999999,spawn,1,0," MARK ",/t",
-        "7,spawn,1,0,0123456789abcdef0123456789abcde,/t", "7,spawn,1,0," MARK "0,/t",
+        "",
+        ",",
+        "7",
+        "7,",
+        "7,spawn",
+        "7,spawn,1,0," MARK,
+        "7,spawn,1,0," MARK ",",
+        "7,spawn,1,0," MARK ",relative",
+        "x,spawn,1,0," MARK ",/t",
+        "-1,spawn,1,0," MARK ",/t",
+        "7,spawned,1,0," MARK ",/t",
+        "7,,1,0," MARK ",/t",
+        "7,spawn,2,0," MARK ",/t",
+        "7,spawn,1,," MARK ",/t",
+        "7,spawn,1,2147483648," MARK ",/t",
+        "4294967296,spawn,1,0," MARK ",/t",
+        "99999999999999999999,spawn,1,0," MARK ",/t",
+        "7,spawn,1,0,0123456789abcdef0123456789abcde,/t",
+        "7,spawn,1,0," MARK "0,/t",
         "7,spawn,1,0,0123456789ABCDEF0123456789abcdef,/t",
     };
     char longest[PATH_MAX + 100] = "7,spawn,1,0," MARK ",/";
@@ -142,7 +159,7 @@ static void round_trip(char *const *envp, const struct preload_run *run)
     assert_non_null(*entry);
     assert_memory_equal(*entry + 11, SELF, strlen(SELF));
     assert_true(preload_env_take(built, SELF, &back));
-    assert_environment(built, (const char *const *)(envp == NULL ? (char *const[]){ NULL } : envp));
+    assert_environment(built, (const char *const *)(envp == NULL ? (char *const[]){NULL} : envp));
     assert_int_equal(back.parent, run->parent);
     assert_int_equal(back.how, run->how);
     assert_int_equal(back.children, run->children);
@@ -154,17 +171,25 @@ static void round_trip(char *const *envp, const struct preload_run *run)
 
 static void what_is_built_is_taken_out_again(void **state)
 {
-    struct preload_run run = { .parent = UINT_MAX, .how = INSIDE_EXEC, .children = false, .lock = INT_MAX, .mark = MARK,
-                               .path = "/tmp/t" };
+    struct preload_run run = {.parent = UINT_MAX,
+                              .how = INSIDE_EXEC,
+                              .children = false,
+                              .lock = INT_MAX,
+                              .mark = MARK,
+                              .path = "/tmp/t"};
 
     (void)state;
     for (int i = 0; i < 3; i++) {
         round_trip(NULL, &run);
-        round_trip((char *[]){ NULL }, &run);
-        round_trip((char *[]){ (char *)"A=1", (char *)"B", (char *)"=x", NULL }, &run);
-        round_trip((char *[]){ (char *)"LD_PRELOAD=", (char *)"A=1", NULL }, &run);
-        round_trip((char *[]){ (char *)"A=1", (char *)"LD_PRELOAD=x.so:y.so", (char *)"B=2", NULL }, &run);
-        run = (struct preload_run){ .how = i == 0 ? INSIDE_FIRST : INSIDE_SPAWN, .children = true, .lock = -1, .mark = MARK };
+        round_trip((char *[]){NULL}, &run);
+        round_trip((char *[]){(char *)"A=1", (char *)"B", (char *)"=x", NULL}, &run);
+        round_trip((char *[]){(char *)"LD_PRELOAD=", (char *)"A=1", NULL}, &run);
+        round_trip((char *[]){(char *)"A=1", (char *)"LD_PRELOAD=x.so:y.so", (char *)"B=2", NULL},
+                   &run);
+        run = (struct preload_run){.how = i == 0 ? INSIDE_FIRST : INSIDE_SPAWN,
+                                   .children = true,
+                                   .lock = -1,
+                                   .mark = MARK};
         memset(run.path, 'p', sizeof run.path - 1);
         run.path[0] = '/';
         run.path[sizeof run.path - 1] = '\0';
@@ -175,8 +200,9 @@ static void carrying(void **state)
 {
     (void)state;
     assert_false(preload_env_carries(NULL));
-    assert_false(preload_env_carries((char *[]){ (char *)"A=PYREC_RUN=1", (char *)"PYREC_RUN", NULL }));
-    assert_true(preload_env_carries((char *[]){ (char *)"A=1", (char *)"PYREC_RUN=", NULL }));
+    assert_false(
+        preload_env_carries((char *[]){(char *)"A=PYREC_RUN=1", (char *)"PYREC_RUN", NULL}));
+    assert_true(preload_env_carries((char *[]){(char *)"A=1", (char *)"PYREC_RUN=", NULL}));
 }
 
 int main(void)

@@ -63,23 +63,23 @@ struct split_case {
 static void options_end_at_the_program(void **state)
 {
     static const struct split_case cases[] = {
-        { "run app.py --out x -- -m", "app.py", "app.py", "--out|x|--|-m", PYREC_SCRIPT },
-        { "app.py run", "app.py", "app.py", "run", PYREC_SCRIPT },
-        { "run run run", "run", "run", "run", PYREC_SCRIPT },
-        { "run - x", "-", "-", "x", PYREC_SCRIPT },
-        { "-q -- app.py -q", "app.py", "app.py", "-q", PYREC_SCRIPT },
-        { "-- -app.py", "--|-app.py", "-app.py", "", PYREC_SCRIPT },
-        { "-- -", "--|-", "-", "", PYREC_SCRIPT },
-        { "run -m mod -q", "-m|mod", "mod", "-q", PYREC_MODULE },
-        { "run -mmod -q", "-mmod", "mod", "-q", PYREC_MODULE },
-        { "-Im mod x", "-Im|mod", "mod", "x", PYREC_MODULE },
-        { "-qIvm mod", "-Im|mod", "mod", "", PYREC_MODULE },
-        { "-c pass -h", "-c|pass", "pass", "-h", PYREC_CODE },
-        { "-cpass", "-cpass", "pass", "", PYREC_CODE },
-        { "-OO -X dev -Wi -uX a app.py", "-OO|-X|dev|-Wi|-uX|a|app.py", "app.py", "", PYREC_SCRIPT },
-        { "-IqO -o t app.py", "-IO|app.py", "app.py", "", PYREC_SCRIPT },
-        { "-Iot app.py", "-I|app.py", "app.py", "", PYREC_SCRIPT },
-        { "--python-args=-S -m mod", "-S|-m|mod", "mod", "", PYREC_MODULE },
+        {"run app.py --out x -- -m", "app.py", "app.py", "--out|x|--|-m", PYREC_SCRIPT},
+        {"app.py run", "app.py", "app.py", "run", PYREC_SCRIPT},
+        {"run run run", "run", "run", "run", PYREC_SCRIPT},
+        {"run - x", "-", "-", "x", PYREC_SCRIPT},
+        {"-q -- app.py -q", "app.py", "app.py", "-q", PYREC_SCRIPT},
+        {"-- -app.py", "--|-app.py", "-app.py", "", PYREC_SCRIPT},
+        {"-- -", "--|-", "-", "", PYREC_SCRIPT},
+        {"run -m mod -q", "-m|mod", "mod", "-q", PYREC_MODULE},
+        {"run -mmod -q", "-mmod", "mod", "-q", PYREC_MODULE},
+        {"-Im mod x", "-Im|mod", "mod", "x", PYREC_MODULE},
+        {"-qIvm mod", "-Im|mod", "mod", "", PYREC_MODULE},
+        {"-c pass -h", "-c|pass", "pass", "-h", PYREC_CODE},
+        {"-cpass", "-cpass", "pass", "", PYREC_CODE},
+        {"-OO -X dev -Wi -uX a app.py", "-OO|-X|dev|-Wi|-uX|a|app.py", "app.py", "", PYREC_SCRIPT},
+        {"-IqO -o t app.py", "-IO|app.py", "app.py", "", PYREC_SCRIPT},
+        {"-Iot app.py", "-I|app.py", "app.py", "", PYREC_SCRIPT},
+        {"--python-args=-S -m mod", "-S|-m|mod", "mod", "", PYREC_MODULE},
     };
 
     (void)state;
@@ -103,7 +103,8 @@ static void values_and_flags(void **state)
     struct parsed parsed;
 
     (void)state;
-    parse(&parsed, "run -qo t.bin --python=p --include a --exclude=re:b --include c --max-size 2g --min-free=7% "
+    parse(&parsed, "run -qo t.bin --python=p --include a --exclude=re:b --include c --max-size 2g "
+                   "--min-free=7% "
                    "--no-threads --no-source --then x=y --then z app.py");
     assert_int_equal(parsed.result, 0);
     assert_string_equal(parsed.options.out, "t.bin");
@@ -153,11 +154,37 @@ static void actions(void **state)
 static void what_is_refused(void **state)
 {
     static const char *const lines[] = {
-        "",          "run",        "--",           "-q",          "--nosuch x", "-Z x",        "-qZ x",
-        "--out",     "-o",         "-m",           "-c",          "-X",         "-W",          "--force=1 x",
-        "--quiet= x", "--out= x",  "--max-size= x", "--max-size 1x x", "--max-size -1 x", "--min-free 101% x",
-        "--min-free % x", "--include re:( x", "--python-args=x x", "--python-args=-X x", "--python-args=-- x",
-        "--python-args=-m x", "--python-args=-Ic x", "--python-args=- x", "--python-args=' x", "--sample 1ms x", "--echo x",
+        "",
+        "run",
+        "--",
+        "-q",
+        "--nosuch x",
+        "-Z x",
+        "-qZ x",
+        "--out",
+        "-o",
+        "-m",
+        "-c",
+        "-X",
+        "-W",
+        "--force=1 x",
+        "--quiet= x",
+        "--out= x",
+        "--max-size= x",
+        "--max-size 1x x",
+        "--max-size -1 x",
+        "--min-free 101% x",
+        "--min-free % x",
+        "--include re:( x",
+        "--python-args=x x",
+        "--python-args=-X x",
+        "--python-args=-- x",
+        "--python-args=-m x",
+        "--python-args=-Ic x",
+        "--python-args=- x",
+        "--python-args=' x",
+        "--sample 1ms x",
+        "--echo x",
     };
 
     (void)state;
@@ -193,19 +220,30 @@ static void sizes(void **state)
         const char *text;
         uint64_t bytes;
     } good[] = {
-        { "0", 0 },
-        { "123", 123 },
-        { "1k", 1024 },
-        { "3K", 3072 },
-        { "2M", 2 << 20 },
-        { "2MiB", 2 << 20 },
-        { "2MB", 2 << 20 },
-        { "1T", (uint64_t)1 << 40 },
-        { "16777215T", (uint64_t)16777215 << 40 },
-        { "18446744073709551615", UINT64_MAX },
+        {"0", 0},
+        {"123", 123},
+        {"1k", 1024},
+        {"3K", 3072},
+        {"2M", 2 << 20},
+        {"2MiB", 2 << 20},
+        {"2MB", 2 << 20},
+        {"1T", (uint64_t)1 << 40},
+        {"16777215T", (uint64_t)16777215 << 40},
+        {"18446744073709551615", UINT64_MAX},
     };
-    static const char *const bad[] = { "", " 1", "-1", "+1", "1 K", "1Q", "1KK", "K", "1.5G", "16777216T",
-                                       "18446744073709551616", "0x10", "1Kb" };
+    static const char *const bad[] = {"",
+                                      " 1",
+                                      "-1",
+                                      "+1",
+                                      "1 K",
+                                      "1Q",
+                                      "1KK",
+                                      "K",
+                                      "1.5G",
+                                      "16777216T",
+                                      "18446744073709551616",
+                                      "0x10",
+                                      "1Kb"};
     uint64_t bytes;
 
     (void)state;
@@ -224,18 +262,18 @@ static void words_split_as_in_a_shell(void **state)
         size_t count;
         const char *words;
     } cases[] = {
-        { "", 0, "" },
-        { "  \t\n ", 0, "" },
-        { " -I  -X\tdev\n", 3, "-I|-X|dev" },
-        { "-X 'a b' -W\"c d\"e", 3, "-X|a b|-Wc de" },
-        { "x '' \"\"", 3, "x||" },
-        { "a\\ b '\\' \"\\\"\" \\\\ \\", 5, "a b|\\|\"|\\|\\" },
+        {"", 0, ""},
+        {"  \t\n ", 0, ""},
+        {" -I  -X\tdev\n", 3, "-I|-X|dev"},
+        {"-X 'a b' -W\"c d\"e", 3, "-X|a b|-Wc de"},
+        {"x '' \"\"", 3, "x||"},
+        {"a\\ b '\\' \"\\\"\" \\\\ \\", 5, "a b|\\|\"|\\|\\"},
     };
 
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct pyrec_list words = { 0 };
-        struct pyrec_error err = { 0 };
+        struct pyrec_list words = {0};
+        struct pyrec_error err = {0};
 
         assert_int_equal(pyrec_options_split(cases[i].text, &words, &err), 0);
         assert_int_equal(words.count, cases[i].count);
@@ -246,7 +284,7 @@ static void words_split_as_in_a_shell(void **state)
 
 static void errors_show_no_control_characters(void **state)
 {
-    struct pyrec_error err = { 0 };
+    struct pyrec_error err = {0};
 
     (void)state;
     assert_int_equal(pyrec_error_set(&err, PYREC_FAILED, "%s", "a\n\x1b[31mb\x7f\xc3\xa9"), -1);
@@ -257,7 +295,7 @@ static void errors_show_no_control_characters(void **state)
 
 static void a_long_error_is_cut(void **state)
 {
-    struct pyrec_error err = { 0 };
+    struct pyrec_error err = {0};
     char text[8000];
 
     (void)state;

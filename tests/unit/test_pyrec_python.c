@@ -30,8 +30,8 @@ static void put(const char *path, mode_t mode)
 /* The current folder is a fresh one with a few interpreters in it. */
 static int set_up(void **state)
 {
-    static const char *const folders[] = { "own", "venv", "venv/bin", "old", "old/bin", "a", "b", "c", "c/python3", "pip",
-                                           "pip/bin" };
+    static const char *const folders[] = {"own", "venv", "venv/bin",  "old", "old/bin", "a",
+                                          "b",   "c",    "c/python3", "pip", "pip/bin"};
 
     (void)state;
     strcpy(folder, "/tmp/pyrec-unit-XXXXXX");
@@ -73,7 +73,7 @@ static int tear_down(void **state)
 static void assert_found(const char *option, const char *own, const char *path, const char *name)
 {
     struct pyrec_python python;
-    struct pyrec_error err = { 0 };
+    struct pyrec_error err = {0};
 
     assert_int_equal(pyrec_python_find(option, own, &python, &err), 0);
     assert_string_equal(python.path, path);
@@ -83,7 +83,7 @@ static void assert_found(const char *option, const char *own, const char *path, 
 static void assert_not_found(const char *option, enum pyrec_status status)
 {
     struct pyrec_python python;
-    struct pyrec_error err = { 0 };
+    struct pyrec_error err = {0};
 
     assert_int_equal(pyrec_python_find(option, "own", &python, &err), -1);
     assert_int_equal(err.status, status);
@@ -150,14 +150,15 @@ static void names_of_traces(void **state)
         const char *pattern, *expected;
         int result;
     } cases[] = {
-        { "t.bin", "t.bin", 0 },    { "%p-%n", "12-3", 1 }, { "100%%", "100%", 0 }, { "%n%n", "33", 1 },
-        { "%", NULL, -1 },          { "%x", NULL, -1 },     { "a%%%", NULL, -1 },   { "%%n", "%n", 0 },
+        {"t.bin", "t.bin", 0}, {"%p-%n", "12-3", 1}, {"100%%", "100%", 0}, {"%n%n", "33", 1},
+        {"%", NULL, -1},       {"%x", NULL, -1},     {"a%%%", NULL, -1},   {"%%n", "%n", 0},
     };
     char name[64];
 
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        assert_int_equal(pyrec_trace_expand(cases[i].pattern, 12, 3, name, sizeof name), cases[i].result);
+        assert_int_equal(pyrec_trace_expand(cases[i].pattern, 12, 3, name, sizeof name),
+                         cases[i].result);
         if (cases[i].expected != NULL)
             assert_string_equal(name, cases[i].expected);
     }
