@@ -204,7 +204,7 @@ static void print_others(struct annotate *report, const struct file_list *list,
         shown++;
     }
     if (small->count > shown)
-        output_format(report->out, "and %zu more\n", small->count - shown);
+        annotate_more(report, "", small->count - shown, "");
 }
 
 static int print_file(struct annotate *report, struct annotate_file *file)

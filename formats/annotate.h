@@ -89,6 +89,13 @@ void annotate_percent(struct annotate *report, uint64_t part);
 void annotate_end_figures(struct annotate *report);
 void annotate_print(struct annotate *report, const char *style);
 
+/* A row that is one text. */
+void annotate_note(struct annotate *report, const char *text, const char *style);
+
+/* "and 12 more": what a list that was cut leaves out. */
+void annotate_more(struct annotate *report, const char *indent, uint64_t count,
+                   const char *of_what);
+
 /* Adds "12.345" and "12.345 ms" to the row. */
 void annotate_add_number(struct annotate *report, uint64_t ns);
 void annotate_add_time(struct annotate *report, uint64_t ns);

@@ -145,7 +145,7 @@ static int print_threads(struct annotate *report)
         shown++;
     }
     if (count > shown)
-        output_format(report->out, "and %llu more\n", (unsigned long long)(count - shown));
+        annotate_more(report, "", count - shown, "");
     return query_close(&query);
 }
 
@@ -248,6 +248,12 @@ static void print_open_frame(struct annotate *report, const struct query *query)
     annotate_print(report, NULL);
 }
 
+static void print_open_title(struct annotate *report)
+{
+    annotate_note(report, "", NULL);
+    annotate_note(report, "Open when the recording ended:", NULL);
+}
+
 static int print_open_frames(struct annotate *report)
 {
     struct query query =
@@ -268,7 +274,7 @@ static int print_open_frames(struct annotate *report)
         if (threads == 0 || query_int(&query, 0) != thread) {
             thread = query_int(&query, 0);
             if (threads++ == 0)
-                output_text(report->out, "\nOpen when the recording ended:\n");
+                print_open_title(report);
             if (threads <= OPEN_THREADS_MAX)
                 print_open_thread(report, &query);
         }
@@ -277,11 +283,10 @@ static int print_open_frames(struct annotate *report)
         if (hidden <= 0 || depth == 0 || depth > hidden)
             print_open_frame(report, &query);
         else if (depth == 1)
-            output_format(report->out, "    … %lld frames\n", (long long)hidden);
+            annotate_more(report, "    ", (uint64_t)hidden, " frames");
     }
     if (threads > OPEN_THREADS_MAX)
-        output_format(report->out, "  and %llu more threads\n",
-                      (unsigned long long)(threads - OPEN_THREADS_MAX));
+        annotate_more(report, "  ", threads - OPEN_THREADS_MAX, " threads");
     return query_close(&query);
 }
 

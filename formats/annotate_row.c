@@ -192,6 +192,20 @@ void annotate_print(struct annotate *report, const char *style)
     output_text(report->out, "\n");
 }
 
+void annotate_note(struct annotate *report, const char *text, const char *style)
+{
+    annotate_start(report);
+    text_add_string(&report->row, text);
+    annotate_print(report, style);
+}
+
+void annotate_more(struct annotate *report, const char *indent, uint64_t count, const char *of_what)
+{
+    annotate_start(report);
+    text_add_format(&report->row, "%sand %llu more%s", indent, (unsigned long long)count, of_what);
+    annotate_print(report, NULL);
+}
+
 const char *annotate_heat(const struct annotate *report, uint64_t ns)
 {
     uint64_t share = hundredths_of_percent(report, ns);

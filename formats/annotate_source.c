@@ -332,10 +332,10 @@ static void print_file_heading(struct annotate *report, const struct annotate_fi
                     file->sum.hits == 1 ? "hit" : "hits");
     annotate_print(report, NULL);
     if (!has_text)
-        output_text(report->out, "The source was not recorded: lines with hits or time only.\n");
+        annotate_note(report, "The source was not recorded: lines with hits or time only.", NULL);
     if (file->file->changed)
-        output_text(report->out,
-                    "The file has changed since: this is the source as it was recorded.\n");
+        annotate_note(report, "The file has changed since: this is the source as it was recorded.",
+                      NULL);
     annotate_headings(report, columns, ANNOTATE_COLUMNS, "Source");
 }
 

@@ -346,6 +346,16 @@ static int place(struct builder *builder, struct context *context)
     return context->node == 0 && !builder->options->lines ? -1 : 0;
 }
 
+static int place_all(struct builder *builder)
+{
+    int status = 0;
+
+    for (size_t i = 0; status == 0 && i < builder->context_count; i++)
+        status = place(builder, &builder->contexts[i]);
+    /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): stacks_load() frees the contexts. */
+    return status < 0 ? error_set(builder->err, "out of memory") : 0;
+}
+
 /* ---- weights ---- */
 
 /* Each gives: context, line, weight, calls. */
@@ -490,10 +500,7 @@ static int build(struct builder *builder)
         return error_set(builder->err, "out of memory");
     if (load_contexts(builder) < 0 || (builder->options->lines && load_entries(builder) < 0))
         return -1;
-    for (size_t i = 0; i < builder->context_count; i++)
-        if (place(builder, &builder->contexts[i]) < 0)
-            return error_set(builder->err, "out of memory");
-    return weigh(builder);
+    return place_all(builder) < 0 ? -1 : weigh(builder);
 }
 
 struct stacks *stacks_load(sqlite3 *db, const struct catalog *catalog,

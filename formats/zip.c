@@ -180,7 +180,7 @@ static int zip_write(sqlite3 *db, const struct format_options *options, struct o
         status = write_entries(db, entries, count, out, err);
 
 done:
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; entries != NULL && i < count; i++)
         free(entries[i].bytes);
     free(entries);
     archive_names_free(names);

@@ -267,6 +267,7 @@ class Annotate(FormatTest):
         """What it prints on a terminal that wide."""
         child, fd = pty.fork()
         if child == 0:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
             fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
             os.execv(support.PYANALYZE, [support.PYANALYZE, self.profile, "--no-pager"])
         output = b""
