@@ -351,8 +351,8 @@ static int place_all(struct builder *builder)
     int status = 0;
 
     for (size_t i = 0; status == 0 && i < builder->context_count; i++)
+        /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): stacks_load() frees the contexts. */
         status = place(builder, &builder->contexts[i]);
-    /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): stacks_load() frees the contexts. */
     return status < 0 ? error_set(builder->err, "out of memory") : 0;
 }
 
