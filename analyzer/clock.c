@@ -1,5 +1,7 @@
 #include "analyzer/clock.h"
 
+#define STEP_MAX_NS (1u << 28)
+
 typedef unsigned __int128 wide_uint; /* 96 bits are needed, this is what there is */
 
 /* floor(ticks num / den) and the remainder. */
@@ -28,9 +30,9 @@ int64_t clock_ns(const struct clock *clock, uint64_t ticks)
 
 static void set_limit(struct clock_hand *hand)
 {
-    /* By table only where neither an addition to ns nor one to rest can overflow. */
+    /* By table only where neither an addition to rest can overflow nor as many to ns as there are bytes in a chunk. */
     int plain = hand->lag == 0 && hand->ns < CLOCK_MAX_NS / 2 && hand->clock->den < 1ull << 62 &&
-                hand->clock->step_ns[CLOCK_STEPS - 1] < CLOCK_MAX_NS / CLOCK_STEPS;
+                hand->clock->step_ns[CLOCK_STEPS - 1] < STEP_MAX_NS;
     hand->limit = plain ? CLOCK_STEPS : 0;
 }
 

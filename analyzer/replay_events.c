@@ -3,8 +3,6 @@
 #include "analyzer/facts.h"
 #include "analyzer/grow.h"
 
-/* The last piece of hot code is here: events one by one. */
-
 struct replay_suspended {
     uint64_t key;
     int64_t step; /* its line less the first */
@@ -275,6 +273,10 @@ void replay_events(struct replay *replay, struct trace_cursor *cur)
 {
     struct trace_event ev;
 
-    while (!replay->out_of_memory && trace_next_event(cur, &ev))
+    do {
+        replay_hot(replay, cur);
+        if (!trace_next_event(cur, &ev))
+            break;
         play(replay, &ev);
+    } while (!replay->out_of_memory);
 }

@@ -12,37 +12,12 @@ int replay_grow(struct replay *replay)
     return 0;
 }
 
+/* A line as it is counted: what is out of range is line 0, as is everything in unknown code. */
 static uint32_t line_of(struct replay *replay, const struct replay_frame *frame)
 {
     if (!frame->is_unknown && frame->line >= 0 && frame->line <= REPLAY_LINE_MAX)
         return (uint32_t)frame->line;
     replay->trouble.bad_lines += !frame->is_unknown;
-    return 0;
-}
-
-/* What only recorded frames have: their place in the books. */
-static int enter_books(struct replay *replay, struct replay_frame *frame, struct sums_entry *entry,
-                       enum replay_push how)
-{
-    struct sums_function *function = entry->function;
-    struct sums_line *caller = frame->cell->at;
-    struct sums_cell *cell = sums_cell(&replay->sums, entry->node, line_of(replay, frame));
-
-    if (!cell)
-        return -1;
-    frame->entry = entry;
-    frame->cell = cell;
-    frame->outer = function->top;
-    entry->calls += how == REPLAY_CALL;
-    entry->resumes += how == REPLAY_RESUME;
-    entry->edge->primitive_calls += how == REPLAY_CALL && entry->edge->active == 0;
-    function->primitive_calls += how == REPLAY_CALL && !function->top;
-    function->top = entry->node;
-    entry->active++;
-    entry->edge->active++;
-    entry->node->active++;
-    replay_hold(caller);
-    frame->watch = frame->outer || function->shared;
     return 0;
 }
 
@@ -55,7 +30,13 @@ static int enter(struct replay *replay, struct replay_frame *frame, int64_t step
     frame->is_unknown = entry->function->is_unknown;
     frame->first_line = entry->function->first_line;
     frame->line = (int64_t)((uint64_t)frame->first_line + (uint64_t)step);
-    return entry->node ? enter_books(replay, frame, entry, how) : 0;
+    if (!entry->node) /* excluded: transparent */
+        return 0;
+    struct sums_cell *cell = sums_cell(&replay->sums, entry->node, line_of(replay, frame));
+    if (!cell)
+        return -1;
+    replay_enter(frame, entry, cell, how);
+    return 0;
 }
 
 void replay_push(struct replay *replay, uint64_t key, int64_t step, uint64_t activation, enum replay_push how)

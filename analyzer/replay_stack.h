@@ -26,6 +26,9 @@ bool replay_stack_is(const struct replay *replay, struct trace_stack stack);
 /* Plays one payload behind its stack record. */
 void replay_events(struct replay *replay, struct trace_cursor *cur);
 
+/* Plays the short forms that follow each other from cur->at on, as long as nothing out of the ordinary comes. */
+void replay_hot(struct replay *replay, struct trace_cursor *cur);
+
 /* The time from the thread's last event to a chunk's anchor, at which its CPU time was `cpu`. */
 void replay_pass_to_anchor(struct replay *replay, int64_t passed, uint64_t cpu);
 
@@ -72,6 +75,28 @@ static inline void replay_release(struct sums_line *at, int64_t passed, int64_t 
         at->file_line->below += passed;
         at->file_line->below_wait += wait;
     }
+}
+
+/* Books the beginning of an activation; frame->cell is the caller's until now. */
+static inline void replay_enter(struct replay_frame *frame, struct sums_entry *entry, struct sums_cell *cell,
+                                enum replay_push how)
+{
+    struct sums_function *function = entry->function;
+    struct sums_line *caller = frame->cell->at;
+
+    frame->entry = entry;
+    frame->cell = cell;
+    frame->outer = function->top;
+    entry->calls += how == REPLAY_CALL;
+    entry->resumes += how == REPLAY_RESUME;
+    entry->edge->primitive_calls += how == REPLAY_CALL && entry->edge->active == 0;
+    function->primitive_calls += how == REPLAY_CALL && !function->top;
+    function->top = entry->node;
+    entry->active++;
+    entry->edge->active++;
+    entry->node->active++;
+    replay_hold(caller);
+    frame->watch = frame->outer || function->shared;
 }
 
 /* Books the end of an activation with its function, edge, contexts and its caller's line. */
