@@ -77,7 +77,7 @@ static int add_trace(struct options_list *traces, const char *path, struct error
 
 static int look_at(struct command *command, const char *path, struct error *err)
 {
-    unsigned char head[HEAD_SIZE];
+    unsigned char head[HEAD_SIZE] = {0};
     ssize_t size = read_head(command, path, head, err);
 
     if (size < 0)

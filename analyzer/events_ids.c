@@ -39,9 +39,11 @@ static int keys_end(struct keys *keys, uint32_t *id, struct error *err)
     size_t start = keys->count > 0 ? keys->items[keys->count - 1].start + keys->items[keys->count - 1].size : 0;
     struct key *items = grow_array(keys->items, keys->count, &keys->room, sizeof *items);
 
-    if (items == NULL || keys->text.failed)
+    if (items == NULL)
         return out_of_memory(err);
     keys->items = items;
+    if (keys->text.failed)
+        return out_of_memory(err);
     items[keys->count++] = (struct key){start, keys->text.size - start, id};
     return 0;
 }
@@ -319,10 +321,9 @@ static int take_threads(struct events_ids *ids, const struct trace_file *file, s
     return ids->threads != NULL ? 0 : out_of_memory(err);
 }
 
-int events_ids_match(struct events_ids *ids, sqlite3 *db, int64_t run_id, const struct trace_file *file,
+int events_ids_match(struct events_ids *ids, sqlite3 *db, const struct trace_file *file,
                      const struct facts *facts, struct error *err)
 {
-    *ids = (struct events_ids){.run_id = run_id};
     if (take_threads(ids, file, err) < 0 || find_threads(ids, db, file, err) < 0 ||
         match_files(facts, db, err) < 0 || match_codes(facts, db, err) < 0)
         return -1;
@@ -332,7 +333,7 @@ int events_ids_match(struct events_ids *ids, sqlite3 *db, int64_t run_id, const 
 int events_ids_number(struct events_ids *ids, const struct trace_file *file, const struct facts *facts,
                       struct events_counts *counts, struct error *err)
 {
-    *ids = (struct events_ids){.run_id = ++counts->run};
+    ids->run_id = ++counts->run;
     if (take_threads(ids, file, err) < 0)
         return -1;
     for (size_t i = 0; i < file->thread_count; i++) {

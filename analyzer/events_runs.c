@@ -5,15 +5,13 @@
 #include "formats/error.h"
 
 static int open_run(struct events_runs *runs, struct events_run *run, const char *path,
-                    int64_t *run_id, struct error *err)
+                    struct error *err)
 {
-    if (run->file == NULL)
-        run->file = trace_file_open(path, err);
-    if (run->file != NULL && run->facts == NULL)
-        run->facts = facts_read(run->file, err);
-    if (run->facts == NULL || events_ids_find_run(runs->db, run->file->mark, run_id, err) < 0)
+    run->file = trace_file_open(path, err);
+    run->facts = run->file != NULL ? facts_read(run->file, err) : NULL;
+    if (run->facts == NULL || events_ids_find_run(runs->db, run->file->mark, &run->ids.run_id, err) < 0)
         return -1;
-    if (*run_id == 0 && runs->bound)
+    if (run->ids.run_id == 0 && runs->bound)
         return error_set(err, "events: the database was not made from %s", path);
     return 0;
 }
@@ -21,7 +19,7 @@ static int open_run(struct events_runs *runs, struct events_run *run, const char
 /* Without a database that has them the traces are numbered as if they were analyzed now. */
 static int number_runs(struct events_runs *runs, struct error *err)
 {
-    struct facts **facts = calloc(runs->path_count, sizeof *facts);
+    struct facts **facts = calloc(runs->path_count + 1, sizeof *facts);
     struct events_counts counts = {0};
     int status;
 
@@ -40,19 +38,22 @@ static int number_runs(struct events_runs *runs, struct error *err)
 
 static int open_runs(struct events_runs *runs, struct error *err)
 {
-    int64_t *run_ids = calloc(runs->path_count, sizeof *run_ids);
     bool all_known = true;
-    int status = run_ids != NULL ? 0 : error_set(err, "out of memory");
 
-    for (size_t i = 0; i < runs->path_count && status == 0; i++) {
-        status = open_run(runs, &runs->runs[i], runs->paths[i], &run_ids[i], err);
-        all_known = all_known && run_ids[i] != 0;
+    for (size_t i = 0; i < runs->path_count; i++) {
+        if (open_run(runs, &runs->runs[i], runs->paths[i], err) < 0)
+            return -1;
+        all_known = all_known && runs->runs[i].ids.run_id != 0;
     }
-    for (size_t i = 0; i < runs->path_count && status == 0 && all_known; i++)
-        status = events_ids_match(&runs->runs[i].ids, runs->db, run_ids[i], runs->runs[i].file,
-                                  runs->runs[i].facts, err);
-    free(run_ids);
-    return status < 0 || all_known ? status : number_runs(runs, err);
+    if (!all_known)
+        return number_runs(runs, err);
+    for (size_t i = 0; i < runs->path_count; i++) {
+        struct events_run *run = &runs->runs[i];
+
+        if (events_ids_match(&run->ids, runs->db, run->file, run->facts, err) < 0)
+            return -1;
+    }
+    return 0;
 }
 
 static int compare_threads(const void *left, const void *right)
@@ -95,7 +96,7 @@ int events_runs_open(struct events_runs *runs, struct error *err)
         return 0;
     if (runs->failure.text[0] != '\0')
         return error_set(err, "%s", runs->failure.text);
-    runs->runs = runs->path_count > 0 ? calloc(runs->path_count, sizeof *runs->runs) : NULL;
+    runs->runs = calloc(runs->path_count + 1, sizeof *runs->runs);
     if (runs->path_count == 0)
         error_set(&runs->failure, "events are read from the trace itself: name it on the command "
                                    "line, beside the database or instead of it");

@@ -192,20 +192,20 @@ static int find_condition(const sqlite3_index_info *info, const struct use *use)
     return -1;
 }
 
-/* Rows come by (thread_id, seq); within one thread also by time, and what is the same in all of it goes anywhere. */
+/* Is it the same in a whole thread, or growing with it? */
+static bool follows_thread(int column)
+{
+    return column == COLUMN_SEQ || column == COLUMN_TIME || column == COLUMN_PROCESS || column == COLUMN_RUN;
+}
+
+/* Rows come by (thread_id, seq); within one thread also by time. */
 static bool order_is_natural(const sqlite3_index_info *info, bool one_thread)
 {
     for (int i = 0; i < info->nOrderBy; i++) {
         int column = info->aOrderBy[i].iColumn;
 
-        if (info->aOrderBy[i].desc)
-            return false;
-        if (column == COLUMN_THREAD)
-            one_thread = true; /* from here on: within a thread */
-        else if (column != COLUMN_SEQ && column != COLUMN_TIME && column != COLUMN_PROCESS &&
-                 column != COLUMN_RUN)
-            return false;
-        else if (!one_thread)
+        one_thread = one_thread || column == COLUMN_THREAD; /* from here on: within a thread */
+        if (info->aOrderBy[i].desc || !one_thread || (column != COLUMN_THREAD && !follows_thread(column)))
             return false;
     }
     return true;

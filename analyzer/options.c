@@ -42,52 +42,52 @@ static apply_function apply_format, apply_flag, apply_int, apply_path, apply_lis
 /* An option. `at` is where in struct options its value goes, `value` what is stored if it takes no argument. */
 struct rule {
     const char *name;
-    char letter;
+    int letter;
+    int value;
     const char *argument; /* as --help names it; NULL: takes none */
     apply_function *apply;
     size_t at;
-    int value;
     const struct word *words;
     const char *help; /* NULL: the heading `name` of a group in --help */
 };
 
 /* clang-format off */
-#define HEADING(text) {text, 0, NULL, NULL, 0, 0, NULL, NULL}
+#define HEADING(text) {text, 0, 0, NULL, NULL, 0, NULL, NULL}
 #define FIELD(member) offsetof(struct options, member)
 
 static const struct rule rules[] = {
     HEADING("Results:"),
-    {"format", 'f', "NAME[=FILE]", apply_format, 0, 0, NULL, "a report in a format listed below (repeatable)"},
-    {"output", 'o', "FILE", apply_path, FIELD(output), 0, NULL, "where it goes; the name alone can say which"},
-    {"zipfile", 0, "FILE", apply_path, FIELD(zip_path), 0, NULL, "the recorded sources; reports name files as in it"},
-    {"db", 0, "FILE", apply_path, FIELD(database_path), 0, NULL, "the whole analysis as an SQLite database"},
-    {"sql", 0, "QUERY|@FILE|-", apply_list, FIELD(queries), 0, NULL, "rows of a query (repeatable)"},
-    {"csv", 0, NULL, apply_int, FIELD(rows), OPTIONS_ROWS_CSV, NULL, "rows as CSV"},
-    {"json", 0, NULL, apply_int, FIELD(rows), OPTIONS_ROWS_JSON, NULL, "rows as JSON"},
-    {"schema", 0, NULL, apply_int, FIELD(action), OPTIONS_SCHEMA, NULL, "print the commented schema and exit"},
+    {"format", 'f', 0, "NAME[=FILE]", apply_format, 0, NULL, "a report in a format listed below (repeatable)"},
+    {"output", 'o', 0, "FILE", apply_path, FIELD(output), NULL, "where it goes; the name alone can say which"},
+    {"zipfile", 0, 0, "FILE", apply_path, FIELD(zip_path), NULL, "the recorded sources; reports name files as in it"},
+    {"db", 0, 0, "FILE", apply_path, FIELD(database_path), NULL, "the whole analysis as an SQLite database"},
+    {"sql", 0, 0, "QUERY|@FILE|-", apply_list, FIELD(queries), NULL, "rows of a query (repeatable)"},
+    {"csv", 0, OPTIONS_ROWS_CSV, NULL, apply_int, FIELD(rows), NULL, "rows as CSV"},
+    {"json", 0, OPTIONS_ROWS_JSON, NULL, apply_int, FIELD(rows), NULL, "rows as JSON"},
+    {"schema", 0, OPTIONS_SCHEMA, NULL, apply_int, FIELD(action), NULL, "print the commented schema and exit"},
     HEADING("Selection:"),
-    {"thread", 0, "NAME|ID", apply_path, FIELD(thread), 0, NULL, "only this thread"},
-    {"process", 0, "PID", apply_pid, 0, 0, NULL, "only this process"},
-    {"include", 0, "PATTERN", apply_pattern, 0, '+', NULL, "only these files; the rest counts for its callers"},
-    {"exclude", 0, "PATTERN", apply_pattern, 0, '-', NULL, "not these files; of both the last match wins"},
-    {"file", 0, "PATTERN", apply_list, FIELD(files), 0, NULL, "report only these files, numbers unchanged"},
-    {"per-thread", 0, NULL, apply_flag, FIELD(format.per_thread), 1, NULL, "split by thread instead of merging"},
+    {"thread", 0, 0, "NAME|ID", apply_path, FIELD(thread), NULL, "only this thread"},
+    {"process", 0, 0, "PID", apply_pid, 0, NULL, "only this process"},
+    {"include", 0, '+', "PATTERN", apply_pattern, 0, NULL, "only these files; the rest counts for its callers"},
+    {"exclude", 0, '-', "PATTERN", apply_pattern, 0, NULL, "not these files; of both the last match wins"},
+    {"file", 0, 0, "PATTERN", apply_list, FIELD(files), NULL, "report only these files, numbers unchanged"},
+    {"per-thread", 0, 1, NULL, apply_flag, FIELD(format.per_thread), NULL, "split by thread instead of merging"},
     HEADING("Reports:"),
-    {"sort", 0, "cpu|wall|hits", apply_word, FIELD(format.sort), 0, sort_words, "order of files (cpu)"},
-    {"by", 0, "self|cpu|hits", apply_word, FIELD(format.weight), 0, weight_words, "what the widths of a flame graph are (self)"},
-    {"unit", 0, "s|ms|us|ns", apply_unit, 0, 0, unit_words, "unit of times"},
-    {"top", 0, "N", apply_top, 0, 0, NULL, "only the N hottest"},
-    {"min-percent", 0, "P", apply_percent, 0, 0, NULL, "leave out what is below P percent"},
-    {"fold", 0, NULL, apply_flag, FIELD(format.fold), 1, NULL, "cold stretches of source as [...]"},
-    {"lines", 0, NULL, apply_flag, FIELD(format.lines), 1, NULL, "frames are lines, not functions"},
+    {"sort", 0, 0, "cpu|wall|hits", apply_word, FIELD(format.sort), sort_words, "order of files (cpu)"},
+    {"by", 0, 0, "self|cpu|hits", apply_word, FIELD(format.weight), weight_words, "what the widths of a flame graph are (self)"},
+    {"unit", 0, 0, "s|ms|us|ns", apply_unit, 0, unit_words, "unit of times"},
+    {"top", 0, 0, "N", apply_top, 0, NULL, "only the N hottest"},
+    {"min-percent", 0, 0, "P", apply_percent, 0, NULL, "leave out what is below P percent"},
+    {"fold", 0, 1, NULL, apply_flag, FIELD(format.fold), NULL, "cold stretches of source as [...]"},
+    {"lines", 0, 1, NULL, apply_flag, FIELD(format.lines), NULL, "frames are lines, not functions"},
     HEADING("Other:"),
-    {"force", 0, NULL, apply_flag, FIELD(force), 1, NULL, "replace existing files of any kind"},
-    {"strict", 0, NULL, apply_flag, FIELD(strict), 1, NULL, "exit with 1 if there were warnings"},
-    {"color", 0, "WHEN", apply_word, FIELD(colour), 0, colour_words, "auto (on a terminal), always or never"},
-    {"no-pager", 0, NULL, apply_flag, FIELD(no_pager), 1, NULL, "no $PAGER on a terminal"},
-    {"verbose", 'v', NULL, apply_flag, FIELD(verbose), 1, NULL, "report own cost on stderr"},
-    {"version", 'V', NULL, apply_int, FIELD(action), OPTIONS_VERSION, NULL, "print the version and exit"},
-    {"help", 'h', NULL, apply_int, FIELD(action), OPTIONS_HELP, NULL, "print this and exit"},
+    {"force", 0, 1, NULL, apply_flag, FIELD(force), NULL, "replace existing files of any kind"},
+    {"strict", 0, 1, NULL, apply_flag, FIELD(strict), NULL, "exit with 1 if there were warnings"},
+    {"color", 0, 0, "WHEN", apply_word, FIELD(colour), colour_words, "auto (on a terminal), always or never"},
+    {"no-pager", 0, 1, NULL, apply_flag, FIELD(no_pager), NULL, "no $PAGER on a terminal"},
+    {"verbose", 'v', 1, NULL, apply_flag, FIELD(verbose), NULL, "report own cost on stderr"},
+    {"version", 'V', OPTIONS_VERSION, NULL, apply_int, FIELD(action), NULL, "print the version and exit"},
+    {"help", 'h', OPTIONS_HELP, NULL, apply_int, FIELD(action), NULL, "print this and exit"},
 };
 /* clang-format on */
 
@@ -298,7 +298,7 @@ static int apply_format(struct options *options, const struct rule *rule, const 
     return add_report(options, format, equals[0] == '=' ? equals + 1 : NULL, err);
 }
 
-/* getopt's own tables. */
+/* getopt's own tables; begin with all zero. */
 struct getopt_tables {
     struct option longs[RULE_COUNT + 1];
     char letters[2 * RULE_COUNT + 2];
@@ -309,7 +309,6 @@ static void make_getopt_tables(struct getopt_tables *tables)
     struct option *option = tables->longs;
     char *letter = tables->letters;
 
-    memset(tables, 0, sizeof *tables);
     *letter++ = ':'; /* a missing argument is told apart from an unknown option */
     for (int i = 0; i < RULE_COUNT; i++) {
         if (rules[i].help == NULL)
@@ -320,7 +319,7 @@ static void make_getopt_tables(struct getopt_tables *tables)
         option++;
         if (rules[i].letter == 0)
             continue;
-        *letter++ = rules[i].letter;
+        *letter++ = (char)rules[i].letter;
         if (rules[i].argument != NULL)
             *letter++ = ':';
     }
@@ -337,6 +336,16 @@ static const struct rule *find_rule(int value)
     return NULL;
 }
 
+/* Is the option that was typed a shortened `name`? */
+static bool is_short_for(const char *typed, const char *name)
+{
+    while (*typed != '\0' && *typed != '=' && *typed == *name) {
+        typed++;
+        name++;
+    }
+    return *typed == '\0' || *typed == '=';
+}
+
 /* What was wrong with the option getopt stumbled over: argv[optind - 1], or the letter in optopt. */
 static int bad_option(int result, char **argv, struct error *err)
 {
@@ -350,7 +359,7 @@ static int bad_option(int result, char **argv, struct error *err)
     if (optopt != 0)
         return error_set_usage(err, "there is no option '-%c'; see pyanalyze --help", optopt);
     for (int i = 0, matches = 0; i < RULE_COUNT; i++) {
-        bool fits = rules[i].help != NULL && strncmp(rules[i].name, word + 2, strlen(word + 2)) == 0;
+        bool fits = rules[i].help != NULL && is_short_for(word + 2, rules[i].name);
 
         if (fits && ++matches > 1)
             return error_set_usage(err, "option '%s' is ambiguous; see pyanalyze --help", word);
@@ -360,7 +369,7 @@ static int bad_option(int result, char **argv, struct error *err)
 
 static int parse_words(struct options *options, int argc, char **argv, struct error *err)
 {
-    struct getopt_tables tables;
+    struct getopt_tables tables = {.letters = ""};
     int result;
 
     make_getopt_tables(&tables);

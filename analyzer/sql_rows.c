@@ -46,7 +46,7 @@ void sql_rows_real_text(char *text, double value)
     static const char digits[] = "0123456789-";
 
     if (isinf(value)) {
-        strcpy(text, value > 0 ? "Inf" : "-Inf");
+        snprintf(text, SQL_ROWS_NUMBER_SIZE, "%s", value > 0 ? "Inf" : "-Inf");
         return;
     }
     for (int precision = 15; precision <= 17; precision++) {
@@ -56,7 +56,7 @@ void sql_rows_real_text(char *text, double value)
     }
     /* A whole real number stays recognizable as a real one. */
     if (strspn(text, digits) == strlen(text))
-        strcat(text, ".0");
+        snprintf(text + strlen(text), 3, ".0");
 }
 
 static void write_number(struct sql_rows *rows, sqlite3_stmt *statement, int column)
