@@ -18,7 +18,7 @@
 #include "recorder/preload_next.h"
 
 /* An environment larger than this is copied into a mapping, not onto a stack that may be small. */
-#define ROOM_ON_STACK 65536
+#define ROOM_ON_STACK 8192
 
 /* The environment for the new program. `room` is the caller's, of room_for() bytes, or NULL: take a
  * mapping. */

@@ -614,6 +614,31 @@ class Then(Command):
         self.assertIn(b"done\nanalyze:", process.stdout.read())
         self.assertEqual(process.wait(), 0)
 
+    def test_keys_of_the_terminal(self):
+        """^C goes to the program and to pyrec at once: the program sees one."""
+        self.write("count.py", "import os, signal, time\nseen = []\n"
+                               "signal.signal(signal.SIGINT, lambda *a: seen.append(1))\nprint('go' + 'ing', flush=True)\n"
+                               "while not seen: time.sleep(0.05)\ntime.sleep(0.3)\nprint('seen', len(seen), 'END')\n")
+        shell = Shell(["bash", "--norc", "--noprofile", "-i"], self.folder, "true")
+        self.addCleanup(shell.close)
+        shell.enter("%s --then annotate --python %s count.py; echo sta''tus $?" % (self.command, self.python))
+        shell.read_until("going")
+        os.write(shell.terminal, b"\x03")
+        text = shell.read_until("status 0")
+        self.assertIn("seen 1 END", text)
+        self.assertIn("analyze:", text)
+        shell.enter("%s --then annotate --python %s -c 'print(\"go\" + \"ing\"); input()'" % (
+            self.command, self.python))
+        shell.read_until("going")
+        os.write(shell.terminal, b"\x1a")
+        shell.read_until("Stopped")
+        shell.enter("fg")
+        time.sleep(0.3)
+        shell.enter("line")
+        self.assertIn("analyze:", shell.read_until("analyze:"))
+        shell.enter("echo sta''tus $?")
+        self.assertIn("status 0", shell.read_until("status 0"))
+
     def test_signals_as_pyrec_found_them(self):
         code = ("import signal; print([int(n) for n in signal.valid_signals() if signal.getsignal(n) == signal.SIG_IGN],"
                 " sorted(signal.pthread_sigmask(signal.SIG_BLOCK, [])))")
@@ -833,6 +858,45 @@ class Children(Command):
         result = self.assert_ran("-c", code, *support.PYTHONS)
         self.assertEqual(len(result.out.splitlines()), len(support.PYTHONS) + 1)
         self.assertEqual(Trace(self.path("trace.bin")).processes, len(support.PYTHONS) + 1)
+
+    def compile(self, name, source, *flags):
+        self.write(name + ".c", source)
+        if shutil.which("gcc") is None:
+            self.skipTest("no gcc")
+        built = support.run(["gcc", "-o", self.path(name), self.path(name + ".c"), *flags])
+        self.assertEqual(built.status, 0, built)
+
+    def test_behind_a_static_program(self):
+        """It is not entered, but what it starts is."""
+        self.compile("static", "#include <unistd.h>\nint main(int n, char **v) { execv(v[1], v + 1); return n; }\n", "-static")
+        code = "import subprocess, sys; subprocess.run(['./static', sys.executable, 'child.py'], check=True)"
+        self.write("child.py", "import os; print([k for k in os.environ if 'PYREC' in k or 'PRELOAD' in k])")
+        for python in support.PYTHONS:
+            self.assertEqual(self.assert_ran("-c", code, python=python).out, b"[]\n")
+            self.assertEqual(Trace(self.path("trace.bin")).processes, 2)
+
+    def test_privileged_program(self):
+        """The loader preloads nothing into it, and says nothing."""
+        if os.getuid() != 0 or shutil.which("setpriv") is None:
+            self.skipTest("not root")
+        shutil.copy(shutil.which("id"), self.path("privileged"))
+        os.chmod(self.path("privileged"), 0o4755)
+        os.chmod(self.folder, 0o777)
+        command = ["setpriv", "--reuid=65534", "--clear-groups", support.PYREC, "--python", "/usr/bin/python3", "-c",
+                   "import subprocess; subprocess.run(['./privileged', '-u'], check=True)"]
+        result = support.run(command, cwd=self.folder)
+        if b"Permission denied" in result.err or not os.path.exists("/usr/bin/python3"):
+            self.skipTest("the build is not for everybody")
+        self.assertEqual((result.status, result.out, result.err), (0, b"0\n", b""), result)
+        self.assertEqual(Trace(self.path("trace.bin")).processes, 1)
+
+    def test_large_environments(self):
+        """Many children with an environment too large for the stack: memory does not grow with their number."""
+        code = ("import os, subprocess\nenv = {'V%d' % n: 'x' * 20 for n in range(2000)}\n"
+                "def size(): return int(open('/proc/self/statm').read().split()[0])\n"
+                "def start(): os.waitpid(os.posix_spawn('/bin/true', ['true'], env), 0)\n"
+                "start(); before = size()\nfor n in range(50): start()\nprint(size() - before < 100)\n")
+        self.assertEqual(self.assert_ran("-c", code).out, b"True\n")
 
     def test_embedded_interpreter(self):
         """An application that ends without a main program, the interpreter's memory being checked: not harmed."""
