@@ -102,7 +102,8 @@ static int by_total(const void *a, const void *b)
 static int choose_least(struct graph *graph)
 {
     size_t count = graph->stacks->count;
-    uint64_t whole = graph->stacks->nodes[0].total;
+    double percent = graph->options->min_percent;
+    double whole = (double)graph->stacks->nodes[0].total;
     uint64_t *totals = calloc(count, sizeof *totals);
 
     if (totals == NULL)
@@ -110,7 +111,9 @@ static int choose_least(struct graph *graph)
     for (size_t i = 0; i < count; i++)
         totals[i] = graph->stacks->nodes[i].total;
     qsort(totals, count, sizeof *totals, by_total);
-    graph->least = (uint64_t)((double)whole * least_width / INNER);
+    graph->least = (uint64_t)(whole * least_width / INNER);
+    if (percent > 0 && percent <= 100 && whole * percent / 100 > (double)graph->least)
+        graph->least = (uint64_t)(whole * percent / 100);
     if (graph->least == 0)
         graph->least = 1;
     if (count > FRAMES_MAX && totals[FRAMES_MAX] >= graph->least)
@@ -231,7 +234,7 @@ static void add_title(struct graph *graph, const struct stacks_node *node)
     text_add_string(text, "</title>");
 }
 
-/* As much of the frame's text as fits, the place in brackets first to go. */
+/* The frame's text, without its place, without its class, or as much of that as fits. */
 static void add_label(struct graph *graph, const char *label, double width)
 {
     int room = (int)((width - 6) / character_width);
@@ -240,6 +243,14 @@ static void add_label(struct graph *graph, const char *label, double width)
 
     if (text_width(label, size) > room && place != NULL && place > label + 1)
         size = (size_t)(place - 1 - label);
+    if (text_width(label, size) > room) {
+        const char *dot = memrchr(label, '.', size);
+
+        if (dot != NULL && dot + 1 < label + size) {
+            size -= (size_t)(dot + 1 - label);
+            label = dot + 1;
+        }
+    }
     text_clear(&graph->label);
     if (text_width(label, size) <= room) {
         text_add(&graph->label, label, size);

@@ -18,7 +18,7 @@
     var paper = document.getElementById('paper');
     var note = document.getElementById('note');
     var title = document.getElementById('title');
-    var idleText = details.textContent, fullTitle = title.textContent;
+    var idleText = details.textContent + ' · click: zoom, arrows: walk, /: search, Esc: back', fullTitle = title.textContent;
     var input, buttons = {};
 
     /* ---- the frames as data ---- */
@@ -56,13 +56,14 @@
         return label.length <= room ? label : label.slice(0, Math.max(0, room - 1)) + '…';
     }
 
-    /* The label, or the name alone, or as much of it as fits. */
+    /* The label, without its place, without its class, or as much of that as fits. */
     function fit(label, width) {
         var room = Math.floor((width - 6) / charWidth);
-        if (columns(label) <= room) {
-            return label;
-        }
-        label = label.replace(/ \([^()]*\)$/, '');
+        [/ \([^()]*\)$/, /^.*\.(?=[^.])/].forEach(function (lesser) {
+            if (columns(label) > room) {
+                label = label.replace(lesser, '');
+            }
+        });
         if (columns(label) <= room) {
             return label;
         }
@@ -116,6 +117,7 @@
         }
         draw();
         mark();
+        describe(null);
     }
 
     /* ---- drawing ---- */

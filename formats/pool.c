@@ -43,7 +43,8 @@ char *pool_string(struct pool *pool, const char *bytes, size_t size)
 
     if (copy == NULL)
         return NULL;
-    memcpy(copy, bytes, size);
+    if (size > 0)
+        memcpy(copy, bytes, size);
     copy[size] = '\0';
     return copy;
 }
