@@ -351,9 +351,8 @@ static int step_continue(struct events_walk *walk, const struct trace_event *eve
         .number = foreign ? event->activation : walk->next_number - event->back,
     };
 
-    walk->next_number += !foreign && event->back == 0; /* met for the first time: it is numbered now */
     if (!foreign && event->back == 0)
-        walk->next_number++; /* never seen before */
+        walk->next_number++; /* never seen before: it is numbered now */
     return step_push(walk, TRACE_TAG_RESUME, frame, err);
 }
 

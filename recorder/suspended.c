@@ -88,3 +88,10 @@ void suspended_remove(const void *frame)
     table.entries[hole].frame = NULL;
     table.used--;
 }
+
+void suspended_clear(void)
+{
+    free(table.entries);
+    table.entries = NULL;
+    table.size = table.used = 0;
+}

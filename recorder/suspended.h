@@ -26,4 +26,7 @@ struct suspended *suspended_find(const void *frame);
 
 void suspended_remove(const void *frame);
 
+/* Forgets all: in a fork's child their activations are the parent's. */
+void suspended_clear(void);
+
 #endif

@@ -11,6 +11,7 @@
 #include "recorder/clock.h"
 #include "recorder/facts.h"
 #include "recorder/recorder.h"
+#include "recorder/suspended.h"
 
 #define SMALLEST_CAPACITY (4u << 10)
 #define LARGEST_CAPACITY (256u << 10)
@@ -263,6 +264,7 @@ static void adopt_into_child(struct thread *t)
     t->events = t->events_counted = 0;
     t->writing_ticks = 0;
     t->next = 1;
+    suspended_clear();
     for (struct open_frame *f = t->stack + 1; f <= t->top; f++)
         f->activation = thread_new_activation(t);
     write_thread_fact(t, "MainThread", 10, true);

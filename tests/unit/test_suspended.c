@@ -23,6 +23,9 @@ static void a_frame_is_found_with_what_was_stored(void **state)
     assert_int_equal(suspended_find(&frame)->activation, 8);
     suspended_remove(&frame);
     assert_null(suspended_find(&frame));
+    suspended_store(&frame);
+    suspended_clear();
+    assert_null(suspended_find(&frame));
 }
 
 static void any_order_of_storing_and_removing_agrees_with_an_array(void **state)

@@ -1,0 +1,182 @@
+"""What is hard to record: programs that trace themselves, frames that come and go in unusual ways."""
+import os
+import tempfile
+import unittest
+
+import support
+
+SELF_TRACING = '''
+import sys, threading, cProfile, doctest, trace
+seen = []
+def tracer(frame, event, arg):
+    seen.append((frame.f_code.co_name, event, frame.f_lineno))
+    return tracer
+def failing(frame, event, arg):
+    raise ValueError("boom")
+def f(x):
+    y = x + 1
+    return y
+def g():
+    """
+    >>> g()
+    3
+    """
+    return 3
+print(sys.gettrace(), sys.getprofile())
+sys.settrace(tracer)
+print(sys.gettrace() is tracer)
+f(1)
+sys.settrace(None)
+print(sys.gettrace(), seen)
+f(2)
+sys.settrace(failing)
+try:
+    f(3)
+except ValueError as error:
+    print(error, sys.gettrace())
+seen.clear()
+threading.settrace(tracer)
+thread = threading.Thread(target=f, args=(4,))
+thread.start()
+thread.join()
+threading.settrace(None)
+print([entry for entry in seen if entry[0] == "f"])
+profile = cProfile.Profile()
+profile.enable()
+f(5)
+profile.disable()
+profile.create_stats()
+print(sorted(key[2] for key in profile.stats))
+print(doctest.testmod())
+counter = trace.Trace(count=1, trace=0)
+counter.runfunc(f, 6)
+print(sorted((key[1], count) for key, count in counter.results().counts.items() if key[0] == __file__))
+f(7)
+'''
+
+THROW = '''
+def inner():
+    try:
+        yield 1
+    except KeyError:
+        yield 2
+def outer():
+    yield from inner()
+def fresh():
+    yield
+generator = outer()
+next(generator)
+print(generator.throw(KeyError))
+print(list(generator))
+try:
+    fresh().throw(KeyError)
+except KeyError:
+    print("thrown into a generator that had not begun")
+'''
+
+FORK_IN_GENERATOR = '''
+import os
+def numbers():
+    for n in range(3):
+        pid = os.fork()
+        if pid == 0:
+            yield "child %d" % n
+            os._exit(0)
+        os.waitpid(pid, 0)
+        yield n
+def other():
+    yield 1
+    yield 2
+waiting = other()
+next(waiting)
+for n in numbers():
+    if isinstance(n, str):
+        next(waiting)
+'''
+
+GREENLETS = '''
+import greenlet
+def work(name, other):
+    for i in range(3):
+        other().switch()
+    return name
+a = greenlet.greenlet(lambda: work("a", lambda: b))
+b = greenlet.greenlet(lambda: work("b", lambda: a))
+print(a.switch())
+'''
+
+
+class Unusual(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory(prefix="pyrec-unusual-")
+
+    def tearDown(self):
+        self.folder.cleanup()
+
+    def check(self, source, verify, pythons=None):
+        """The program behaves as without us on every interpreter, the books close, and verify(recording) is content."""
+        path = os.path.join(self.folder.name, "program.py")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(source)
+        for python in support.PYTHONS if pythons is None else pythons:
+            recording = support.Recording(python, [path])
+            with self.subTest(python=python):
+                self.assertEqual(recording.plain.status, recording.recorded.status, recording.recorded)
+                self.assertEqual(recording.plain.out, recording.recorded.out)
+                self.assertEqual(recording.plain.err, recording.recorded.err)
+                self.assertEqual(recording.value("SELECT max(abs(difference_ns)) FROM accounts"), 0)
+                verify(recording)
+            recording.close()
+
+    def function(self, recording, name, what):
+        return recording.value("SELECT sum(%s) FROM functions JOIN files USING (file_id) "
+                               "WHERE origin = 'program' AND functions.name = ?" % what, name)
+
+    def test_a_program_that_traces_itself(self):
+        def verify(recording):
+            self.assertEqual(self.function(recording, "g", "hits"), 1)
+            # The call that the failing tracer forbids is seen where the interpreter tells us before the tracer.
+            self.assertIn(self.function(recording, "f", "calls"), (6, 7))
+            self.assertEqual(self.function(recording, "f", "hits"), 12)
+        self.check(SELF_TRACING, verify)
+
+    def test_throw_passes_through_generators(self):
+        def verify(recording):
+            self.assertEqual(recording.sql("SELECT count(*) FROM events WHERE event = 'switch'"), [(0,)])
+            # next, throw, and the end: each enters both generators, the first time by a call.
+            self.assertEqual(self.function(recording, "outer", "calls"), 1)
+            self.assertEqual(self.function(recording, "inner", "calls"), 1)
+            self.assertEqual(self.function(recording, "inner", "resumes"), 2)
+            self.assertEqual(self.function(recording, "fresh", "calls"), 1)
+            self.assertEqual(self.function(recording, "fresh", "resumes"), 0)
+            self.assertEqual(recording.query(
+                "SELECT DISTINCT caller_function FROM edges WHERE callee_function = 'inner' AND resumes > 0"),
+                [("outer",)])
+        self.check(THROW, verify)
+
+    def test_fork_in_a_generator(self):
+        def verify(recording):
+            self.assertEqual(recording.value("SELECT count(*) FROM processes"), 4)
+            self.assertEqual(self.function(recording, "numbers", "calls"), 1)
+            # Each child goes on with a generator that it has from its parent.
+            self.assertEqual(recording.sql(
+                "SELECT process_id, count(*) FROM events WHERE event = 'resume' AND function = 'other' "
+                "AND process_id > 1 GROUP BY 1 ORDER BY 1"), [(2, 1), (3, 1), (4, 1)])
+            self.assertEqual(recording.value("SELECT count(*) FROM warnings"), 0)
+        self.check(FORK_IN_GENERATOR, verify)
+
+    def test_greenlets_switch_and_call_nobody(self):
+        def verify(recording):
+            self.assertGreater(recording.sql("SELECT count(*) FROM events WHERE event = 'switch'")[0][0], 4)
+            self.assertEqual(self.function(recording, "work", "calls"), 2)
+            self.assertEqual(self.function(recording, "work", "resumes"), 0)
+            self.assertEqual(recording.query(
+                "SELECT caller_function FROM edges WHERE callee_function = 'work'"), [("<lambda>",)] * 2)
+        pythons = [python for python in support.PYTHONS if support.has_module(python, "greenlet")]
+        if not pythons:
+            self.skipTest("no interpreter has greenlet")
+        self.check(GREENLETS, verify, pythons)
+
+
+if __name__ == "__main__":
+    unittest.main()
