@@ -3,22 +3,22 @@ import threading
 import time
 
 
-def compute(until):
-    turns = 0
+def compute(seconds):
+    until = time.monotonic() + seconds
+    total = 0
     while time.monotonic() < until:
-        turns += 1
-    return turns
+        total += sum(range(2000))
+    return total
 
 
-def sleep(until):
-    time.sleep(max(0, until - time.monotonic()))
+def sleep(seconds):
+    time.sleep(seconds)
 
 
 def main():
-    until = time.monotonic() + 0.1
     threads = [
-        threading.Thread(target=compute, args=(until,), name="computing"),
-        threading.Thread(target=sleep, args=(until,), name="waiting"),
+        threading.Thread(target=compute, args=(0.2,), name="computing"),
+        threading.Thread(target=sleep, args=(0.2,), name="waiting"),
     ]
     for thread in threads:
         thread.start()

@@ -13,10 +13,11 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-Outcome = collections.namedtuple("Outcome", "passed failed skipped report")
+Outcome = collections.namedtuple("Outcome", "passed failed skipped report seconds name", defaults=(0, ""))
 
 
 def arguments():
@@ -25,6 +26,7 @@ def arguments():
     parser.add_argument("--pythons", default=sys.executable)
     parser.add_argument("--only", default="", help="run only what has this in its name")
     parser.add_argument("--jobs", type=int, default=max(2, os.cpu_count() or 1))
+    parser.add_argument("--slowest", type=int, default=0, metavar="N", help="name the N slowest classes")
     parser.add_argument("what", nargs="+", choices=("unit", "e2e"))
     return parser.parse_args()
 
@@ -68,6 +70,7 @@ def tests_by_class(suite):
 
 def run_class(names):
     """Runs the tests of one class in this process."""
+    started = time.monotonic()
     suite = unittest.defaultTestLoader.loadTestsFromNames(names)
     with open(os.devnull, "w", encoding="utf-8") as nowhere:
         result = unittest.TextTestRunner(stream=nowhere, verbosity=0).run(suite)
@@ -78,7 +81,7 @@ def run_class(names):
     skipped = ["%s: %s" % (test.id(), reason) for test, reason in result.skipped]
     ran = result.testsRun - len(result.skipped)
     passed = max(0, ran - failed) if result.testsRun else 0
-    return Outcome(passed, failed, skipped, report)
+    return Outcome(passed, failed, skipped, report, time.monotonic() - started, names[0].rpartition(".")[0])
 
 
 def e2e_classes(only):
@@ -131,8 +134,12 @@ def main():
             describe_pythons(pythons)
             classes, broken = e2e_classes(options.only)
             total = add(total, Outcome(0, broken, [], ""))
+            slowest = []
             for outcome in pool.map(run_class, classes):
                 total = add(total, outcome)
+                slowest = sorted(slowest + [(outcome.seconds, outcome.name)], reverse=True)[:options.slowest]
+            for seconds, name in slowest:
+                print("%6.1f s  %s" % (seconds, name))
     reasons = collections.Counter(line.partition(": ")[2] for line in total.skipped)
     for reason, count in sorted(reasons.items()):
         print("skipped %d: %s" % (count, reason))

@@ -139,6 +139,13 @@ class Recording:
         assert result.status == 0, result
         return [tuple(row.values()) for row in json.loads(result.out)]
 
+    def tsv(self, query):
+        """The same as lines of bytes, for many rows."""
+        assert os.path.exists(self.database_path)
+        result = run([PYANALYZE, self.trace, "--sql", query])
+        assert result.status == 0, result
+        return result.out.split(b"\n")[1:-1]
+
 
 def count(python, tool, program, folder):
     """Runs a program under a foreign recorder (tests/oracle/count.py); returns its rows, all processes' together."""

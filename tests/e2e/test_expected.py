@@ -121,11 +121,11 @@ class ExpectedTests:
         recording = self.record("sleeping_vs_busy.py")
         wall, cpu = recording.query(
             "SELECT self_ns, self_cpu_ns FROM functions WHERE name = 'sleep'")[0]
-        self.assertGreater(wall, 80 * 1000 * 1000)
-        self.assertLess(cpu, wall / 20)
+        self.assertGreater(wall, 190 * 1000 * 1000)
+        self.assertLess(cpu, wall / 50)
         wall, cpu = recording.query(
             "SELECT self_ns, self_cpu_ns FROM functions WHERE name = 'compute'")[0]
-        self.assertGreater(cpu, wall / 20)
+        self.assertGreater(cpu, wall / 20)     # the machine may be busy with other things
 
     def test_exceptions(self):
         recording = self.record("exceptions.py")

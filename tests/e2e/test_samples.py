@@ -94,25 +94,26 @@ class SampleTests:
         self.assertTrue(recording.database_path)
         trace = decode.read(recording.trace)
         self.assertEqual((trace.damaged, trace.skipped, trace.errors, trace.lost_events), (0, 0, 0, 0))
-        ours = collections.defaultdict(list)
+        theirs = iter(recording.tsv(
+            "SELECT t.number, e.time_ns, e.event, e.line, e.depth, e.activation, e.file, e.function, "
+            "coalesce(e.detail, '') FROM events e JOIN threads t USING (thread_id) ORDER BY t.number, e.seq"))
+        names = {}
+        counts = collections.Counter()
         for event in trace.events():
-            ours[event.thread].append((
-                event.time_ns, event.name, printable(event.file), printable(event.function), event.line,
-                event.depth, printable(event.detail)))
-        theirs = collections.defaultdict(list)
-        for row in recording.sql(
-                "SELECT t.number, e.time_ns, e.event, e.file, e.function, e.line, e.depth, e.detail FROM events e "
-                "JOIN threads t USING (thread_id) ORDER BY e.thread_id, e.seq"):
-            theirs[row[0]].append(tuple("" if cell is None else cell for cell in row[1:]))
-        self.assertEqual(sorted(ours), sorted(theirs))
-        for thread, events in ours.items():
-            for i, (mine, other) in enumerate(zip(events, theirs[thread])):
-                self.assertEqual(mine, other, "event %d of thread %d" % (i, thread))
-            self.assertEqual(len(events), len(theirs[thread]))
-        stats = collections.Counter()
-        for thread, events in recording.query("SELECT number, events FROM threads"):
-            stats[thread] += events
-        self.assertEqual({thread: len(events) for thread, events in ours.items()}, +stats)
+            key = event.file, event.function, event.detail
+            if key not in names:
+                names[key] = "\t".join(escaped(printable(name)) for name in key).encode()
+            thread, number = event.activation
+            mine = b"%d\t%d\t%s\t%d\t%d\t%d\t%s" % (
+                event.thread, event.time_ns, event.name.encode(), event.line, event.depth, thread << 40 | number,
+                names[key])
+            other = next(theirs, None)
+            if mine != other:
+                self.assertEqual(mine, other, "event %d of thread %d" % (counts[event.thread], event.thread))
+            counts[event.thread] += 1
+        self.assertIsNone(next(theirs, None))
+        self.assertEqual(
+            counts, collections.Counter(dict(recording.query("SELECT number, events FROM threads WHERE events > 0"))))
 
     def test_books_close(self):
         query = self.recording.query
@@ -229,6 +230,11 @@ def printable(text):
         letter.encode("utf-8", "surrogateescape" if "\udc80" <= letter <= "\udcff" else "surrogatepass")
         for letter in text)
     return re.sub("[\udc80-\udcff]", "\ufffd", data.decode("utf-8", "surrogateescape"))
+
+
+def escaped(text):
+    """As pyanalyze writes names in tab-separated values."""
+    return text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n")
 
 
 def make_classes():

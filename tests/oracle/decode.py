@@ -354,8 +354,8 @@ class Trace:
     # ---- sections 5 and 6: events
 
     def threads(self):
-        """(process, thread) of every thread with events, in order."""
-        return sorted({(chunk.process, chunk.thread) for chunk in self.of_kind(EVENTS)})
+        """(process, thread) of every thread with events, in the order of threads."""
+        return sorted({(chunk.process, chunk.thread) for chunk in self.of_kind(EVENTS)}, key=lambda pair: pair[1])
 
     def events(self):
         """Every event, thread by thread, in order."""
