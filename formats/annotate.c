@@ -154,6 +154,8 @@ static bool matters(const struct annotate *report, const struct annotate_file *f
                                                            : report->catalog->total_self_ns);
     uint64_t weight = report->options->sort == FORMAT_SORT_HITS ? file->sum.hits : file->sum.ns;
 
+    if (percent < 0 && file->file->origin == CATALOG_OTHER && !file->file->has_source)
+        return false; /* figures without a text */
     if (percent < 0)
         percent = file->file->origin == CATALOG_PROGRAM ? least_percent_own : least_percent_other;
     return (double)weight >= percent / 100 * total;
@@ -181,11 +183,10 @@ static void print_others(struct annotate *report, const struct file_list *list,
     bool by_default = report->options->min_percent < 0;
     size_t shown = 0;
 
-    print_omitted(
-        report, small,
-        by_default
-            ? ", each below 0.1 % (the program's own) or 1 % (others); --min-percent 0 lists all"
-            : ", each below --min-percent");
+    print_omitted(report, small,
+                  by_default ? ", below 0.1 % (the program's own) or 1 % (others), or frozen; "
+                               "--min-percent 0 lists all"
+                             : ", each below --min-percent");
     if (small->count == 0)
         return;
     annotate_headings(report, columns, sizeof columns / sizeof columns[0], "File");

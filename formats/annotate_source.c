@@ -1,5 +1,6 @@
 #include "formats/annotate.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,7 +12,7 @@
 
 enum { AROUND = 1, FOLD_MIN = 4 };
 
-static const double fold_percent = 0.1;
+static const double fold_percent = 0.5;
 
 /* ---- reading ---- */
 
@@ -166,43 +167,6 @@ static void print_line(struct annotate *report, const struct line *line)
     annotate_print(report, f->hits == 0 ? ANNOTATE_DIM : annotate_heat(report, f->ns));
 }
 
-static void print_call(struct annotate *report, const struct query *call)
-{
-    const struct catalog_function *callee = catalog_function(report->catalog, query_int(call, 1));
-    uint64_t count = query_sum(call, 2), ns = query_sum(call, 3),
-             waiting = annotate_waiting(ns, query_sum(call, 4));
-
-    if (callee == NULL)
-        return;
-    annotate_start(report);
-    annotate_cell(report, ANNOTATE_LINE, "(call)");
-    annotate_count(report, ANNOTATE_HITS, count);
-    annotate_time(report, ANNOTATE_TIME, ns);
-    annotate_per_hit(report, ns, count);
-    annotate_percent(report, ns);
-    annotate_time(report, ANNOTATE_CUMULATIVE, ns);
-    if (waiting > 0)
-        annotate_time(report, ANNOTATE_WAITING, waiting);
-    else
-        annotate_blank(report, ANNOTATE_WAITING);
-    text_add_format(&report->row, "# %s:%lld %s", callee->file->shown,
-                    (long long)callee->first_line, callee->qualname);
-    report->row_figures = report->row.size;
-    annotate_print(report, "36");
-}
-
-/* Prints the calls from `line`; earlier ones, of folded lines, are passed over. */
-static void print_calls(struct annotate *report, struct query *calls, bool *more, int64_t line)
-{
-    while (*more && query_int(calls, 0) <= line) {
-        if (query_int(calls, 0) == line)
-            print_call(report, calls);
-        *more = query_next(calls);
-    }
-}
-
-/* ---- folding ---- */
-
 static bool is_hot(const struct annotate *report, const struct annotate_figures *figures)
 {
     double percent = report->options->min_percent > 0 ? report->options->min_percent : fold_percent;
@@ -210,6 +174,101 @@ static bool is_hot(const struct annotate *report, const struct annotate_figures 
 
     return (double)figures->ns >= limit || (double)figures->cumulative_ns >= limit;
 }
+
+static void print_call(struct annotate *report, const struct annotate_figures *figures,
+                       const char *callee)
+{
+    uint64_t ns = figures->cumulative_ns,
+             waiting = annotate_waiting(ns, figures->cumulative_cpu_ns);
+
+    annotate_start(report);
+    annotate_cell(report, ANNOTATE_LINE, "(call)");
+    annotate_count(report, ANNOTATE_HITS, figures->hits);
+    annotate_time(report, ANNOTATE_TIME, ns);
+    annotate_per_hit(report, ns, figures->hits);
+    annotate_percent(report, ns);
+    annotate_time(report, ANNOTATE_CUMULATIVE, ns);
+    if (waiting > 0)
+        annotate_time(report, ANNOTATE_WAITING, waiting);
+    else
+        annotate_blank(report, ANNOTATE_WAITING);
+    text_add_format(&report->row, "# %s", callee);
+    report->row_figures = report->row.size;
+    annotate_print(report, "36");
+}
+
+static void print_callee(struct annotate *report, const struct annotate_figures *figures,
+                         const struct catalog_function *callee)
+{
+    struct text label = {0};
+
+    text_add_format(&label, "%s:%lld %s", callee->file->shown, (long long)callee->first_line,
+                    callee->qualname);
+    print_call(report, figures, text_string(&label));
+    report->row.failed |= label.failed;
+    text_fini(&label);
+}
+
+/* The calls of a line that are folded into one row, behind its hot ones. */
+struct cold_calls {
+    size_t count;
+    const struct catalog_function *first;
+    struct annotate_figures sum;
+};
+
+static void print_cold_calls(struct annotate *report, const struct cold_calls *cold)
+{
+    char label[48];
+
+    if (cold->count == 1) {
+        print_callee(report, &cold->sum, cold->first);
+    } else if (cold->count > 1) {
+        snprintf(label, sizeof label, "[... %zu callees]", cold->count);
+        print_call(report, &cold->sum, label);
+    }
+}
+
+static void add_cold_call(struct cold_calls *cold, const struct annotate_figures *figures,
+                          const struct catalog_function *callee)
+{
+    if (cold->count++ == 0)
+        cold->first = callee;
+    cold->sum.hits += figures->hits;
+    cold->sum.cumulative_ns += figures->cumulative_ns;
+    cold->sum.cumulative_cpu_ns += figures->cumulative_cpu_ns;
+}
+
+static void take_call(struct annotate *report, const struct query *call, bool fold,
+                      struct cold_calls *cold)
+{
+    const struct catalog_function *callee = catalog_function(report->catalog, query_int(call, 1));
+    struct annotate_figures figures = {.hits = query_sum(call, 2),
+                                       .cumulative_ns = query_sum(call, 3),
+                                       .cumulative_cpu_ns = query_sum(call, 4)};
+
+    if (callee == NULL)
+        return;
+    if (fold && !is_hot(report, &figures))
+        add_cold_call(cold, &figures, callee);
+    else
+        print_callee(report, &figures, callee);
+}
+
+/* Prints the calls from `line`; earlier ones, of folded lines, are passed over. */
+static void print_calls(struct annotate *report, struct query *calls, bool *more, int64_t line,
+                        bool fold)
+{
+    struct cold_calls cold = {0};
+
+    while (*more && query_int(calls, 0) <= line) {
+        if (query_int(calls, 0) == line)
+            take_call(report, calls, fold, &cold);
+        *more = query_next(calls);
+    }
+    print_cold_calls(report, &cold);
+}
+
+/* ---- folding ---- */
 
 static void keep_around(struct listing *listing, size_t hot)
 {
@@ -288,7 +347,7 @@ static void print_fold(struct annotate *report, const struct line *lines, size_t
     annotate_print(report, ANNOTATE_DIM);
 }
 
-static void print_listing(struct annotate *report, const struct listing *listing,
+static void print_listing(struct annotate *report, const struct listing *listing, bool fold,
                           struct query *calls)
 {
     bool more = query_next(calls);
@@ -302,7 +361,7 @@ static void print_listing(struct annotate *report, const struct listing *listing
             i = end;
         } else {
             print_line(report, line);
-            print_calls(report, calls, &more, line->number);
+            print_calls(report, calls, &more, line->number, fold);
             i++;
         }
     }
@@ -362,7 +421,7 @@ int annotate_source(struct annotate *report, const struct annotate_file *file)
     if (status == 0) {
         query_bind(&calls, 1, file->file->id);
         print_file_heading(report, file, has_text);
-        print_listing(report, &listing, &calls);
+        print_listing(report, &listing, file->fold, &calls);
         output_text(report->out, "\n");
     }
     free(listing.lines);

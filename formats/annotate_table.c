@@ -8,7 +8,7 @@
 #include "formats/output.h"
 #include "formats/query.h"
 
-enum { HOTTEST = 10, WHERE_MAX = 40 };
+enum { HOTTEST = 10, WHERE_MAX = 48 };
 
 /* ---- columns ---- */
 
@@ -135,20 +135,22 @@ static void add_place(struct text *text, const struct catalog_file *file, int64_
     text_add_printable(text, function, size);
 }
 
-/* Adds the place in a column of its own, its end cut if it is too long. */
-static void add_where(struct annotate *report, struct text *place, int width)
+/* Adds the place in a column of its own. Of one that is too long the start is cut: its end says
+ * more. */
+static void add_where(struct annotate *report, const struct text *place, int width)
 {
     struct text *row = &report->row;
-    int columns = text_width(place->at, place->size);
+    const char *at = place->at, *end = place->at + place->size;
+    int columns = text_width(at, place->size);
 
     if (columns > width) {
-        text_add(row, place->at, text_fit(place->at, place->size, width - 1));
-        text_add_string(row, "…|");
-    } else {
-        text_add(row, place->at, place->size);
-        text_add_spaces(row, width - columns);
-        text_add_string(row, "|");
+        for (columns++; columns > width && at < end;)
+            columns -= text_character_width(text_next(&at, end));
+        text_add_string(row, "…");
     }
+    text_add(row, at, (size_t)(end - at));
+    text_add_spaces(row, width - columns);
+    text_add_string(row, "|");
 }
 
 static void skip_blanks(const char **bytes, size_t *size)
@@ -185,7 +187,7 @@ static void print_hot_line(struct annotate *report, const struct query *query, s
 /* The column of places: as wide as the widest of them, within reason. */
 static int measure_places(const struct annotate *report, struct query *query, struct text *place)
 {
-    int limit = report->narrow ? WHERE_MAX / 2 + 6 : WHERE_MAX, width = 4, rows = 0;
+    int limit = report->narrow ? WHERE_MAX / 2 + 2 : WHERE_MAX, width = 4, rows = 0;
 
     while (rows < HOTTEST && query_next(query)) {
         const struct catalog_file *file = catalog_file(report->catalog, query_int(query, 0));
