@@ -21,13 +21,15 @@ echo '...'
 
 "$build/pyanalyze" "$demo/trace.bin" --db "$demo/profile.db" --format "flamegraph=$demo/flamegraph.svg" 2>/dev/null
 
-query="SELECT hits, self_ns / 1000 AS self_us, line, text FROM lines ORDER BY self_ns DESC LIMIT 7"
-say "$build/pyanalyze $demo/profile.db --sql '$query'"
-"$build/pyanalyze" "$demo/profile.db" --sql "$query" | cut -c1-100
+say "$build/pyanalyze $demo/trace.bin"
+# The report's head: what was recorded, and the hottest lines. The files follow.
+"$build/pyanalyze" "$demo/profile.db" 2>/dev/null | sed '/^File: /,$d' | cut -c1-110
+echo '... and the annotated source of each file'
 
 echo
 echo "In $demo: $(cd "$demo" && du -h trace.bin flamegraph.svg profile.db | awk '{printf "%s%s (%s)", sep, $2, $1; sep = ", "}')"
 echo "Next:"
-echo "  $build/pyanalyze $demo/trace.bin                  # the annotated source, hottest first"
-echo "  xdg-open $demo/flamegraph.svg                     # the flame graph, in a browser"
-echo "  $build/pyrec run your_program.py                  # the same for a program of yours"
+printf '  %-44s  %s\n' \
+    "$build/pyanalyze $demo/trace.bin" '# the annotated source, hottest first' \
+    "xdg-open $demo/flamegraph.svg" '# the flame graph, in a browser' \
+    "$build/pyrec run your_program.py" '# record a program of yours'

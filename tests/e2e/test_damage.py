@@ -62,14 +62,14 @@ class Damage(unittest.TestCase):
         dice = random.Random(1)
         last = -1
         size = len(self.data)
-        for cut in sorted([0, 1, 79, 80, 4095, 4096, 4097] + [dice.randrange(size) for _ in range(20)]):
+        for cut in sorted([0, 1, 79, 80, 4095, 4096, 4097] + [dice.randrange(size) for _ in range(12)]):
             events = len(self.both(self.data[:cut], "cut at %d" % cut))
             self.assertGreaterEqual(events, last, "cut at %d" % cut)
             last = events
 
     def test_pages_zeroed(self):
         dice = random.Random(2)
-        for _ in range(10):
+        for _ in range(6):
             page = dice.randrange(1, len(self.data) // 4096)
             data = bytearray(self.data)
             data[page * 4096:page * 4096 + 4096] = bytes(4096)
@@ -77,7 +77,7 @@ class Damage(unittest.TestCase):
 
     def test_bits_flipped(self):
         dice = random.Random(3)
-        for _ in range(20):
+        for _ in range(12):
             place = dice.randrange(4096, len(self.data))
             data = bytearray(self.data)
             data[place] ^= 1 << dice.randrange(8)
