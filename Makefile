@@ -190,7 +190,7 @@ deps: ## install what is missing (apt-get; names the packages when not root)
 demo: ## build, record a sample, show the result
 	@tools/deps.sh $(if $(filter no,$(DEPS)),report,install) demo
 	@+$(MAKE) --no-print-directory all
-	@tools/demo.sh $(out)
+	@PYREC_PYTHON="$$(command -v $(firstword $(PYTHONS)))" tools/demo.sh $(out)
 
 check: ## build for every CPython found and run all tests
 	@tools/deps.sh $(if $(filter no,$(DEPS)),report,install) check
