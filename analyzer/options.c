@@ -259,6 +259,12 @@ static int apply_pattern(struct options *options, const struct rule *rule, const
     return 0;
 }
 
+/* "-" is standard output. */
+static const char *output_path(const char *path)
+{
+    return path != NULL && strcmp(path, "-") == 0 ? NULL : path;
+}
+
 static int add_report(struct options *options, const struct format *format, const char *path,
                       struct error *err)
 {
@@ -267,7 +273,7 @@ static int add_report(struct options *options, const struct format *format, cons
 
     if (reports == NULL)
         return error_set(err, "out of memory");
-    reports[options->report_count++] = (struct options_report){format, path};
+    reports[options->report_count++] = (struct options_report){format, output_path(path)};
     options->reports = reports;
     return 0;
 }
@@ -469,6 +475,7 @@ static int settle_output_by_name(struct options *options, struct error *err)
 
 static int settle_output(struct options *options, struct error *err)
 {
+    options->output = output_path(options->output);
     if (options->output != NULL && settle_output_of_format(options, err) < 0)
         return -1;
     if (options->output != NULL && settle_output_by_name(options, err) < 0)

@@ -204,6 +204,23 @@ static void a_name_that_fits_a_format_is_a_report_beside_rows(void **state)
     done(p);
 }
 
+static void a_dash_is_standard_output(void **state)
+{
+    static const char *const lines[] = {"-o -", "-f folded -o -", "-f folded=-", "--sql x -o -"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        struct parsed *p = parse(lines[i]);
+
+        assert_int_equal(p->status, 0);
+        assert_null(p->options.rows_path);
+        assert_int_equal(p->options.report_count, i < 3);
+        if (i < 3)
+            assert_null(p->options.reports[0].path);
+        done(p);
+    }
+}
+
 static void a_zip_beside_reports_is_told_to_the_formats(void **state)
 {
     struct parsed *p = parse("--zipfile s.zip -o callgrind.out.app");
@@ -310,6 +327,7 @@ int main(void)
         cmocka_unit_test(a_database_name_is_a_database),
         cmocka_unit_test(rows_take_the_output_that_is_no_report),
         cmocka_unit_test(a_name_that_fits_a_format_is_a_report_beside_rows),
+        cmocka_unit_test(a_dash_is_standard_output),
         cmocka_unit_test(a_zip_beside_reports_is_told_to_the_formats),
         cmocka_unit_test(wrong_use_is_named),
         cmocka_unit_test(empty_words_are_refused),
