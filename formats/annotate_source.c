@@ -29,6 +29,7 @@ struct listing {
     struct line *lines; /* owned; ascending */
     size_t count;
     size_t room;
+    struct pool pool; /* texts that are not in the source as it is */
 };
 
 static struct line *add_line(struct listing *listing)
@@ -92,13 +93,39 @@ static struct line *line_of(struct listing *listing, int64_t number, size_t text
     return line;
 }
 
+static bool is_utf8(const struct line *line)
+{
+    const char *at = line->text, *end = line->text + line->size;
+
+    if (line->text == NULL)
+        return false;
+    while (at < end)
+        if (text_next(&at, end) >= TEXT_BYTE)
+            return false;
+    return true;
+}
+
+/* A source in another encoding: the database has its executable lines in UTF-8. */
+static int take_text(struct listing *listing, struct line *line, const struct query *query,
+                     int column)
+{
+    size_t size;
+    const char *bytes = query_text(query, column, &size);
+
+    if (query_is_null(query, column))
+        return 0;
+    line->text = pool_string(&listing->pool, bytes, size);
+    line->size = size;
+    return line->text == NULL ? -1 : 0;
+}
+
 static int load_lines(struct annotate *report, struct listing *listing,
                       const struct catalog_file *file)
 {
     struct query query =
         query_open(report->db,
                    "SELECT line, hits, self_ns, self_cpu_ns, cumulative_ns, cumulative_cpu_ns, "
-                   "executable FROM lines WHERE file_id = ?1 ORDER BY line",
+                   "executable, text FROM lines WHERE file_id = ?1 ORDER BY line",
                    report->err);
     size_t text_lines = listing->count;
     int status = 0;
@@ -112,6 +139,8 @@ static int load_lines(struct annotate *report, struct listing *listing,
             continue;
         }
         line->executable = query_int(&query, 6) != 0;
+        if (!is_utf8(line) && take_text(listing, line, &query, 7) < 0)
+            status = error_set(report->err, "out of memory");
         line->figures = (struct annotate_figures){query_sum(&query, 1), query_sum(&query, 2),
                                                   query_sum(&query, 3), query_sum(&query, 4),
                                                   query_sum(&query, 5)};
@@ -425,6 +454,7 @@ int annotate_source(struct annotate *report, const struct annotate_file *file)
         output_text(report->out, "\n");
     }
     free(listing.lines);
+    pool_fini(&listing.pool);
     status |= query_close(&source);
     status |= query_close(&calls);
     return status < 0 ? -1 : 0;
