@@ -170,7 +170,7 @@ struct definition {
     uint32_t parent_number; /* 0: not nested in anything known */
 };
 
-static void write_code_fact(PyCodeObject *code, uint32_t number, const struct definition *d)
+static bool write_code_fact(PyCodeObject *code, uint32_t number, const struct definition *d)
 {
     struct fact fact;
 
@@ -186,7 +186,7 @@ static void write_code_fact(PyCodeObject *code, uint32_t number, const struct de
     put_text(&fact, pycompat_code_qualname(code));
     put_text(&fact, d->module);
     put_lines(&fact, code);
-    facts_write(TRACE_FACT_CODE, &fact);
+    return facts_write(TRACE_FACT_CODE, &fact);
 }
 
 static const struct code_info *attach_info(PyCodeObject *code, uint32_t number, bool wanted)
@@ -226,12 +226,13 @@ static void define_nested(PyCodeObject *code, const struct definition *outer, ui
 static const struct code_info *define(PyCodeObject *code, const struct definition *d)
 {
     uint32_t number = facts_next_number();
-    const struct code_info *info = attach_info(code, number, true);
+    const struct code_info *info;
 
-    if (info == &not_wanted)
-        return info;
-    write_code_fact(code, number, d);
-    define_nested(code, d, number);
+    if (!write_code_fact(code, number, d))
+        return &not_wanted; /* no event may name what no fact defines */
+    info = attach_info(code, number, true);
+    if (info->wanted)
+        define_nested(code, d, number);
     return info;
 }
 

@@ -16,7 +16,6 @@ static bool prepare(struct thread *t, uint64_t now, size_t need, uint64_t *units
 
     if (t->end == NULL || t->at + need >= t->end + 1) {
         if (!thread_next_chunk(t, now, need)) {
-            t->at = t->end = NULL;
             recorder_detach();
             return false;
         }

@@ -13,6 +13,9 @@
 #define FIRST_CAPACITY (4u << 10)
 #define LARGEST_CAPACITY (256u << 10)
 
+/* Kept free in each chunk for facts_write_last(): a few records of some tens of bytes. */
+#define LAST_RECORDS 256u
+
 static struct {
     pthread_mutex_t lock;
     struct sink_slot slot;
@@ -75,16 +78,15 @@ void fact_put_string(struct fact *fact, const void *bytes, size_t size)
         fact->size = (size_t)(trace_put_string(at, bytes, size) - fact->bytes);
 }
 
-static void close_chunk(void)
+static void close_chunk(struct sink_slot *slot, uint64_t used)
 {
-    if (facts.slot.bytes == NULL)
+    if (slot->bytes == NULL)
         return;
-    sink_slot_seal(&facts.slot, facts.used);
-    sink_slot_unmap(&facts.slot);
-    facts.sequence++;
+    sink_slot_seal(slot, used);
+    sink_slot_unmap(slot);
 }
 
-static struct sink_chunk chunk_header(void)
+static struct sink_chunk next_header(void)
 {
     return (struct sink_chunk){
         .kind = TRACE_FACTS,
@@ -95,54 +97,70 @@ static struct sink_chunk chunk_header(void)
     };
 }
 
+/* The next chunk comes before the end of the one in hand: where there is no room for it, that one still takes the last records. */
 static bool open_chunk(uint64_t capacity)
 {
-    struct sink_chunk chunk = chunk_header();
+    struct sink_chunk chunk = next_header();
+    struct sink_slot slot;
 
+    if (!sink_slot_open(&recorder.sink, &slot, capacity, &chunk))
+        return false;
+    close_chunk(&facts.slot, facts.used);
+    facts.slot = slot;
     facts.used = 0;
-    return sink_slot_open(&recorder.sink, &facts.slot, capacity, &chunk);
+    facts.sequence++;
+    return true;
 }
 
 /* A record too large for a chunk in place gets a chunk of its own. */
-static void write_apart(const uint8_t *record, size_t size)
+static bool write_apart(const uint8_t *record, size_t size)
 {
-    struct sink_chunk chunk;
+    struct sink_chunk chunk = next_header();
 
-    close_chunk();
-    chunk = chunk_header();
-    if (sink_append(&recorder.sink, &chunk, record, size))
-        facts.sequence++;
+    if (!sink_append(&recorder.sink, &chunk, record, size))
+        return false;
+    facts.sequence++;
+    return true;
 }
 
-static void write_in_place(const uint8_t *record, size_t size)
+static bool has_room(size_t size, size_t reserve)
+{
+    return facts.slot.bytes != NULL &&
+           TRACE_CHUNK_PAYLOAD + facts.used + size + reserve <= facts.slot.capacity;
+}
+
+static bool make_room(size_t size)
 {
     uint64_t capacity = facts.slot.bytes != NULL ? facts.slot.capacity * 4 : FIRST_CAPACITY;
-    uint8_t *at;
 
-    if (facts.slot.bytes == NULL || TRACE_CHUNK_PAYLOAD + facts.used + size > facts.slot.capacity) {
-        close_chunk();
-        while (capacity < LARGEST_CAPACITY && capacity < TRACE_CHUNK_PAYLOAD + size)
-            capacity *= 2;
-        if (!open_chunk(capacity < LARGEST_CAPACITY ? capacity : LARGEST_CAPACITY))
-            return;
-    }
-    at = facts.slot.bytes + TRACE_CHUNK_PAYLOAD + facts.used;
+    while (capacity < LARGEST_CAPACITY && capacity < TRACE_CHUNK_PAYLOAD + size + LAST_RECORDS)
+        capacity *= 2;
+    return open_chunk(capacity < LARGEST_CAPACITY ? capacity : LARGEST_CAPACITY);
+}
+
+static void put_record(const uint8_t *record, size_t size)
+{
+    uint8_t *at = facts.slot.bytes + TRACE_CHUNK_PAYLOAD + facts.used;
+
     memcpy(at + 1, record + 1, size - 1);
     trace_publish(at, record[0]);
     facts.used += size;
 }
 
-static void write_record(const uint8_t *record, size_t size)
+static bool write_record(const uint8_t *record, size_t size, size_t reserve)
 {
-    if (size > LARGEST_CAPACITY - TRACE_CHUNK_PAYLOAD)
-        write_apart(record, size);
-    else
-        write_in_place(record, size);
+    if (size > LARGEST_CAPACITY - TRACE_CHUNK_PAYLOAD - LAST_RECORDS)
+        return write_apart(record, size);
+    if (!has_room(size, reserve) && !make_room(size))
+        return false;
+    put_record(record, size);
+    return true;
 }
 
-void facts_write(enum trace_fact_kind kind, struct fact *fact)
+static bool write_fact(enum trace_fact_kind kind, struct fact *fact, size_t reserve)
 {
     uint8_t *record = fact->failed ? NULL : malloc(1 + TRACE_VARINT_SIZE_MAX + fact->size);
+    bool written = false;
 
     if (record != NULL) {
         uint8_t *end = trace_put_string(record + 1, fact->bytes, fact->size);
@@ -150,11 +168,25 @@ void facts_write(enum trace_fact_kind kind, struct fact *fact)
         record[0] = (uint8_t)kind;
         recorder_enter_child(); /* the chunk in hand may be the parent's */
         pthread_mutex_lock(&facts.lock);
-        write_record(record, (size_t)(end - record));
+        written = write_record(record, (size_t)(end - record), reserve);
         pthread_mutex_unlock(&facts.lock);
     }
     free(record);
     fact_fini(fact);
+    return written;
+}
+
+bool facts_write(enum trace_fact_kind kind, struct fact *fact)
+{
+    if (write_fact(kind, fact, LAST_RECORDS))
+        return true;
+    recorder_halt();
+    return false;
+}
+
+void facts_write_last(enum trace_fact_kind kind, struct fact *fact)
+{
+    write_fact(kind, fact, 0);
 }
 
 uint32_t facts_next_number(void)
@@ -170,7 +202,7 @@ uint32_t facts_peek_number(void)
 void facts_seal(void)
 {
     pthread_mutex_lock(&facts.lock);
-    close_chunk();
+    close_chunk(&facts.slot, facts.used);
     pthread_mutex_unlock(&facts.lock);
 }
 

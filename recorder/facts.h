@@ -6,6 +6,7 @@
 #ifndef RECORDER_FACTS_H
 #define RECORDER_FACTS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,8 +25,11 @@ void fact_put_uint(struct fact *fact, uint64_t value);
 void fact_put_int(struct fact *fact, int64_t value);
 void fact_put_string(struct fact *fact, const void *bytes, size_t size);
 
-/* Writes the record and releases `fact`. */
-void facts_write(enum trace_fact_kind kind, struct fact *fact);
+/* Writes the record and releases `fact`. False: there was no room, and recording is over. */
+bool facts_write(enum trace_fact_kind kind, struct fact *fact);
+
+/* Writes one of the last records of a process, for which each chunk keeps room: small, and written even if the disk is full. */
+void facts_write_last(enum trace_fact_kind kind, struct fact *fact);
 
 /* The next number of a code, file or string: one counter serves the three. */
 uint32_t facts_next_number(void);

@@ -162,7 +162,20 @@ static void write_end_fact(enum trace_end_how how, int status)
     fact_put_uint(&fact, (uint64_t)(unsigned)status);
     fact_put_uint(&fact, clock_ticks());
     fact_put_uint(&fact, clock_read_ns(CLOCK_MONOTONIC));
-    facts_write(TRACE_FACT_END, &fact);
+    facts_write_last(TRACE_FACT_END, &fact);
+}
+
+/* From where recording stopped to now nothing is known of any thread. */
+static void write_gap_fact(void)
+{
+    struct fact fact;
+
+    fact_init(&fact);
+    fact_put_uint(&fact, 0);
+    fact_put_uint(&fact, sink_stop_reason(&recorder.sink));
+    fact_put_uint(&fact, recorder.halted_ticks);
+    fact_put_uint(&fact, clock_ticks());
+    facts_write_last(TRACE_FACT_GAP, &fact);
 }
 
 /* Fork. Only this thread goes on, in a copy of our memory, with the parent's chunks still mapped: it must not
@@ -197,6 +210,8 @@ void recorder_enter_child(void)
 
 void recorder_halt(void)
 {
+    if (recorder.running)
+        recorder.halted_ticks = clock_ticks();
     recorder.running = false;
 }
 
@@ -287,8 +302,11 @@ static void finish(enum trace_end_how how, int status)
         return;
     if (t != NULL && !t->in_child) {
         thread_seal(t);
-        thread_write_stats(t);
+        if (recorder.running)
+            thread_write_stats(t);
     }
+    if (!recorder.running)
+        write_gap_fact();
     write_end_fact(how, status);
     facts_seal();
 }

@@ -34,6 +34,7 @@ struct recorder {
     bool forked;          /* this is a child that has not been entered into the trace yet */
     uint32_t code_base;   /* in such a child: numbers below it are the parent's */
     uint64_t stamp_ticks; /* an interval longer than this gets a CPU stamp */
+    uint64_t halted_ticks; /* when recording stopped before the process ended, else 0 */
     char *cwd;            /* owned: when the process began, for relative file names */
 };
 

@@ -340,6 +340,13 @@ bool sink_is_stopped(const struct sink *sink)
     return __atomic_load_n(shared_u32(sink, TRACE_HEADER_STOP), __ATOMIC_RELAXED) != 0;
 }
 
+enum trace_gap_reason sink_stop_reason(const struct sink *sink)
+{
+    uint32_t reason = __atomic_load_n(shared_u32(sink, TRACE_HEADER_STOP), __ATOMIC_RELAXED);
+
+    return reason != 0 ? (enum trace_gap_reason)reason : TRACE_GAP_FAILED;
+}
+
 /* Writing beyond RLIMIT_FSIZE would kill the program by SIGXFSZ. */
 static bool fits_limits(const struct sink *sink, uint64_t end)
 {

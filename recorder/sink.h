@@ -94,6 +94,9 @@ bool sink_append(struct sink *sink, const struct sink_chunk *chunk, const void *
 void sink_stop(struct sink *sink, enum trace_gap_reason reason);
 bool sink_is_stopped(const struct sink *sink);
 
+/* Why; TRACE_GAP_FAILED if the run is not stopped. */
+enum trace_gap_reason sink_stop_reason(const struct sink *sink);
+
 /* Events sealed so far by all processes; adds `events` to it. */
 uint64_t sink_count_events(struct sink *sink, uint64_t events);
 

@@ -95,6 +95,17 @@ void thread_seal(struct thread *t)
     count_events(t);
 }
 
+/* Recording is over: puts away what is in hand. A parent's chunk is left as it is. */
+static bool stop(struct thread *t)
+{
+    if (t->in_child)
+        sink_slot_unmap(&t->slot);
+    else
+        thread_seal(t);
+    t->at = t->end = NULL;
+    return false;
+}
+
 void thread_write_stats(const struct thread *t)
 {
     struct fact fact;
@@ -111,12 +122,9 @@ void thread_write_stats(const struct thread *t)
 
 void thread_end(struct thread *t)
 {
-    if (!t->in_child && recorder.running) {
-        thread_seal(t);
+    stop(t);
+    if (!t->in_child && recorder.running)
         thread_write_stats(t);
-    } else {
-        sink_slot_unmap(&t->slot);
-    }
     if (thread_current == t)
         thread_current = NULL;
     free(t->stack);
@@ -276,7 +284,7 @@ bool thread_next_chunk(struct thread *t, uint64_t now, size_t need)
     uint64_t begun = clock_ticks();
 
     if (!recorder.running)
-        return false;
+        return stop(t);
     chunk.monotonic_ns = clock_read_ns(CLOCK_MONOTONIC); /* `now` was read a moment ago */
     if (t->in_child)
         adopt_into_child(t);
@@ -289,7 +297,7 @@ bool thread_next_chunk(struct thread *t, uint64_t now, size_t need)
     chunk.cpu_ns = t->cpu_last = clock_read_ns(CLOCK_THREAD_CPUTIME_ID);
     if (!begin_chunk(t, &chunk, need)) {
         recorder_halt();
-        return false;
+        return stop(t);
     }
     t->writing_ticks += clock_ticks() - begun;
     return true;
