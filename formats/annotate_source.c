@@ -95,12 +95,12 @@ static struct line *line_of(struct listing *listing, int64_t number, size_t text
 
 static bool is_utf8(const struct line *line)
 {
-    const char *at = line->text, *end = line->text + line->size;
+    const char *at = line->text;
 
-    if (line->text == NULL)
+    if (at == NULL)
         return false;
-    while (at < end)
-        if (text_next(&at, end) >= TEXT_BYTE)
+    while (at < line->text + line->size)
+        if (text_next(&at, line->text + line->size) >= TEXT_BYTE)
             return false;
     return true;
 }

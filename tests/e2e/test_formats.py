@@ -313,6 +313,27 @@ class Annotate(FormatTest):
         self.assertRegex(text, r"(?m)^ *10\| +9\| +18\.073\| +2\.008\| +1\.85%\| +41\.288\| +\|    return n \* fact")
         self.assertRegex(text, r"(?m)^\(call\)\| +9\| +34\.379\| .*\|# app\.py:7 fact$")
 
+    def test_lines_end_as_python_ends_them(self):
+        source = b"\xef\xbb\xbfdef load():\r    x = '\x0c\xe2\x80\xa8'\r\n    # end"
+        odd = make_database(os.path.join(self.folder, "odd.db"),
+                            "UPDATE files SET source = x'%s' WHERE file_id = 3" % source.hex())
+        text = self.analyze("--file", "importing.py", database=odd).decode()
+        self.assertEqual(re.findall(r"^ +\d\|.*\|(.*)$", text.partition("File: ")[2], re.M),
+                         ["def load():", "    x = '\\x0c\\u2028'", "    # end"])
+
+    def test_other_encodings_and_missing_texts(self):
+        source = "# coding: latin-1\n    return 'gr\xfc\xdfe'\n# \xfc\n".encode("latin-1")
+        old = make_database(os.path.join(self.folder, "old.db"),
+                            "UPDATE files SET source = x'%s' WHERE file_id = 3" % source.hex(),
+                            "UPDATE lines SET text = '    return ''gr\xfc\xdfe''' WHERE file_id = 3 AND line = 2",
+                            "UPDATE files SET source = NULL WHERE file_id = 2",
+                            "UPDATE lines SET text = NULL WHERE file_id = 2")
+        text = self.analyze("--file", "importing.py", "--file", "*/report.py", database=old).decode()
+        self.assertIn("|    return 'gr\xfc\xdfe'\n", text)
+        self.assertIn("|# \\xfc\n", text)
+        self.assertIn("The source was not recorded", text)
+        self.assertRegex(text, r"(?m)^ *13\| +4\| +12\.617\|.*\|$")
+
     def test_what_went_wrong_is_said(self):
         text = self.analyze().decode()
         for expected in ("3 events are lost", "1 page at offset 12288 is damaged", "Not recorded (paused): 1 gap of 5.000 us",
