@@ -311,6 +311,10 @@ static void store_warnings(const struct run *run, struct store *store)
          (unsigned long long)damage->first_offset);
     warn(run, store, damage->cut, "the file is cut off at %llu bytes, inside a chunk",
          (unsigned long long)run->file->size);
+    warn(run, store, run->file->stop, "recording stopped: %s",
+         run->file->stop == TRACE_GAP_FULL ? "out of space, or at the limit given"
+                                           : "the trace could not be written any more");
+    warn(run, store, run->process_count == 0, "no process was recorded");
     warn_counts(run, store);
     warn_ends(run, store);
 }
@@ -325,7 +329,7 @@ static bool is_complete(const struct run *run)
     for (size_t i = 0; i < run->process_count; i++)
         if (!run->processes[i].facts->ended)
             return false;
-    return !damage->places && !damage->cut && !facts_trouble(run->facts)->lost && !trouble->lost_chunks &&
+    return run->process_count && !run->file->stop && !damage->places && !damage->cut && !facts_trouble(run->facts)->lost && !trouble->lost_chunks &&
            !trouble->lost_events && !trouble->undecoded && !trouble->mismatches;
 }
 

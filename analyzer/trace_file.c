@@ -73,6 +73,8 @@ static int read_header(struct trace_file *file, struct error *err)
     if (check_header(file, page, err) < 0)
         return -1;
     name_mark(file);
+    if (trace_pread(file->fd, page, 4, TRACE_HEADER_STOP) == 4) /* a file may end before it */
+        file->stop = trace_get_u32(page);
     return 0;
 }
 

@@ -54,6 +54,7 @@ struct trace_file {
     uint64_t size;
     struct trace_header header;
     char mark[2 * TRACE_MARK_SIZE + 1]; /* hexadecimal: the trace's id */
+    uint32_t stop; /* why recording stopped for all processes (a gap reason), 0: it did not */
     uint64_t last_ticks, last_monotonic; /* the last anchor */
     struct clock clock;
 
