@@ -196,6 +196,19 @@ static int read_queries(struct command *command, struct error *err)
     return 0;
 }
 
+/* Formats and queries do not know what the database they read is called. */
+static void name_database(const struct command *command, struct error *err)
+{
+    static const char nameless[] = "the database ";
+    char text[sizeof err->text];
+
+    if (command->database == NULL || strncmp(err->text, nameless, sizeof nameless - 1) != 0)
+        return;
+    memcpy(text, err->text, sizeof text);
+    err->text[0] = '\0';
+    error_set(err, "%s: %s", command->database, text);
+}
+
 static int run_steps(struct command *command, struct error *err)
 {
     if (command_look_at_inputs(command, err) < 0 || command_check_outputs(command, err) < 0 ||
@@ -214,6 +227,7 @@ int command_run(const struct options *options, bool *warned, struct error *err)
     terminal_look(&command.terminal, options->colour, options->no_pager);
     progress_init(&command.progress, options->verbose);
     status = run_steps(&command, err);
+    name_database(&command, err);
     terminal_finish(&command.terminal);
     *warned = command.warnings > 0;
     sqlite3_close(command.db);

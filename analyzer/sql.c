@@ -147,6 +147,11 @@ struct run {
     struct sql_rows *rows;
 };
 
+static bool is_damage(int code)
+{
+    return code == SQLITE_CORRUPT || code == SQLITE_NOTADB || code == SQLITE_IOERR;
+}
+
 static int fail_at(const struct run *run, const char *statement, struct error *err)
 {
     int offset = sqlite3_error_offset(run->db);
@@ -155,6 +160,8 @@ static int fail_at(const struct run *run, const char *statement, struct error *e
     char which[32] = "";
     int line = 1, column = 1;
 
+    if (is_damage(sqlite3_errcode(run->db)))
+        return error_set(err, "the database cannot be read: %s", reason);
     if (offset < 0) /* no place in particular: the statement's first word */
         at += strspn(at, " \t\r\n;");
     for (; text < at; text++) {

@@ -319,7 +319,23 @@ class Databases(Case):
         for at in range(4096, len(data) - 64, 1777):
             data[at:at + 8] = b"\xff" * 8
         self.write("damaged.db", data)
-        self.bad(1, "damaged.db", named=["damaged"])
+        for words in ([], ["-f", "folded"], ["--sql", "SELECT * FROM lines"]):
+            self.bad(1, "damaged.db", *words, named=["damaged.db"])
+        # Damage that only shows when the rows are read.
+        chance = random.Random(2)
+        for _ in range(40):
+            with open(self.database, "rb") as file:
+                data = bytearray(file.read())
+            for at in range(3 * 4096, len(data), 4096):
+                place = at + chance.randrange(4000)
+                data[place:place + 8] = chance.randbytes(8)
+            self.write("damaged.db", data)
+            for words in (["-f", "folded"], ["-f", "callgrind"], ["--sql", "SELECT count(source) FROM files"]):
+                result = self.run_it("damaged.db", *words)
+                self.assertIn(result.status, (0, 1), result)
+                if result.status:
+                    last = result.err.splitlines()[-1]
+                    self.assertTrue(last.startswith(b"pyanalyze: damaged.db: "), result)
         self.write("cut.db", data[:100])
         self.bad(1, "cut.db", named=["cut.db"])
 
