@@ -204,6 +204,42 @@ class Callgrind(FormatTest):
         self.assertIn(b"standard output", result.err)
 
 
+class Recorded(unittest.TestCase):
+    """Real recordings: every format has the same total, and callgrind's sums are those of the database."""
+
+    def check(self, python, sample):
+        recording = support.Recording(python, [os.path.join(support.SAMPLES, sample)])
+        self.addCleanup(recording.close)
+        total = recording.value("SELECT sum(self_ns) FROM functions")
+        paths = {name: os.path.join(recording.folder, "report." + name)
+                 for name in ("callgrind", "folded", "flamegraph")}
+        result = support.run([support.PYANALYZE, recording.database_path] +
+                             [word for name in paths for word in ("--format", name + "=" + paths[name])])
+        self.assertEqual(result.status, 0, result)
+        folded = sum(int(line.rsplit(b" ", 1)[1]) for line in read(paths["folded"]).splitlines())
+        self.assertEqual(folded, total)
+        frames = re.findall(rb'data-v="0 0 (\d+) ', read(paths["flamegraph"]))
+        self.assertEqual(frames, [b"%d" % total])
+        self.assertEqual(support.run(["xmllint", "--noout", paths["flamegraph"]]).err, b"")
+        report = support.run(["callgrind_annotate", "--threshold=100", "--auto=no", "--inclusive=yes",
+                              paths["callgrind"]])
+        self.assertNotIn(b"WARNING", report.out + report.err)
+        costs = Callgrind.costs(report.out.decode())
+        self.assertEqual(costs[None][0], total)
+        rows = recording.query("SELECT module || ':' || qualname, cumulative_ns FROM functions "
+                               "WHERE kind <> 'outside' GROUP BY 1 HAVING count(*) = 1")
+        self.assertGreater(len(rows), 3)
+        for name, cumulative in rows:
+            if cumulative:
+                self.assertEqual(costs[name][0], cumulative, name)
+
+    def test_samples(self):
+        for python in support.PYTHONS:
+            for sample in ("recursion.py", "generators.py", "exceptions.py", "threads.py", "fork.py"):
+                with self.subTest(python=python, sample=sample):
+                    self.check(python, sample)
+
+
 class Zip(FormatTest):
     def test_the_recorded_sources_bit_by_bit(self):
         data = self.write("src.zip")
@@ -336,8 +372,8 @@ class Annotate(FormatTest):
 
     def test_what_went_wrong_is_said(self):
         text = self.analyze().decode()
-        for expected in ("3 events are lost", "1 page at offset 12288 is damaged", "Not recorded (paused): 1 gap of 5.000 us",
-                         "Open when the recording ended:", "signal 9", "app.py:43 pause"):
+        for expected in ("3 events are lost", "1 page at offset 12288 is damaged",
+                         "Not recorded (paused): 1 gap of 5.000 us", "Open when the recording ended:", "signal 9", "app.py:43 pause"):
             self.assertIn(expected, text)
 
     def test_every_unit_tells_the_same(self):
@@ -439,7 +475,8 @@ class InBrowser(FormatTest):
         return box
 
     def width(self, label):
-        return self.frame(label, "g.hasAttribute('display') ? 0 : Number(g.querySelector('rect').getAttribute('width'))")
+        return self.frame(label, "g.hasAttribute('display') ? 0 : "
+                                 "Number(g.querySelector('rect').getAttribute('width'))")
 
     def text(self, name):
         return self.page.value("document.getElementById(%r).textContent" % name)
