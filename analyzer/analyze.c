@@ -26,8 +26,8 @@ struct analysis {
     struct sources *sources;
     struct store *store;
     struct totals totals;
-    int64_t thread_id;     /* the last row */
-    uint64_t done, to_do;  /* bytes of events */
+    int64_t thread_id;    /* the last row */
+    uint64_t done, to_do; /* bytes of events */
     uint64_t threads, peak_memory;
 };
 
@@ -61,7 +61,8 @@ static int open_runs(struct analysis *analysis, const char *const *paths, size_t
         return error_set(analysis->err, "out of memory");
     for (size_t i = 0; i < count; i++) {
         struct run *run = &analysis->runs[analysis->run_count++];
-        if (run_open(run, paths[i], (int64_t)i + 1, analysis->err) < 0 || refuse_same(analysis, i) < 0)
+        if (run_open(run, paths[i], (int64_t)i + 1, analysis->err) < 0 ||
+            refuse_same(analysis, i) < 0)
             return -1;
         run_number_processes(run, &analysis->options->selection, &process_id);
         analysis->files[i] = run->file;
@@ -92,26 +93,30 @@ static int report_progress(void *context, uint64_t bytes)
     const struct analyze_options *options = analysis->options;
 
     analysis->done += bytes;
-    return options->progress ? options->progress(options->progress_context, analysis->done, analysis->to_do) : 0;
+    return options->progress
+               ? options->progress(options->progress_context, analysis->done, analysis->to_do)
+               : 0;
 }
 
 static void note_memory(struct analysis *analysis, const struct replay *replay)
 {
-    uint64_t bytes = replay->sums.arena.total + replay->room * sizeof *replay->frames + analysis->totals.arena.total;
+    uint64_t bytes = replay->sums.arena.total + replay->room * sizeof *replay->frames +
+                     analysis->totals.arena.total;
 
     if (bytes > analysis->peak_memory)
         analysis->peak_memory = bytes;
 }
 
-static int analyze_thread(struct analysis *analysis, struct run *run, const struct trace_thread *thread)
+static int analyze_thread(struct analysis *analysis, struct run *run,
+                          const struct trace_thread *thread)
 {
     struct replay *replay = malloc(sizeof *replay);
     int64_t process_id = run_process_id(run, thread->process);
 
     if (!replay)
         return error_set(analysis->err, "%s: out of memory", run->file->path);
-    int status = replay_thread(replay, run->file, thread, run->facts, &analysis->model, report_progress, analysis,
-                               analysis->err);
+    int status = replay_thread(replay, run->file, thread, run->facts, &analysis->model,
+                               report_progress, analysis, analysis->err);
     if (status == 0) {
         int64_t thread_id = ++analysis->thread_id;
         run_store_thread(run, analysis->store, thread, thread_id, replay);
@@ -169,7 +174,8 @@ static void store_meta(struct analysis *analysis)
     char selection[512];
 
     describe_selection(&analysis->options->selection, selection, sizeof selection);
-    store_row(analysis->store, STORE_META, "ss", "pyanalyze_version", version ? version : "unknown");
+    store_row(analysis->store, STORE_META, "ss", "pyanalyze_version",
+              version ? version : "unknown");
     store_number(analysis->store, "total_self_ns", totals->self);
     store_number(analysis->store, "total_self_cpu_ns", totals->self - totals->wait);
     store_number(analysis->store, "total_hits", (int64_t)totals->hits);
@@ -184,7 +190,8 @@ static int store_all(struct analysis *analysis)
         run_store(&analysis->runs[i], analysis->store);
     if (totals_store(&analysis->totals) < 0)
         return error_set(analysis->err, "out of memory for the sums of calls");
-    if (file_rows_store(&analysis->model, &analysis->totals, analysis->sources, analysis->store, analysis->err) < 0)
+    if (file_rows_store(&analysis->model, &analysis->totals, analysis->sources, analysis->store,
+                        analysis->err) < 0)
         return -1;
     store_meta(analysis);
     return 0;
@@ -211,8 +218,8 @@ static void take_statistics(const struct analysis *analysis, const double times[
         statistics->bytes += analysis->files[i]->size;
 }
 
-static int analyze(struct analysis *analysis, const char *const *paths, size_t count, const char *db_path,
-                   double times[4])
+static int analyze(struct analysis *analysis, const char *const *paths, size_t count,
+                   const char *db_path, double times[4])
 {
     times[0] = now();
     if (read_all(analysis, paths, count) < 0)
@@ -229,10 +236,10 @@ static int analyze(struct analysis *analysis, const char *const *paths, size_t c
     return store_all(analysis);
 }
 
-int analyze_traces(const char *const *paths, size_t count, const struct analyze_options *options, const char *db_path,
-                   sqlite3 **db, struct error *err)
+int analyze_traces(const char *const *paths, size_t count, const struct analyze_options *options,
+                   const char *db_path, sqlite3 **db, struct error *err)
 {
-    struct analysis analysis = { .options = options, .err = err };
+    struct analysis analysis = {.options = options, .err = err};
     double times[4];
 
     if (db)

@@ -34,20 +34,22 @@ struct analyze_statistics {
 
 struct analyze_options {
     struct selection selection;
-    unsigned workers;     /* threads that may work; 0 and 1: this one alone */
-    const char *version;  /* for meta.pyanalyze_version; NULL: "unknown" */
+    unsigned workers;    /* threads that may work; 0 and 1: this one alone */
+    const char *version; /* for meta.pyanalyze_version; NULL: "unknown" */
 
-    /* Called now and then with the bytes done and to do. Not 0: stop, with an error. May be NULL. */
+    /* Called now and then with the bytes done and to do. Not 0: stop, with an error. May be NULL.
+     */
     int (*progress)(void *context, uint64_t done, uint64_t total);
     void *progress_context;
 
     struct analyze_statistics *statistics; /* filled in if not NULL */
 };
 
-/* Analyzes the traces into one database: a new file at `db_path`, which appears whole or not at all (what was there
- * before is replaced), or one in memory if that is NULL. If `db` is not NULL it gets an open connection, to be closed
- * by the caller. 0, or -1 with *err set. What is merely doubtful is in the table `warnings`. */
-int analyze_traces(const char *const *paths, size_t count, const struct analyze_options *options, const char *db_path,
-                   sqlite3 **db, struct error *err);
+/* Analyzes the traces into one database: a new file at `db_path`, which appears whole or not at all
+ * (what was there before is replaced), or one in memory if that is NULL. If `db` is not NULL it
+ * gets an open connection, to be closed by the caller. 0, or -1 with *err set. What is merely
+ * doubtful is in the table `warnings`. */
+int analyze_traces(const char *const *paths, size_t count, const struct analyze_options *options,
+                   const char *db_path, sqlite3 **db, struct error *err);
 
 #endif

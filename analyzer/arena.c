@@ -15,7 +15,9 @@ struct arena_block {
 /* Blocks double in size: a thread that does little costs little. */
 static int add_block(struct arena *arena, size_t size)
 {
-    size_t room = arena->total < SMALLEST ? SMALLEST : arena->total > LARGEST ? LARGEST : arena->total;
+    size_t room = arena->total < SMALLEST  ? SMALLEST
+                  : arena->total > LARGEST ? LARGEST
+                                           : arena->total;
 
     if (size > SIZE_MAX - sizeof(struct arena_block))
         return -1;
@@ -51,5 +53,5 @@ void arena_fini(struct arena *arena)
         arena->blocks = block->next;
         free(block);
     }
-    *arena = (struct arena){ 0 };
+    *arena = (struct arena){0};
 }

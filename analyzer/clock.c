@@ -16,7 +16,7 @@ static uint64_t convert(const struct clock *clock, uint64_t ticks, uint64_t *res
 
 void clock_init(struct clock *clock, uint64_t origin, uint64_t num, uint64_t den, unsigned shift)
 {
-    *clock = (struct clock){ .origin = origin, .num = num, .den = den, .shift = shift };
+    *clock = (struct clock){.origin = origin, .num = num, .den = den, .shift = shift};
     for (uint64_t i = 0; i < CLOCK_STEPS; i++)
         clock->step_ns[i] = convert(clock, i << shift, &clock->step_rest[i]);
 }
@@ -30,7 +30,8 @@ int64_t clock_ns(const struct clock *clock, uint64_t ticks)
 
 static void set_limit(struct clock_hand *hand)
 {
-    /* By table only where neither an addition to rest can overflow nor as many to ns as there are bytes in a chunk. */
+    /* By table only where neither an addition to rest can overflow nor as many to ns as there are
+     * bytes in a chunk. */
     int plain = hand->lag == 0 && hand->ns < CLOCK_MAX_NS / 2 && hand->clock->den < 1ull << 62 &&
                 hand->clock->step_ns[CLOCK_STEPS - 1] < STEP_MAX_NS;
     hand->limit = plain ? CLOCK_STEPS : 0;
@@ -48,7 +49,7 @@ static void stand_at(struct clock_hand *hand, uint64_t ticks)
 
 void clock_hand_init(struct clock_hand *hand, const struct clock *clock, uint64_t ticks)
 {
-    *hand = (struct clock_hand){ .clock = clock };
+    *hand = (struct clock_hand){.clock = clock};
     stand_at(hand, ticks);
 }
 

@@ -1,24 +1,24 @@
 /* clock.h - ticks to nanoseconds since the start of the run, exactly (TRACE.md section 7).
  *
- * A clock is the ratio (M1 - M0) / (T1 - T0) and its origin. Sums are differences of converted stamps, so
- * conversion rounds each stamp down, never a duration. A `struct clock_hand` walks along one thread's
- * stamps and carries the remainder: an event costs an addition and a compare, and the result is the same
- * as converting each stamp alone.
+ * A clock is the ratio (M1 - M0) / (T1 - T0) and its origin. Sums are differences of converted
+ * stamps, so conversion rounds each stamp down, never a duration. A `struct clock_hand` walks along
+ * one thread's stamps and carries the remainder: an event costs an addition and a compare, and the
+ * result is the same as converting each stamp alone.
  */
 #ifndef ANALYZER_CLOCK_H
 #define ANALYZER_CLOCK_H
 
 #include <stdint.h>
 
-#define CLOCK_STEPS 256           /* times below this are converted by table */
-#define CLOCK_MAX_NS (1ll << 60)  /* stamps are kept below this, whatever a file says */
+#define CLOCK_STEPS 256          /* times below this are converted by table */
+#define CLOCK_MAX_NS (1ll << 60) /* stamps are kept below this, whatever a file says */
 
 struct clock {
-    uint64_t origin; /* T0, ticks */
-    uint64_t num;    /* M1 - M0, at least 1 */
-    uint64_t den;    /* T1 - T0, at least 1 */
-    unsigned shift;  /* a unit is 2^shift ticks */
-    uint64_t step_ns[CLOCK_STEPS]; /* a time of i units: i 2^shift num / den ... */
+    uint64_t origin;                 /* T0, ticks */
+    uint64_t num;                    /* M1 - M0, at least 1 */
+    uint64_t den;                    /* T1 - T0, at least 1 */
+    unsigned shift;                  /* a unit is 2^shift ticks */
+    uint64_t step_ns[CLOCK_STEPS];   /* a time of i units: i 2^shift num / den ... */
     uint64_t step_rest[CLOCK_STEPS]; /* ... and its remainder */
 };
 
@@ -35,10 +35,12 @@ struct clock_hand {
     int64_t ns;     /* the current stamp */
     uint64_t rest;  /* remainder of its conversion, below clock->den */
     uint64_t ticks; /* the current stamp, unconverted and unrounded */
-    uint64_t lag;   /* ticks that must pass before ns moves again: before the origin, or a clock that went back */
+    uint64_t lag; /* ticks that must pass before ns moves again: before the origin, or a clock that
+                     went back */
 };
 
-/* Stands at `ticks`. Never moves ns back: a stamp before the current one waits until time has caught up. */
+/* Stands at `ticks`. Never moves ns back: a stamp before the current one waits until time has
+ * caught up. */
 void clock_hand_set(struct clock_hand *hand, const struct clock *clock, uint64_t ticks);
 
 /* The same for a hand that stands nowhere yet. */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analyzer/fact_list.h"
 #include "analyzer/grow.h"
 #include "analyzer/trace_file.h"
 #include "formats/error.h"
@@ -12,12 +13,6 @@
 struct facts_string {
     struct facts_key key;
     struct trace_bytes text;
-};
-
-/* An array of records that begin with a struct facts_key; sorted by it once everything is read. */
-struct fact_list {
-    void *items; /* owned */
-    size_t count, room, size;
 };
 
 struct facts_child {
@@ -41,80 +36,20 @@ struct facts {
     bool out_of_memory;
 };
 
-/* struct facts_process begins with its number alone; in the list it stands behind a key like the others. */
+/* struct facts_process begins with its number alone; in the list it stands behind a key like the
+ * others. */
 struct process_entry {
     struct facts_key key;
     struct facts_process process;
 };
 
-/* --- Lists --- */
-
-static void *list_add(struct facts *facts, struct fact_list *list, uint32_t process, uint64_t number)
+static void *list_add(struct facts *facts, struct fact_list *list, uint32_t process,
+                      uint64_t number)
 {
-    void *grown = grow_array(list->items, list->count, &list->room, list->size);
+    void *item = fact_list_add(list, (struct facts_key){process, number, facts->order++});
 
-    if (!grown) {
-        facts->out_of_memory = true;
-        return NULL;
-    }
-    list->items = grown;
-    void *item = (char *)list->items + list->count++ * list->size;
-    memset(item, 0, list->size);
-    *(struct facts_key *)item = (struct facts_key){ process, number, facts->order++ };
+    facts->out_of_memory |= !item;
     return item;
-}
-
-static int compare_numbers(const struct facts_key *a, const struct facts_key *b)
-{
-    if (a->process != b->process)
-        return a->process < b->process ? -1 : 1;
-    return a->number < b->number ? -1 : a->number > b->number;
-}
-
-static int compare_records(const void *a, const void *b)
-{
-    const struct facts_key *x = a, *y = b;
-    int order = compare_numbers(x, y);
-
-    return order ? order : x->order < y->order ? -1 : x->order > y->order;
-}
-
-/* Of records of the same number the last counts. */
-static void list_settle(struct fact_list *list)
-{
-    char *items = list->items;
-    size_t kept = 0;
-
-    if (list->count)
-        qsort(items, list->count, list->size, compare_records);
-    for (size_t i = 0; i < list->count; i++) {
-        if (kept && compare_records(items + (kept - 1) * list->size, items + i * list->size) &&
-            compare_numbers((void *)(items + (kept - 1) * list->size), (void *)(items + i * list->size)) == 0)
-            kept--;
-        if (kept != i)
-            memcpy(items + kept * list->size, items + i * list->size, list->size);
-        kept++;
-    }
-    list->count = kept;
-}
-
-static void *list_find(const struct fact_list *list, uint32_t process, uint64_t number)
-{
-    struct facts_key key = { process, number, 0 };
-    size_t low = 0, high = list->count;
-
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        void *item = (char *)list->items + middle * list->size;
-        int order = compare_numbers(&key, item);
-        if (order == 0)
-            return item;
-        if (order < 0)
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    return NULL;
 }
 
 /* --- Records --- */
@@ -123,9 +58,10 @@ static void *list_find(const struct fact_list *list, uint32_t process, uint64_t 
 static struct facts_process *process_entry(struct facts *facts, uint32_t number)
 {
     struct process_entry *entries = facts->processes.items;
+    size_t count = facts->processes.count;
 
-    for (size_t i = facts->processes.count; i-- > 0 && entries[i].key.process == number;)
-        return &entries[i].process;
+    if (count && entries[count - 1].key.process == number) /* chunks come process by process */
+        return &entries[count - 1].process;
     struct process_entry *entry = list_add(facts, &facts->processes, number, 0);
     if (!entry)
         return NULL;
@@ -236,7 +172,8 @@ static void read_end(struct facts *facts, uint32_t number, struct trace_cursor *
 
 static void read_child(struct facts *facts, uint32_t process, struct trace_cursor *cur)
 {
-    struct facts_child *grown = grow_array(facts->children, facts->child_count, &facts->child_room, sizeof *grown);
+    struct facts_child *grown =
+        grow_array(facts->children, facts->child_count, &facts->child_room, sizeof *grown);
 
     if (!grown) {
         facts->out_of_memory = true;
@@ -253,7 +190,8 @@ static void read_child(struct facts *facts, uint32_t process, struct trace_curso
 
 static void read_gap(struct facts *facts, uint32_t process, struct trace_cursor *cur)
 {
-    struct facts_gap *grown = grow_array(facts->gaps, facts->gap_count, &facts->gap_room, sizeof *grown);
+    struct facts_gap *grown =
+        grow_array(facts->gaps, facts->gap_count, &facts->gap_room, sizeof *grown);
 
     if (!grown) {
         facts->out_of_memory = true;
@@ -277,13 +215,15 @@ static void read_nothing(struct facts *facts, uint32_t process, struct trace_cur
 typedef void read_record_function(struct facts *facts, uint32_t process, struct trace_cursor *cur);
 
 static read_record_function *const readers[] = {
-    [TRACE_FACT_SETTING] = read_setting, [TRACE_FACT_PROCESS] = read_process, [TRACE_FACT_THREAD] = read_thread,
-    [TRACE_FACT_FILE] = read_file,       [TRACE_FACT_CODE] = read_code,       [TRACE_FACT_STRING] = read_string,
-    [TRACE_FACT_END] = read_end,         [TRACE_FACT_CHILD] = read_child,     [TRACE_FACT_GAP] = read_gap,
-    [TRACE_FACT_STATS] = read_nothing,
+    [TRACE_FACT_SETTING] = read_setting, [TRACE_FACT_PROCESS] = read_process,
+    [TRACE_FACT_THREAD] = read_thread,   [TRACE_FACT_FILE] = read_file,
+    [TRACE_FACT_CODE] = read_code,       [TRACE_FACT_STRING] = read_string,
+    [TRACE_FACT_END] = read_end,         [TRACE_FACT_CHILD] = read_child,
+    [TRACE_FACT_GAP] = read_gap,         [TRACE_FACT_STATS] = read_nothing,
 };
 
-static void read_records(struct facts *facts, const struct trace_chunk *chunk, const uint8_t *bytes, size_t size)
+static void read_records(struct facts *facts, const struct trace_chunk *chunk, const uint8_t *bytes,
+                         size_t size)
 {
     struct trace_cursor cur = trace_cursor_over(bytes, size);
     struct trace_record record;
@@ -303,7 +243,8 @@ static void read_records(struct facts *facts, const struct trace_chunk *chunk, c
 
 static int keep_payload(struct facts *facts, struct trace_buffer *buffer)
 {
-    uint8_t **grown = grow_array(facts->payloads, facts->payload_count, &facts->payload_room, sizeof *grown);
+    uint8_t **grown =
+        grow_array(facts->payloads, facts->payload_count, &facts->payload_room, sizeof *grown);
 
     if (!grown)
         return -1;
@@ -315,7 +256,7 @@ static int keep_payload(struct facts *facts, struct trace_buffer *buffer)
 
 static int read_chunk(struct facts *facts, const struct trace_chunk *chunk, struct error *err)
 {
-    struct trace_buffer buffer = { 0 };
+    struct trace_buffer buffer = {0};
     int status = trace_file_read(facts->file, chunk, &buffer, err);
 
     if (status == 0 && keep_payload(facts, &buffer) == 0)
@@ -351,7 +292,7 @@ static void add_unknown_processes(struct facts *facts)
         uint32_t number = file->threads[i].process;
         if (i && file->threads[i - 1].process == number)
             continue;
-        if (list_find(&facts->processes, number, 0))
+        if (fact_list_find(&facts->processes, number, 0))
             continue;
         struct process_entry *entry = list_add(facts, &facts->processes, number, 0);
         if (!entry)
@@ -360,36 +301,70 @@ static void add_unknown_processes(struct facts *facts)
     }
 }
 
-/* The process that a CHILD record is about: of those with that pid the last that began before. */
-static void match_child(struct facts *facts, const struct facts_child *child)
+static int compare_starts(const void *a, const void *b)
+{
+    const struct facts_process *x = *(struct facts_process *const *)a,
+                               *y = *(struct facts_process *const *)b;
+
+    if (x->pid != y->pid)
+        return x->pid < y->pid ? -1 : 1;
+    if (x->start_ticks != y->start_ticks)
+        return x->start_ticks < y->start_ticks ? -1 : 1;
+    return x->number < y->number ? -1 : x->number > y->number;
+}
+
+/* The process that a CHILD record is about: of those with that pid the last that began before.
+ * `by_start` is in order of pid and start. */
+static void match_child(struct facts_process *const *by_start, size_t count,
+                        const struct facts_child *child)
+{
+    size_t low = 0, high = count;
+
+    while (low < high) { /* the first that is behind it */
+        size_t middle = low + (high - low) / 2;
+        const struct facts_process *process = by_start[middle];
+        if (process->pid > child->pid ||
+            (process->pid == child->pid && process->start_ticks > child->ticks))
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    if (low == 0 || by_start[low - 1]->pid != child->pid)
+        return;
+    by_start[low - 1]->reaped = true;
+    by_start[low - 1]->wait_status = child->status;
+    by_start[low - 1]->reaped_ticks = child->ticks;
+}
+
+static void match_children(struct facts *facts)
 {
     struct process_entry *entries = facts->processes.items;
-    struct facts_process *found = NULL;
+    struct facts_process **by_start = malloc((facts->processes.count + 1) * sizeof *by_start);
+    size_t count = 0;
 
-    for (size_t i = 0; i < facts->processes.count; i++) {
-        struct facts_process *process = &entries[i].process;
-        if (process->known && process->pid == child->pid && process->start_ticks <= child->ticks &&
-            (!found || process->start_ticks >= found->start_ticks))
-            found = process;
-    }
-    if (!found)
+    if (!by_start) {
+        facts->out_of_memory = true;
         return;
-    found->reaped = true;
-    found->wait_status = child->status;
-    found->reaped_ticks = child->ticks;
+    }
+    for (size_t i = 0; i < facts->processes.count; i++)
+        if (entries[i].process.known)
+            by_start[count++] = &entries[i].process;
+    qsort(by_start, count, sizeof *by_start, compare_starts);
+    for (size_t i = 0; i < facts->child_count; i++)
+        match_child(by_start, count, &facts->children[i]);
+    free(by_start);
 }
 
 static void settle(struct facts *facts)
 {
-    list_settle(&facts->processes);
+    fact_list_settle(&facts->processes);
     add_unknown_processes(facts);
-    list_settle(&facts->processes);
-    list_settle(&facts->threads);
-    list_settle(&facts->files);
-    list_settle(&facts->codes);
-    list_settle(&facts->strings);
-    for (size_t i = 0; i < facts->child_count; i++)
-        match_child(facts, &facts->children[i]);
+    fact_list_settle(&facts->processes);
+    fact_list_settle(&facts->threads);
+    fact_list_settle(&facts->files);
+    fact_list_settle(&facts->codes);
+    fact_list_settle(&facts->strings);
+    match_children(facts);
     struct facts_code *codes = facts->codes.items;
     for (size_t i = 0; i < facts->codes.count; i++)
         codes[i].file = facts_file(facts, codes[i].key.process, codes[i].file_number);
@@ -441,15 +416,16 @@ void facts_free(struct facts *facts)
 /* --- Lookup --- */
 
 /* As the process sees it: its own, else, below its code base, its parent's. */
-static void *find_inherited(const struct facts *facts, const struct fact_list *list, uint32_t process,
-                            uint64_t number)
+static void *find_inherited(const struct facts *facts, const struct fact_list *list,
+                            uint32_t process, uint64_t number)
 {
     for (size_t steps = 0; steps <= facts->processes.count; steps++) {
-        void *item = list_find(list, process, number);
+        void *item = fact_list_find(list, process, number);
         if (item)
             return item;
         const struct facts_process *self = facts_process(facts, process);
-        if (!self || self->how != TRACE_PROCESS_FORK || number >= self->code_base || self->parent > UINT32_MAX)
+        if (!self || self->how != TRACE_PROCESS_FORK || number >= self->code_base ||
+            self->parent > UINT32_MAX)
             return NULL;
         process = (uint32_t)self->parent;
     }
@@ -466,24 +442,26 @@ struct facts_file *facts_file(const struct facts *facts, uint32_t process, uint6
     return find_inherited(facts, &facts->files, process, number);
 }
 
-bool facts_string(const struct facts *facts, uint32_t process, uint64_t number, struct trace_bytes *text)
+bool facts_string(const struct facts *facts, uint32_t process, uint64_t number,
+                  struct trace_bytes *text)
 {
     const struct facts_string *string = find_inherited(facts, &facts->strings, process, number);
 
-    *text = string ? string->text : (struct trace_bytes){ (const uint8_t *)"", 0 };
+    *text = string ? string->text : (struct trace_bytes){(const uint8_t *)"", 0};
     return string;
 }
 
 struct facts_process *facts_process(const struct facts *facts, uint32_t process)
 {
-    struct process_entry *entry = list_find(&facts->processes, process, 0);
+    struct process_entry *entry = fact_list_find(&facts->processes, process, 0);
 
     return entry ? &entry->process : NULL;
 }
 
-const struct facts_thread *facts_thread(const struct facts *facts, uint32_t process, uint64_t thread)
+const struct facts_thread *facts_thread(const struct facts *facts, uint32_t process,
+                                        uint64_t thread)
 {
-    return list_find(&facts->threads, process, thread);
+    return fact_list_find(&facts->threads, process, thread);
 }
 
 size_t facts_process_count(const struct facts *facts)
@@ -536,15 +514,17 @@ struct trace_bytes facts_setting(const struct facts *facts, const char *key)
     size_t size = strlen(key);
 
     for (size_t i = facts->setting_count; i-- > 0;)
-        if (facts->settings[i].key.size == size && memcmp(facts->settings[i].key.at, key, size) == 0)
+        if (facts->settings[i].key.size == size &&
+            memcmp(facts->settings[i].key.at, key, size) == 0)
             return facts->settings[i].value;
-    return (struct trace_bytes){ (const uint8_t *)"", 0 };
+    return (struct trace_bytes){(const uint8_t *)"", 0};
 }
 
 struct facts_lines facts_lines(const struct facts_code *code)
 {
-    return (struct facts_lines){ .cursor = trace_cursor_over(code->lines.at, code->lines.size),
-                                 .left = code->line_count, .line = code->first_line };
+    return (struct facts_lines){.cursor = trace_cursor_over(code->lines.at, code->lines.size),
+                                .left = code->line_count,
+                                .line = code->first_line};
 }
 
 bool facts_next_line(struct facts_lines *lines, int64_t *line)

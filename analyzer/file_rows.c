@@ -32,8 +32,8 @@ struct file_writer {
     struct error *err;
     struct total_function_line **touched; /* owned; by file, line and function */
     size_t touched_count, touched_at;
-    size_t function_at;                   /* the next function that is code */
-    struct line_entry *entries;           /* owned; of the file at hand */
+    size_t function_at;         /* the next function that is code */
+    struct line_entry *entries; /* owned; of the file at hand */
     size_t count, room;
 };
 
@@ -58,8 +58,8 @@ static bool differs(int fd, const struct model_file *file)
     return !same;
 }
 
-/* Has the file changed since? 1, 0, or -1: it is not there, or its text was never known. Only a regular file of the
- * recorded size is read. */
+/* Has the file changed since? 1, 0, or -1: it is not there, or its text was never known. Only a
+ * regular file of the recorded size is read. */
 static int has_changed(const struct model_file *file)
 {
     struct stat st;
@@ -82,17 +82,17 @@ static int has_changed(const struct model_file *file)
 
 static const char *origin_name(uint64_t origin)
 {
-    static const char *const names[] = { "program", "stdlib", "site", "frozen", "generated" };
+    static const char *const names[] = {"program", "stdlib", "site", "frozen", "generated"};
 
     return origin < sizeof names / sizeof *names ? names[origin] : "generated";
 }
 
-static void write_file(struct file_writer *writer, const struct model_file *file, const uint8_t *source, size_t size,
-                       size_t line_count)
+static void write_file(struct file_writer *writer, const struct model_file *file,
+                       const uint8_t *source, size_t size, size_t line_count)
 {
     char types[] = "itstsiibb", hash[2 * SHA256_SIZE + 1] = "";
     int changed = has_changed(file);
-    struct trace_bytes text = { source, size };
+    struct trace_bytes text = {source, size};
 
     for (size_t i = 0; i < file->sha256.size; i++) {
         hash[2 * i] = "0123456789abcdef"[file->sha256.at[i] >> 4];
@@ -104,7 +104,9 @@ static void write_file(struct file_writer *writer, const struct model_file *file
     types[7] = source ? 'b' : '-';
     types[8] = raw ? 'b' : '-';
     struct trace_bytes first = source ? text : file->path;
-#define FRONT (int64_t)file->row, file->path, hash, file->name, origin_name(file->origin), (int64_t)line_count
+#define FRONT                                                                                      \
+    (int64_t) file->row, file->path, hash, file->name, origin_name(file->origin),                  \
+        (int64_t)line_count
     if (changed < 0)
         store_row(writer->store, STORE_FILES, types, FRONT, first, file->path);
     else
@@ -114,14 +116,16 @@ static void write_file(struct file_writer *writer, const struct model_file *file
 
 /* --- lines --- */
 
-static int add_entry(struct file_writer *writer, uint32_t function, uint32_t line, uint64_t hits, bool executable)
+static int add_entry(struct file_writer *writer, uint32_t function, uint32_t line, uint64_t hits,
+                     bool executable)
 {
-    struct line_entry *grown = grow_array(writer->entries, writer->count, &writer->room, sizeof *grown);
+    struct line_entry *grown =
+        grow_array(writer->entries, writer->count, &writer->room, sizeof *grown);
 
     if (!grown)
         return out_of_memory(writer);
     writer->entries = grown;
-    grown[writer->count++] = (struct line_entry){ line, function, hits, executable };
+    grown[writer->count++] = (struct line_entry){line, function, hits, executable};
     return 0;
 }
 
@@ -179,11 +183,11 @@ static int write_line(struct file_writer *writer, uint32_t file, const struct li
 {
     const struct model *model = writer->model;
     const struct total_line *found = totals_line(writer->totals, file, first->line);
-    struct total_line none = { 0 };
+    struct total_line none = {0};
     const struct total_line *total = found ? found : &none;
     const struct line_entry *best = first;
     bool executable = false;
-    struct trace_bytes source;
+    struct trace_bytes source = {0};
 
     for (const struct line_entry *entry = first; entry < end; entry++) {
         executable |= entry->executable;
@@ -195,9 +199,10 @@ static int write_line(struct file_writer *writer, uint32_t file, const struct li
     if (text && source_text_line(text, first->line, &source) < 0)
         return out_of_memory(writer);
     bool has_text = text && first->line > 0 && first->line <= source_text_line_count(text);
-    store_row(writer->store, STORE_LINES, has_text ? "ititiiiiiit" : "ititiiiiii-", (int64_t)model->files[file].row,
-              model->files[file].path, (int64_t)first->line, model->functions[best->function].qualname,
-              (int64_t)total->hits, total->self, total->self - total->wait, total->cumulative,
+    store_row(writer->store, STORE_LINES, has_text ? "ititiiiiiit" : "ititiiiiii-",
+              (int64_t)model->files[file].row, model->files[file].path, (int64_t)first->line,
+              model->functions[best->function].qualname, (int64_t)total->hits, total->self,
+              total->self - total->wait, total->cumulative,
               total->cumulative - total->cumulative_wait, (int64_t)executable, source);
     return 0;
 }
@@ -248,7 +253,8 @@ static int compare_touched(const void *a, const void *b, void *context)
     const struct total_function_line *x = *(struct total_function_line *const *)a;
     const struct total_function_line *y = *(struct total_function_line *const *)b;
     const struct model *model = context;
-    uint32_t x_file = model->functions[x->function].file, y_file = model->functions[y->function].file;
+    uint32_t x_file = model->functions[x->function].file,
+             y_file = model->functions[y->function].file;
 
     if (x_file != y_file)
         return x_file < y_file ? -1 : 1;
@@ -271,10 +277,11 @@ static int collect_touched(struct file_writer *writer)
     return 0;
 }
 
-int file_rows_store(const struct model *model, const struct totals *totals, const struct sources *sources,
-                    struct store *store, struct error *err)
+int file_rows_store(const struct model *model, const struct totals *totals,
+                    const struct sources *sources, struct store *store, struct error *err)
 {
-    struct file_writer writer = { .model = model, .totals = totals, .sources = sources, .store = store, .err = err };
+    struct file_writer writer = {
+        .model = model, .totals = totals, .sources = sources, .store = store, .err = err};
     int status = collect_touched(&writer);
 
     for (size_t i = 0; status == 0 && i < model->file_count; i++)

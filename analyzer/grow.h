@@ -6,7 +6,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-/* Makes room for one more item behind `count`. The array, perhaps moved, or NULL: no memory, the old one is untouched. */
+/* Makes room for one more item behind `count`. The array, perhaps moved, or NULL: no memory, the
+ * old one is untouched. */
 static inline void *grow_array(void *items, size_t count, size_t *room, size_t item_size)
 {
     size_t more = *room ? 2 * *room : 16;

@@ -13,7 +13,7 @@ static size_t hash(uint64_t a, uint64_t b)
 void map_fini(struct map *map)
 {
     free(map->entries);
-    *map = (struct map){ 0 };
+    *map = (struct map){0};
 }
 
 static struct map_entry *find(const struct map *map, uint64_t a, uint64_t b)
@@ -32,7 +32,7 @@ void *map_get(const struct map *map, uint64_t a, uint64_t b)
 
 static int grow(struct map *map)
 {
-    struct map bigger = { .room = map->room ? 2 * map->room : 16, .count = map->count };
+    struct map bigger = {.room = map->room ? 2 * map->room : 16, .count = map->count};
 
     bigger.entries = calloc(bigger.room, sizeof *bigger.entries);
     if (!bigger.entries)

@@ -22,8 +22,8 @@ void map_fini(struct map *map);
 /* The value stored under (a, b), or NULL. */
 void *map_get(const struct map *map, uint64_t a, uint64_t b);
 
-/* Where the value of (a, b) stands: NULL behind it if it was not there yet, then the caller stores one at once. NULL: no
- * memory. Good until the next call. */
+/* Where the value of (a, b) stands: NULL behind it if it was not there yet, then the caller stores
+ * one at once. NULL: no memory. Good until the next call. */
 void **map_put(struct map *map, uint64_t a, uint64_t b);
 
 #endif

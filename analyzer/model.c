@@ -13,7 +13,7 @@
 
 static struct trace_bytes bytes_of(const char *text)
 {
-    return (struct trace_bytes){ (const uint8_t *)text, strlen(text) };
+    return (struct trace_bytes){(const uint8_t *)text, strlen(text)};
 }
 
 static int compare_bytes(struct trace_bytes a, struct trace_bytes b)
@@ -28,13 +28,15 @@ static int compare_bytes(struct trace_bytes a, struct trace_bytes b)
 
 static int compare_files(const void *a, const void *b)
 {
-    const struct facts_file *x = *(struct facts_file *const *)a, *y = *(struct facts_file *const *)b;
+    const struct facts_file *x = *(struct facts_file *const *)a,
+                            *y = *(struct facts_file *const *)b;
     int order = compare_bytes(x->path, y->path);
 
     return order ? order : compare_bytes(x->sha256, y->sha256);
 }
 
-/* Is the file part of the selection? A NUL in a path cannot be matched: it stands as a byte no pattern has. */
+/* Is the file part of the selection? A NUL in a path cannot be matched: it stands as a byte no
+ * pattern has. */
 static int is_excluded(const struct pattern_list *patterns, struct trace_bytes path, bool *excluded)
 {
     *excluded = false;
@@ -53,7 +55,8 @@ static int is_excluded(const struct pattern_list *patterns, struct trace_bytes p
 
 static struct model_file *add_file(struct model *model)
 {
-    struct model_file *grown = grow_array(model->files, model->file_count, &model->file_room, sizeof *grown);
+    struct model_file *grown =
+        grow_array(model->files, model->file_count, &model->file_room, sizeof *grown);
 
     if (!grown)
         return NULL;
@@ -68,14 +71,19 @@ static void number_file(struct model *model, struct model_file *file)
         file->row = ++model->file_rows;
 }
 
-static int add_fact_file(struct model *model, const struct facts_file *fact, const struct pattern_list *patterns)
+static int add_fact_file(struct model *model, const struct facts_file *fact,
+                         const struct pattern_list *patterns)
 {
     struct model_file *file = add_file(model);
 
     if (!file)
         return -1;
     *file = (struct model_file){
-        .path = fact->path, .name = fact->name, .sha256 = fact->sha256, .origin = fact->origin, .size = fact->size,
+        .path = fact->path,
+        .name = fact->name,
+        .sha256 = fact->sha256,
+        .origin = fact->origin,
+        .size = fact->size,
     };
     if (is_excluded(patterns, fact->path, &file->excluded) < 0)
         return -1;
@@ -89,7 +97,8 @@ static int build_files(struct model *model, struct facts_file **files, size_t co
     if (count)
         qsort(files, count, sizeof *files, compare_files);
     for (size_t i = 0; i < count; i++) {
-        if ((i == 0 || compare_files(&files[i - 1], &files[i]) != 0) && add_fact_file(model, files[i], patterns) < 0)
+        if ((i == 0 || compare_files(&files[i - 1], &files[i]) != 0) &&
+            add_fact_file(model, files[i], patterns) < 0)
             return -1;
         files[i]->id = (uint32_t)(model->file_count - 1);
     }
@@ -97,10 +106,12 @@ static int build_files(struct model *model, struct facts_file **files, size_t co
 }
 
 /* The file `name` of what is in no file. */
-static uint32_t special_file(struct model *model, const char *name, const struct pattern_list *patterns)
+static uint32_t special_file(struct model *model, const char *name,
+                             const struct pattern_list *patterns)
 {
     for (size_t i = model->file_count; i-- > 0;)
-        if (compare_bytes(model->files[i].path, bytes_of(name)) == 0 && model->files[i].sha256.size == 0)
+        if (compare_bytes(model->files[i].path, bytes_of(name)) == 0 &&
+            model->files[i].sha256.size == 0)
             return (uint32_t)i;
     struct model_file *file = add_file(model);
     if (!file || is_excluded(patterns, bytes_of(name), &file->excluded) < 0)
@@ -120,7 +131,8 @@ static uint32_t code_file(const struct facts_code *code)
 
 static int compare_codes(const void *a, const void *b)
 {
-    const struct facts_code *x = *(struct facts_code *const *)a, *y = *(struct facts_code *const *)b;
+    const struct facts_code *x = *(struct facts_code *const *)a,
+                            *y = *(struct facts_code *const *)b;
     uint32_t x_file = code_file(x), y_file = code_file(y);
 
     if (x_file != y_file)
@@ -185,7 +197,8 @@ static int build_functions(struct model *model)
     if (model->code_count)
         qsort(codes, model->code_count, sizeof *codes, compare_codes);
     for (size_t i = 0; i < model->code_count; i++) {
-        if ((i == 0 || compare_codes(&codes[i - 1], &codes[i]) != 0) && add_code_function(model, codes[i], i) < 0)
+        if ((i == 0 || compare_codes(&codes[i - 1], &codes[i]) != 0) &&
+            add_code_function(model, codes[i], i) < 0)
             return -1;
         codes[i]->id = (uint32_t)(model->function_count - 1);
         model->functions[codes[i]->id].code_count++;
@@ -215,8 +228,8 @@ static struct facts_file **collect_files(struct facts *const *facts, size_t coun
 }
 
 /* Code whose FILE record is missing is code of a file <unknown>, given to it here. */
-static int adopt_orphan(struct model *model, struct facts_code *code, const struct pattern_list *patterns,
-                        struct facts_file **unknown)
+static int adopt_orphan(struct model *model, struct facts_code *code,
+                        const struct pattern_list *patterns, struct facts_file **unknown)
 {
     if (code->file)
         return 0;
@@ -255,18 +268,19 @@ static int collect_codes(struct model *model, struct facts *const *facts, size_t
     return 0;
 }
 
-int model_build(struct model *model, struct facts *const *facts, size_t count, const struct pattern_list *patterns,
-                struct error *err)
+int model_build(struct model *model, struct facts *const *facts, size_t count,
+                const struct pattern_list *patterns, struct error *err)
 {
     size_t total;
 
-    *model = (struct model){ .patterns = patterns };
+    *model = (struct model){.patterns = patterns};
     struct facts_file **files = collect_files(facts, count, &total);
-    int status = files && is_excluded(patterns, bytes_of(UNKNOWN_NAME), &model->unknown_excluded) == 0 &&
-                         build_files(model, files, total, patterns) == 0 &&
-                         collect_codes(model, facts, count, patterns) == 0 && build_functions(model) == 0
-                     ? 0
-                     : -1;
+    int status =
+        files && is_excluded(patterns, bytes_of(UNKNOWN_NAME), &model->unknown_excluded) == 0 &&
+                build_files(model, files, total, patterns) == 0 &&
+                collect_codes(model, facts, count, patterns) == 0 && build_functions(model) == 0
+            ? 0
+            : -1;
     free(files);
     return status < 0 ? error_set(err, "out of memory for the names of files and functions") : 0;
 }
@@ -296,8 +310,8 @@ uint64_t model_hash(struct trace_bytes name)
     return hash;
 }
 
-static uint32_t add_named(struct model *model, enum model_kind kind, const char *file_name, struct trace_bytes name,
-                          void **slot)
+static uint32_t add_named(struct model *model, enum model_kind kind, const char *file_name,
+                          struct trace_bytes name, void **slot)
 {
     struct named_function *named = arena_take(&model->arena, sizeof *named);
     /* What is in no file cannot be left out by its path; unknown code can. */
@@ -306,15 +320,16 @@ static uint32_t add_named(struct model *model, enum model_kind kind, const char 
 
     if (!function)
         return MODEL_NONE;
-    *function = (struct model_function){ .file = file, .kind = kind, .name = name, .qualname = name };
+    *function = (struct model_function){.file = file, .kind = kind, .name = name, .qualname = name};
     function->module = bytes_of("");
     number_function(model, function);
-    *named = (struct named_function){ .next = *slot, .id = (uint32_t)(model->function_count - 1) };
+    *named = (struct named_function){.next = *slot, .id = (uint32_t)(model->function_count - 1)};
     *slot = named;
     return named->id;
 }
 
-static uint32_t find_named(struct model *model, enum model_kind kind, const char *file, struct trace_bytes name)
+static uint32_t find_named(struct model *model, enum model_kind kind, const char *file,
+                           struct trace_bytes name)
 {
     void **slot = map_put(&model->named, model_hash(name), kind);
 

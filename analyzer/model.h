@@ -1,8 +1,9 @@
 /* model.h - the files and functions of all traces of an analysis, each once.
  *
- * Equal files (path, SHA-256) of several processes or runs are one file, equal functions (file, qualified name, name,
- * first line) one function. Their places in the arrays are their ids: sorted by path and line, so the same traces
- * give the same ids and rows. What the selection excludes has no row. Functions that are no code object (C functions, unknown code, <outside>) follow behind.
+ * Equal files (path, SHA-256) of several processes or runs are one file, equal functions (file,
+ * qualified name, name, first line) one function. Their places in the arrays are their ids: sorted
+ * by path and line, so the same traces give the same ids and rows. What the selection excludes has
+ * no row. Functions that are no code object (C functions, unknown code, <outside>) follow behind.
  */
 #ifndef ANALYZER_MODEL_H
 #define ANALYZER_MODEL_H
@@ -26,7 +27,14 @@ struct model_file {
     uint32_t row;  /* file_id in the database; 0: excluded */
 };
 
-enum model_kind { MODEL_FUNCTION, MODEL_GENERATOR, MODEL_CLASS, MODEL_MODULE, MODEL_OUTSIDE, MODEL_C };
+enum model_kind {
+    MODEL_FUNCTION,
+    MODEL_GENERATOR,
+    MODEL_CLASS,
+    MODEL_MODULE,
+    MODEL_OUTSIDE,
+    MODEL_C
+};
 
 struct model_function {
     uint32_t file;
@@ -34,7 +42,7 @@ struct model_function {
     int64_t first_line;
     struct trace_bytes name, qualname, module;
     bool excluded;
-    uint32_t row; /* function_id in the database; 0: excluded */
+    uint32_t row;                  /* function_id in the database; 0: excluded */
     size_t first_code, code_count; /* its code objects in model->codes */
     /* Summed over threads: */
     uint64_t calls, primitive_calls, resumes, hits;
@@ -50,23 +58,24 @@ struct model {
     size_t code_count;
     size_t code_function_count; /* functions[0 ..] that are code; the others are not */
     uint32_t file_rows, function_rows;
-    bool unknown_excluded;      /* code of no known file is not part of the selection */
-    struct map named; /* functions that are no code: by hash and kind */
+    bool unknown_excluded; /* code of no known file is not part of the selection */
+    struct map named;      /* functions that are no code: by hash and kind */
     struct arena arena;
     const struct pattern_list *patterns; /* borrowed */
 };
 
-/* Builds the model of all facts and stores its ids in them (facts_file.id, facts_code.id). 0, or -1 with *err set. */
-int model_build(struct model *model, struct facts *const *facts, size_t count, const struct pattern_list *patterns,
-                struct error *err);
+/* Builds the model of all facts and stores its ids in them (facts_file.id, facts_code.id). 0, or -1
+ * with *err set. */
+int model_build(struct model *model, struct facts *const *facts, size_t count,
+                const struct pattern_list *patterns, struct error *err);
 void model_fini(struct model *model);
 
 #define MODEL_NONE UINT32_MAX
 
 uint64_t model_hash(struct trace_bytes name);
 
-/* The id of the function <outside> or <unknown>, or of the C function of that name; made at first need. MODEL_NONE: no
- * memory. */
+/* The id of the function <outside> or <unknown>, or of the C function of that name; made at first
+ * need. MODEL_NONE: no memory. */
 uint32_t model_outside(struct model *model);
 uint32_t model_unknown(struct model *model);
 uint32_t model_c_function(struct model *model, struct trace_bytes name);

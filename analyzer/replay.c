@@ -19,8 +19,8 @@ struct chunk_reader {
 };
 
 /* 1: there is something in it, 0: the writer had only begun it, -1 with *err set. */
-static int read_chunk(struct chunk_reader *reader, const struct trace_file *file, const struct trace_chunk *chunk,
-                      struct error *err)
+static int read_chunk(struct chunk_reader *reader, const struct trace_file *file,
+                      const struct trace_chunk *chunk, struct error *err)
 {
     const struct trace_chunk *apart = chunk->stack_apart ? trace_file_stack(file, chunk) : NULL;
 
@@ -29,19 +29,22 @@ static int read_chunk(struct chunk_reader *reader, const struct trace_file *file
     reader->events = trace_cursor_over(reader->payload.bytes, reader->payload.size);
     reader->has_stack = false;
     if (!chunk->stack_apart) {
-        reader->has_stack = trace_read_stack(&reader->events, &reader->stack) && reader->stack.next > 0;
+        reader->has_stack =
+            trace_read_stack(&reader->events, &reader->stack) && reader->stack.next > 0;
         return reader->has_stack;
     }
     if (!apart)
         return 1;
     if (trace_file_read(file, apart, &reader->stack_payload, err) < 0)
         return -1;
-    struct trace_cursor cur = trace_cursor_over(reader->stack_payload.bytes, reader->stack_payload.size);
+    struct trace_cursor cur =
+        trace_cursor_over(reader->stack_payload.bytes, reader->stack_payload.size);
     reader->has_stack = trace_read_stack(&cur, &reader->stack);
     return 1;
 }
 
-static void begin_thread(struct replay *replay, const struct trace_file *file, const struct trace_chunk *chunk)
+static void begin_thread(struct replay *replay, const struct trace_file *file,
+                         const struct trace_chunk *chunk)
 {
     clock_hand_init(&replay->hand, &file->clock, chunk->ticks);
     replay->first_ns = replay->hand.ns;
@@ -53,8 +56,8 @@ static void begin_thread(struct replay *replay, const struct trace_file *file, c
 }
 
 /* Time goes on to the chunk's anchor. True: something is missing before it. */
-static bool reach_chunk(struct replay *replay, const struct trace_file *file, const struct trace_chunk *chunk,
-                        uint64_t expected)
+static bool reach_chunk(struct replay *replay, const struct trace_file *file,
+                        const struct trace_chunk *chunk, uint64_t expected)
 {
     uint64_t seen = replay->events + replay->trouble.lost_events;
     uint64_t lost = chunk->events_before > seen ? chunk->events_before - seen : 0;
@@ -71,7 +74,8 @@ static bool reach_chunk(struct replay *replay, const struct trace_file *file, co
     return true;
 }
 
-static void take_stack(struct replay *replay, const struct chunk_reader *reader, bool is_first, bool is_missing)
+static void take_stack(struct replay *replay, const struct chunk_reader *reader, bool is_first,
+                       bool is_missing)
 {
     if (!reader->has_stack)
         return;
@@ -91,8 +95,9 @@ static void forget_suspended(struct replay *replay)
     arena_fini(&replay->suspended_arena);
 }
 
-static void play_chunk(struct replay *replay, struct chunk_reader *reader, const struct trace_file *file,
-                       const struct trace_chunk *chunk, const struct trace_chunk *before)
+static void play_chunk(struct replay *replay, struct chunk_reader *reader,
+                       const struct trace_file *file, const struct trace_chunk *chunk,
+                       const struct trace_chunk *before)
 {
     bool is_missing = false;
 
@@ -112,12 +117,13 @@ static void play_chunk(struct replay *replay, struct chunk_reader *reader, const
 
 /* --- Beginning and end --- */
 
-static int begin(struct replay *replay, const struct facts *facts, struct model *model, uint32_t process)
+static int begin(struct replay *replay, const struct facts *facts, struct model *model,
+                 uint32_t process)
 {
     memset(replay, 0, sizeof *replay);
     if (sums_init(&replay->sums, facts, model, process) < 0 || replay_grow(replay) < 0)
         return -1;
-    replay->frames[0] = (struct replay_frame){ .cell = replay->sums.outside };
+    replay->frames[0] = (struct replay_frame){.cell = replay->sums.outside};
     replay->next = 1;
     return 0;
 }
@@ -129,12 +135,13 @@ static int list_open_frames(struct replay *replay)
         const struct replay_frame *frame = &replay->frames[i];
         if (!frame->entry)
             continue;
-        struct replay_open *grown = grow_array(replay->open, replay->open_count, &replay->open_room, sizeof *grown);
+        struct replay_open *grown =
+            grow_array(replay->open, replay->open_count, &replay->open_room, sizeof *grown);
         if (!grown)
             return -1;
         replay->open = grown;
         grown[replay->open_count++] =
-            (struct replay_open){ frame->entry->function, frame->cell->line, frame->since };
+            (struct replay_open){frame->entry->function, frame->cell->line, frame->since};
     }
     return 0;
 }
@@ -148,11 +155,11 @@ static int end(struct replay *replay)
     return status;
 }
 
-int replay_thread(struct replay *replay, const struct trace_file *file, const struct trace_thread *thread,
-                  const struct facts *facts, struct model *model, replay_progress *progress, void *context,
-                  struct error *err)
+int replay_thread(struct replay *replay, const struct trace_file *file,
+                  const struct trace_thread *thread, const struct facts *facts, struct model *model,
+                  replay_progress *progress, void *context, struct error *err)
 {
-    struct chunk_reader reader = { 0 };
+    struct chunk_reader reader = {0};
     const struct trace_chunk *before = NULL;
     int status = begin(replay, facts, model, thread->process);
 

@@ -1,8 +1,9 @@
 /* replay.h - the events of one thread, played back onto a stack of activations and into sums.
  *
- * Balances whatever comes: generators leave the stack and come back, frames that were open before recording are
- * inherited, lost ones are unknown, C functions end when the Python code below them goes on, frames of excluded
- * code are transparent. Nothing in a trace makes it fail; only a lack of memory does.
+ * Balances whatever comes: generators leave the stack and come back, frames that were open before
+ * recording are inherited, lost ones are unknown, C functions end when the Python code below them
+ * goes on, frames of excluded code are transparent. Nothing in a trace makes it fail; only a lack
+ * of memory does.
  */
 #ifndef ANALYZER_REPLAY_H
 #define ANALYZER_REPLAY_H
@@ -24,21 +25,23 @@ struct trace_thread;
 
 /* An activation on the stack. frames[0] is none: what happens there is outside. */
 struct replay_frame {
-    struct sums_cell *cell;        /* where it is; of a transparent frame where the recorded one below it is */
-    struct sums_entry *entry;      /* how it was entered; NULL: transparent, or frames[0] */
-    struct sums_node *outer;       /* of its function's next lower activation */
-    int64_t time, wait;            /* the thread's clocks when it was entered ... */
+    struct sums_cell
+        *cell; /* where it is; of a transparent frame where the recorded one below it is */
+    struct sums_entry *entry; /* how it was entered; NULL: transparent, or frames[0] */
+    struct sums_node *outer;  /* of its function's next lower activation */
+    int64_t time, wait;       /* the thread's clocks when it was entered ... */
     uint64_t hits;
-    int64_t below, below_wait;     /* ... and what recorded frames called from it took */
-    uint64_t key;                  /* of its code */
-    uint64_t activation;           /* its number; 0: begun by another thread */
-    int64_t line;                  /* as the trace has it, in range or not */
-    int64_t first_line;            /* of its code */
-    int64_t since;                 /* ns; when it was entered or last resumed */
-    uint64_t repeat;               /* this many frames like it, one on the other: of lost ones only the number is known */
+    int64_t below, below_wait; /* ... and what recorded frames called from it took */
+    uint64_t key;              /* of its code */
+    uint64_t activation;       /* its number; 0: begun by another thread */
+    int64_t line;              /* as the trace has it, in range or not */
+    int64_t first_line;        /* of its code */
+    int64_t since;             /* ns; when it was entered or last resumed */
+    uint64_t repeat; /* this many frames like it, one on the other: of lost ones only the number is
+                        known */
     bool is_c;
     bool is_unknown;
-    bool watch;                    /* lower frames may be at its lines as well */
+    bool watch; /* lower frames may be at its lines as well */
 };
 
 struct replay_gap {
@@ -61,33 +64,33 @@ struct replay_open {
 
 /* What was not as it should be. */
 struct replay_trouble {
-    uint64_t strays;        /* events that need a frame, and there was none */
-    uint64_t bad_lines;     /* lines out of range */
+    uint64_t strays;          /* events that need a frame, and there was none */
+    uint64_t bad_lines;       /* lines out of range */
     uint64_t unknown_resumes; /* of activations that were not suspended */
-    uint64_t mismatches;    /* chunks whose stack record is not the stack before them */
-    uint64_t undecoded;     /* sealed chunks that do not decode to their end */
-    uint64_t extensions;    /* events of a kind this version does not know */
-    uint64_t lost_chunks;   /* missing sequence numbers */
+    uint64_t mismatches;      /* chunks whose stack record is not the stack before them */
+    uint64_t undecoded;       /* sealed chunks that do not decode to their end */
+    uint64_t extensions;      /* events of a kind this version does not know */
+    uint64_t lost_chunks;     /* missing sequence numbers */
     uint64_t lost_events;
 };
 
 struct replay {
     struct sums sums;
     struct clock_hand hand;
-    int64_t time, wait;          /* the thread's clocks: without gaps; not on a processor */
+    int64_t time, wait; /* the thread's clocks: without gaps; not on a processor */
     uint64_t hits;
     struct replay_frame *frames; /* owned */
     size_t top, room;
-    uint64_t depth;              /* Python frames, repeated ones counted */
-    uint64_t next;               /* number of the next activation */
-    struct map suspended;        /* activations that yielded in this chunk: struct replay_suspended */
+    uint64_t depth;       /* Python frames, repeated ones counted */
+    uint64_t next;        /* number of the next activation */
+    struct map suspended; /* activations that yielded in this chunk: struct replay_suspended */
     struct arena suspended_arena;
-    int64_t cpu_stamp_at;        /* ns; where the last CPU stamp stands */
-    uint64_t cpu_total;          /* thread CPU time there */
-    uint64_t cpu_pending;        /* of the CPU event before the event to come */
+    int64_t cpu_stamp_at; /* ns; where the last CPU stamp stands */
+    uint64_t cpu_total;   /* thread CPU time there */
+    uint64_t cpu_pending; /* of the CPU event before the event to come */
     bool has_cpu;
 
-    int64_t first_ns, gap_ns;    /* hand.ns is the last */
+    int64_t first_ns, gap_ns; /* hand.ns is the last */
     uint64_t events;
     struct replay_gap *gaps; /* owned */
     size_t gap_count, gap_room;
@@ -96,17 +99,18 @@ struct replay {
     struct replay_open *open; /* owned; outermost first */
     size_t open_count, open_room;
     struct replay_trouble trouble;
-    bool guessed;                /* there were frames of which nothing was known */
+    bool guessed; /* there were frames of which nothing was known */
     bool out_of_memory;
 };
 
 /* Called between chunks with the bytes done. Not 0: stop. */
 typedef int replay_progress(void *context, uint64_t bytes);
 
-/* Plays all of a thread. 0, or -1 with *err set. In any case replay_fini() frees; *replay must not move. */
-int replay_thread(struct replay *replay, const struct trace_file *file, const struct trace_thread *thread,
-                  const struct facts *facts, struct model *model, replay_progress *progress, void *context,
-                  struct error *err);
+/* Plays all of a thread. 0, or -1 with *err set. In any case replay_fini() frees; *replay must not
+ * move. */
+int replay_thread(struct replay *replay, const struct trace_file *file,
+                  const struct trace_thread *thread, const struct facts *facts, struct model *model,
+                  replay_progress *progress, void *context, struct error *err);
 void replay_fini(struct replay *replay);
 
 #endif

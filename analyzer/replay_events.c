@@ -47,7 +47,8 @@ void replay_pass_to_anchor(struct replay *replay, int64_t passed, uint64_t cpu)
     int64_t before = replay->hand.ns - passed, wait = 0;
 
     if (passed > (int64_t)TRACE_CPU_STAMP_NS)
-        wait = waited(replay, passed, before, cpu > replay->cpu_total ? cpu - replay->cpu_total : 0);
+        wait =
+            waited(replay, passed, before, cpu > replay->cpu_total ? cpu - replay->cpu_total : 0);
     replay_account(replay, passed, wait);
 }
 
@@ -118,8 +119,7 @@ static void suspend(struct replay *replay)
             return;
         }
         *(struct replay_suspended *)*slot = (struct replay_suspended){
-            frame->key, (int64_t)((uint64_t)frame->line - (uint64_t)frame->first_line)
-        };
+            frame->key, (int64_t)((uint64_t)frame->line - (uint64_t)frame->first_line)};
     }
     leave(replay);
 }
@@ -127,7 +127,7 @@ static void suspend(struct replay *replay)
 static void resume(struct replay *replay, uint64_t activation)
 {
     const struct replay_suspended *suspended = map_get(&replay->suspended, activation, 0);
-    struct replay_suspended unknown = { SUMS_UNKNOWN_KEY, 0 };
+    struct replay_suspended unknown = {SUMS_UNKNOWN_KEY, 0};
 
     if (!suspended) {
         replay->trouble.unknown_resumes++;
@@ -170,7 +170,8 @@ static void note_raise(struct replay *replay)
 
 static void note_mark(struct replay *replay, uint64_t string)
 {
-    struct replay_mark *grown = grow_array(replay->marks, replay->mark_count, &replay->mark_room, sizeof *grown);
+    struct replay_mark *grown =
+        grow_array(replay->marks, replay->mark_count, &replay->mark_room, sizeof *grown);
 
     if (!grown) {
         replay->out_of_memory = true;
@@ -185,14 +186,15 @@ static void note_mark(struct replay *replay, uint64_t string)
 
 void replay_note_gap(struct replay *replay, int64_t start, uint64_t reason)
 {
-    struct replay_gap *grown = grow_array(replay->gaps, replay->gap_count, &replay->gap_room, sizeof *grown);
+    struct replay_gap *grown =
+        grow_array(replay->gaps, replay->gap_count, &replay->gap_room, sizeof *grown);
 
     if (!grown) {
         replay->out_of_memory = true;
         return;
     }
     replay->gaps = grown;
-    grown[replay->gap_count++] = (struct replay_gap){ start, replay->hand.ns, reason };
+    grown[replay->gap_count++] = (struct replay_gap){start, replay->hand.ns, reason};
     replay->gap_ns += replay->hand.ns - start;
 }
 

@@ -1,5 +1,6 @@
-/* The hot loop: short forms in frames of recorded code. What it cannot do it leaves to replay_events.c, which can do
- * everything: it stops before an event, with all of the replay's state as if events had come one by one.
+/* The hot loop: short forms in frames of recorded code. What it cannot do it leaves to
+ * replay_events.c, which can do everything: it stops before an event, with all of the replay's
+ * state as if events had come one by one.
  *
  * The state is kept in a struct of which no address escapes, so that it lives in registers. */
 #include "analyzer/replay_stack.h"
@@ -131,7 +132,8 @@ static inline uint64_t read_code(const uint8_t **at, bool *good)
 }
 
 /* A call that was made before from this very place. */
-static inline void push_known(struct replay *replay, struct hot *hot, struct sums_entry *entry, struct sums_cell *cell)
+static inline void push_known(struct replay *replay, struct hot *hot, struct sums_entry *entry,
+                              struct sums_cell *cell)
 {
     struct replay_frame *frame = hot->frame + 1;
 
@@ -159,7 +161,8 @@ static inline void call(struct replay *replay, struct hot *hot, uint64_t units, 
     pass(hot, units);
     hot->events++;
     save(replay, hot);
-    if (__builtin_expect(entry && entry->key == key && entry->node && replay->top + 2 < replay->room, 1)) {
+    if (__builtin_expect(
+            entry && entry->key == key && entry->node && replay->top + 2 < replay->room, 1)) {
         int64_t line = entry->function->first_line;
         struct sums_cell *cell = entry->node->table[(uint64_t)line & entry->node->mask];
         if (__builtin_expect(cell->line == line && !entry->function->is_unknown, 1)) {

@@ -4,7 +4,8 @@
 
 int replay_grow(struct replay *replay)
 {
-    struct replay_frame *grown = grow_array(replay->frames, replay->top + 1, &replay->room, sizeof *grown);
+    struct replay_frame *grown =
+        grow_array(replay->frames, replay->top + 1, &replay->room, sizeof *grown);
 
     if (!grown)
         return -1;
@@ -21,7 +22,8 @@ static uint32_t line_of(struct replay *replay, const struct replay_frame *frame)
     return 0;
 }
 
-static int enter(struct replay *replay, struct replay_frame *frame, int64_t step, enum replay_push how)
+static int enter(struct replay *replay, struct replay_frame *frame, int64_t step,
+                 enum replay_push how)
 {
     struct sums_entry *entry = sums_entry(&replay->sums, frame->cell, frame->key);
 
@@ -39,7 +41,8 @@ static int enter(struct replay *replay, struct replay_frame *frame, int64_t step
     return 0;
 }
 
-void replay_push(struct replay *replay, uint64_t key, int64_t step, uint64_t activation, enum replay_push how)
+void replay_push(struct replay *replay, uint64_t key, int64_t step, uint64_t activation,
+                 enum replay_push how)
 {
     if (replay->top + 1 >= replay->room && replay_grow(replay) < 0) {
         replay->out_of_memory = true;
@@ -47,8 +50,16 @@ void replay_push(struct replay *replay, uint64_t key, int64_t step, uint64_t act
     }
     struct replay_frame *caller = &replay->frames[replay->top], *frame = caller + 1;
     *frame = (struct replay_frame){
-        .cell = caller->cell, .time = replay->time, .wait = replay->wait, .hits = replay->hits, .key = key,
-        .activation = activation, .since = replay->hand.ns, .repeat = 1, .is_c = key & 1, .watch = caller->watch,
+        .cell = caller->cell,
+        .time = replay->time,
+        .wait = replay->wait,
+        .hits = replay->hits,
+        .key = key,
+        .activation = activation,
+        .since = replay->hand.ns,
+        .repeat = 1,
+        .is_c = key & 1,
+        .watch = caller->watch,
     };
     /* What excluded code calls by way of C is not recorded either. */
     bool transparent = frame->is_c && !caller->entry && replay->top > 0;
@@ -89,7 +100,8 @@ static void push_unknown(struct replay *replay, uint64_t count)
     replay->depth += count - 1;
 }
 
-static void push_given(struct replay *replay, const struct trace_frame *given, size_t old_top, bool continues)
+static void push_given(struct replay *replay, const struct trace_frame *given, size_t old_top,
+                       bool continues)
 {
     uint64_t key = sums_code_key(given->code), activation = given->thread ? 0 : given->activation;
     int64_t since = replay->hand.ns;
@@ -129,9 +141,11 @@ static size_t find_frame(const struct replay *replay, uint64_t kept)
 
 static bool is_given(const struct replay_frame *frame, const struct trace_frame *given)
 {
-    if (frame->key != sums_code_key(given->code) || frame->activation != (given->thread ? 0 : given->activation))
+    if (frame->key != sums_code_key(given->code) ||
+        frame->activation != (given->thread ? 0 : given->activation))
         return false;
-    return frame->is_unknown || (uint64_t)frame->line - (uint64_t)frame->first_line == (uint64_t)given->line_step;
+    return frame->is_unknown ||
+           (uint64_t)frame->line - (uint64_t)frame->first_line == (uint64_t)given->line_step;
 }
 
 bool replay_stack_is(const struct replay *replay, struct trace_stack stack)

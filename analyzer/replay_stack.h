@@ -1,4 +1,5 @@
-/* replay_stack.h - the part of replay that is done at every call and return; inline, for the hot loop. */
+/* replay_stack.h - the part of replay that is done at every call and return; inline, for the hot
+ * loop. */
 #ifndef ANALYZER_REPLAY_STACK_H
 #define ANALYZER_REPLAY_STACK_H
 
@@ -12,12 +13,13 @@ enum replay_push { REPLAY_CALL, REPLAY_RESUME, REPLAY_INHERIT };
 /* Room for one more frame. 0, or -1: no memory. */
 int replay_grow(struct replay *replay);
 
-/* Pushes an activation of the code behind `key`, `step` lines from its first; `activation` as in replay_frame. Without
- * memory nothing is pushed and out_of_memory set. */
-void replay_push(struct replay *replay, uint64_t key, int64_t step, uint64_t activation, enum replay_push how);
+/* Pushes an activation of the code behind `key`, `step` lines from its first; `activation` as in
+ * replay_frame. Without memory nothing is pushed and out_of_memory set. */
+void replay_push(struct replay *replay, uint64_t key, int64_t step, uint64_t activation,
+                 enum replay_push how);
 
-/* Makes the stack that of the record: keeps `kept` frames, pops the others, pushes those that are given. With
- * `continues`, an activation that stays at its depth keeps its `since`. */
+/* Makes the stack that of the record: keeps `kept` frames, pops the others, pushes those that are
+ * given. With `continues`, an activation that stays at its depth keeps its `since`. */
 void replay_adopt(struct replay *replay, struct trace_stack stack, bool continues);
 
 /* Is the stack that of the record? */
@@ -26,7 +28,8 @@ bool replay_stack_is(const struct replay *replay, struct trace_stack stack);
 /* Plays one payload behind its stack record. */
 void replay_events(struct replay *replay, struct trace_cursor *cur);
 
-/* Plays the short forms that follow each other from cur->at on, as long as nothing out of the ordinary comes. */
+/* Plays the short forms that follow each other from cur->at on, as long as nothing out of the
+ * ordinary comes. */
 void replay_hot(struct replay *replay, struct trace_cursor *cur);
 
 /* The time from the thread's last event to a chunk's anchor, at which its CPU time was `cpu`. */
@@ -78,8 +81,8 @@ static inline void replay_release(struct sums_line *at, int64_t passed, int64_t 
 }
 
 /* Books the beginning of an activation; frame->cell is the caller's until now. */
-static inline void replay_enter(struct replay_frame *frame, struct sums_entry *entry, struct sums_cell *cell,
-                                enum replay_push how)
+static inline void replay_enter(struct replay_frame *frame, struct sums_entry *entry,
+                                struct sums_cell *cell, enum replay_push how)
 {
     struct sums_function *function = entry->function;
     struct sums_line *caller = frame->cell->at;

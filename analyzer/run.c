@@ -22,8 +22,9 @@ static int check_mode(const struct run *run, struct error *err)
 
     if (mode.size == 0 || (mode.size == 5 && memcmp(mode.at, "exact", 5) == 0))
         return 0;
-    return error_set(err, "%s: recorded in mode \"%.*s\", which this version cannot read", run->file->path,
-                     (int)(mode.size < 40 ? mode.size : 40), (const char *)mode.at);
+    return error_set(err, "%s: recorded in mode \"%.*s\", which this version cannot read",
+                     run->file->path, (int)(mode.size < 40 ? mode.size : 40),
+                     (const char *)mode.at);
 }
 
 static int find_processes(struct run *run, struct error *err)
@@ -37,15 +38,17 @@ static int find_processes(struct run *run, struct error *err)
     for (size_t i = 0; i < run->process_count; i++) {
         struct run_process *process = &run->processes[i];
         process->facts = facts_process_at(run->facts, i);
-        process->start_ns = process->facts->known ? clock_ns(&run->file->clock, process->facts->start_ticks) : -1;
-        process->end_ns = process->facts->ended ? clock_ns(&run->file->clock, process->facts->end_ticks) : -1;
+        process->start_ns =
+            process->facts->known ? clock_ns(&run->file->clock, process->facts->start_ticks) : -1;
+        process->end_ns =
+            process->facts->ended ? clock_ns(&run->file->clock, process->facts->end_ticks) : -1;
     }
     return 0;
 }
 
 int run_open(struct run *run, const char *path, int64_t id, struct error *err)
 {
-    *run = (struct run){ .id = id, .first_ns = -1, .last_ns = -1 };
+    *run = (struct run){.id = id, .first_ns = -1, .last_ns = -1};
     run->file = trace_file_open(path, err);
     run->facts = run->file ? facts_read(run->file, err) : NULL;
     if (!run->facts || check_mode(run, err) < 0)
@@ -82,7 +85,9 @@ static struct run_process *find_process(const struct run *run, uint64_t number)
         else
             high = middle;
     }
-    return low < run->process_count && run->processes[low].facts->number == number ? &run->processes[low] : NULL;
+    return low < run->process_count && run->processes[low].facts->number == number
+               ? &run->processes[low]
+               : NULL;
 }
 
 int64_t run_process_id(const struct run *run, uint64_t number)
@@ -105,7 +110,8 @@ static bool is_text(const char *text, struct trace_bytes bytes)
     return strlen(text) == bytes.size && memcmp(text, bytes.at, bytes.size) == 0;
 }
 
-bool run_selects(const struct run *run, const struct selection *selection, const struct trace_thread *thread)
+bool run_selects(const struct run *run, const struct selection *selection,
+                 const struct trace_thread *thread)
 {
     const struct facts_thread *facts = facts_thread(run->facts, thread->process, thread->thread);
 
@@ -113,7 +119,8 @@ bool run_selects(const struct run *run, const struct selection *selection, const
         return false;
     if (!selection->thread || is_number(selection->thread, thread->thread))
         return true;
-    return facts && (is_text(selection->thread, facts->name) || is_number(selection->thread, facts->native_id));
+    return facts && (is_text(selection->thread, facts->name) ||
+                     is_number(selection->thread, facts->native_id));
 }
 
 /* --- Threads --- */
@@ -138,21 +145,21 @@ static void add_trouble(struct replay_trouble *sum, const struct replay_trouble 
     sum->lost_events += trouble->lost_events;
 }
 
-void run_store_thread(struct run *run, struct store *store, const struct trace_thread *thread, int64_t thread_id,
-                      const struct replay *replay)
+void run_store_thread(struct run *run, struct store *store, const struct trace_thread *thread,
+                      int64_t thread_id, const struct replay *replay)
 {
     const struct facts_thread *facts = facts_thread(run->facts, thread->process, thread->thread);
     struct run_process *process = find_process(run, thread->process);
     char fallback[TEXT_SIZE];
-    struct trace_bytes name = { (const uint8_t *)fallback, 0 };
+    struct trace_bytes name = {(const uint8_t *)fallback, 0};
 
     if (facts && facts->name.size)
         name = facts->name;
     else
         name.size = (size_t)snprintf(fallback, sizeof fallback, "thread %u", thread->thread);
     store_row(store, STORE_THREADS, "iiiitiiii", thread_id, process->id, (int64_t)thread->thread,
-              facts ? (int64_t)facts->native_id : 0, name, (int64_t)(facts && facts->is_main), replay->first_ns,
-              replay->hand.ns, (int64_t)replay->events);
+              facts ? (int64_t)facts->native_id : 0, name, (int64_t)(facts && facts->is_main),
+              replay->first_ns, replay->hand.ns, (int64_t)replay->events);
     widen(&process->start_ns, &process->end_ns, replay->first_ns, replay->hand.ns);
     run->thread_ids[thread - run->file->threads] = thread_id;
     run->events += replay->events;
@@ -180,7 +187,7 @@ static void how_ended(const struct facts_process *process, char text[TEXT_SIZE])
 
 static const char *how_began(uint64_t how)
 {
-    static const char *const names[] = { "first", "fork", "spawn", "exec" };
+    static const char *const names[] = {"first", "fork", "spawn", "exec"};
 
     return how < sizeof names / sizeof *names ? names[how] : "first";
 }
@@ -189,7 +196,7 @@ static void store_process(struct run *run, struct store *store, struct run_proce
 {
     const struct facts_process *facts = process->facts;
     int64_t parent = run_process_id(run, facts->parent);
-    struct shell_quote command = { 0 };
+    struct shell_quote command = {0};
     char ended[TEXT_SIZE];
 
     how_ended(facts, ended);
@@ -200,8 +207,9 @@ static void store_process(struct run *run, struct store *store, struct run_proce
         process->end_ns = process->start_ns;
     widen(&run->first_ns, &run->last_ns, process->start_ns, process->end_ns);
 #define FRONT process->id, run->id, (int64_t)facts->number, (int64_t)facts->pid
-#define BACK                                                                                                 \
-    how_began(facts->how), shell_quote_bytes(&command), facts->python, process->start_ns, process->end_ns, ended
+#define BACK                                                                                       \
+    how_began(facts->how), shell_quote_bytes(&command), facts->python, process->start_ns,          \
+        process->end_ns, ended
     if (parent)
         store_row(store, STORE_PROCESSES, "iiiiisttiis", FRONT, parent, BACK);
     else
@@ -220,10 +228,22 @@ static void store_processes(struct run *run, struct store *store)
 
 static int64_t thread_row(const struct run *run, const struct facts_gap *gap)
 {
-    for (size_t i = 0; i < run->file->thread_count; i++)
-        if (run->file->threads[i].process == gap->process && run->file->threads[i].thread == gap->thread)
-            return run->thread_ids[i];
-    return 0;
+    const struct trace_thread *threads = run->file->threads;
+    size_t low = 0, high = run->file->thread_count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        bool before = threads[middle].process != gap->process
+                          ? threads[middle].process < gap->process
+                          : threads[middle].thread < gap->thread;
+        if (before)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    bool found = low < run->file->thread_count && threads[low].process == gap->process &&
+                 threads[low].thread == gap->thread;
+    return found ? run->thread_ids[low] : 0;
 }
 
 static void store_gaps(const struct run *run, struct store *store)
@@ -246,10 +266,11 @@ static void store_gaps(const struct run *run, struct store *store)
 
 /* --- Warnings --- */
 
-static void warn(const struct run *run, struct store *store, uint64_t count, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
+static void warn(const struct run *run, struct store *store, uint64_t count, const char *format,
+                 ...) __attribute__((format(printf, 4, 5)));
 
-static void warn(const struct run *run, struct store *store, uint64_t count, const char *format, ...)
+static void warn(const struct run *run, struct store *store, uint64_t count, const char *format,
+                 ...)
 {
     char text[TEXT_SIZE];
     va_list values;
@@ -270,23 +291,25 @@ static void warn_counts(const struct run *run, struct store *store)
         uint64_t count;
         const char *text;
     } warnings[] = {
-        { run->file->damage.unknown, "chunks of an unknown optional kind or encoding were skipped" },
-        { facts->lost, "chunks of facts (names of code and files) are missing" },
-        { facts->records, "records of facts do not decode" },
-        { facts->unknown, "records of facts of an unknown kind were skipped" },
-        { trouble->lost_chunks, "chunks of events are missing" },
-        { trouble->lost_events, "events are lost" },
-        { trouble->undecoded, "chunks of events decode only in part" },
-        { trouble->mismatches, "chunks begin with another stack than the one before them ended with" },
-        { trouble->strays, "events came when no function was on the stack" },
-        { trouble->unknown_resumes, "generators were resumed that had not yielded" },
-        { trouble->bad_lines, "line numbers are out of range" },
-        { trouble->extensions, "events of an unknown kind were skipped" },
-        { run->unknown_codes, "functions have no known name: shown as <unknown>" },
+        {run->file->damage.unknown, "chunks of an unknown optional kind or encoding were skipped"},
+        {facts->lost, "chunks of facts (names of code and files) are missing"},
+        {facts->records, "records of facts do not decode"},
+        {facts->unknown, "records of facts of an unknown kind were skipped"},
+        {trouble->lost_chunks, "chunks of events are missing"},
+        {trouble->lost_events, "events are lost"},
+        {trouble->undecoded, "chunks of events decode only in part"},
+        {trouble->mismatches,
+         "chunks begin with another stack than the one before them ended with"},
+        {trouble->strays, "events came when no function was on the stack"},
+        {trouble->unknown_resumes, "generators were resumed that had not yielded"},
+        {trouble->bad_lines, "line numbers are out of range"},
+        {trouble->extensions, "events of an unknown kind were skipped"},
+        {run->unknown_codes, "functions have no known name: shown as <unknown>"},
     };
 
     for (size_t i = 0; i < sizeof warnings / sizeof *warnings; i++)
-        warn(run, store, warnings[i].count, "%llu %s", (unsigned long long)warnings[i].count, warnings[i].text);
+        warn(run, store, warnings[i].count, "%llu %s", (unsigned long long)warnings[i].count,
+             warnings[i].text);
 }
 
 static void warn_ends(const struct run *run, struct store *store)
@@ -295,9 +318,11 @@ static void warn_ends(const struct run *run, struct store *store)
         const struct facts_process *process = run->processes[i].facts;
         if (!run->processes[i].id)
             continue;
-        warn(run, store, !process->known, "nothing is known of process number %u but its events", process->number);
+        warn(run, store, !process->known, "nothing is known of process number %u but its events",
+             process->number);
         warn(run, store, process->known && !process->ended,
-             "process %llu did not end in order: what its threads were doing is in the table open_frames",
+             "process %llu did not end in order: what its threads were doing is in the table "
+             "open_frames",
              (unsigned long long)process->pid);
     }
 }
@@ -306,7 +331,8 @@ static void store_warnings(const struct run *run, struct store *store)
 {
     const struct trace_damage *damage = &run->file->damage;
 
-    warn(run, store, damage->places, "%llu bytes in %llu places are damaged, the first at offset %llu",
+    warn(run, store, damage->places,
+         "%llu bytes in %llu places are damaged, the first at offset %llu",
          (unsigned long long)damage->bytes, (unsigned long long)damage->places,
          (unsigned long long)damage->first_offset);
     warn(run, store, damage->cut, "the file is cut off at %llu bytes, inside a chunk",
@@ -329,8 +355,9 @@ static bool is_complete(const struct run *run)
     for (size_t i = 0; i < run->process_count; i++)
         if (!run->processes[i].facts->ended)
             return false;
-    return run->process_count && !run->file->stop && !damage->places && !damage->cut && !facts_trouble(run->facts)->lost && !trouble->lost_chunks &&
-           !trouble->lost_events && !trouble->undecoded && !trouble->mismatches;
+    return run->process_count && !run->file->stop && !damage->places && !damage->cut &&
+           !facts_trouble(run->facts)->lost && !trouble->lost_chunks && !trouble->lost_events &&
+           !trouble->undecoded && !trouble->mismatches;
 }
 
 static void quote_argv(const struct run *run, struct shell_quote *command)
@@ -356,20 +383,22 @@ void run_store(struct run *run, struct store *store)
 {
     const struct trace_header *header = &run->file->header;
     const struct clock *clock = &run->file->clock;
-    struct shell_quote command = { 0 };
-    struct trace_bytes path = { (const uint8_t *)run->file->path, strlen(run->file->path) };
+    struct shell_quote command = {0};
+    struct trace_bytes path = {(const uint8_t *)run->file->path, strlen(run->file->path)};
 
     store_processes(run, store);
     store_gaps(run, store);
     store_warnings(run, store);
     quote_argv(run, &command);
-    double resolution = (double)(1u << header->tick_shift) * (double)clock->num / (double)clock->den;
+    double resolution =
+        (double)(1u << header->tick_shift) * (double)clock->num / (double)clock->den;
     store_row(store, STORE_RUNS, "isttttiissiiiirttt", run->id, run->file->mark, path,
               facts_setting(run->facts, "host"), shell_quote_bytes(&command), python_version(run),
-              (int64_t)header->realtime, run->last_ns > run->first_ns ? run->last_ns - run->first_ns : 0,
-              header->clock == TRACE_CLOCK_TSC ? "tsc" : "monotonic", "exact", (int64_t)is_complete(run),
-              (int64_t)run->trouble->lost_events, (int64_t)run->events, (int64_t)run->file->size, resolution,
-              facts_setting(run->facts, "cwd"), facts_setting(run->facts, "system"),
-              facts_setting(run->facts, "recorder"));
+              (int64_t)header->realtime,
+              run->last_ns > run->first_ns ? run->last_ns - run->first_ns : 0,
+              header->clock == TRACE_CLOCK_TSC ? "tsc" : "monotonic", "exact",
+              (int64_t)is_complete(run), (int64_t)run->trouble->lost_events, (int64_t)run->events,
+              (int64_t)run->file->size, resolution, facts_setting(run->facts, "cwd"),
+              facts_setting(run->facts, "system"), facts_setting(run->facts, "recorder"));
     free(command.text);
 }

@@ -1,4 +1,5 @@
-/* run.h - one input of an analysis: a trace, its facts, and its rows in runs, processes, threads, gaps and warnings. */
+/* run.h - one input of an analysis: a trace, its facts, and its rows in runs, processes, threads,
+ * gaps and warnings. */
 #ifndef ANALYZER_RUN_H
 #define ANALYZER_RUN_H
 
@@ -27,8 +28,8 @@ struct run {
     int64_t id;                    /* row */
     struct run_process *processes; /* owned; by number */
     size_t process_count;
-    int64_t *thread_ids;           /* owned; rows of file->threads, 0: none */
-    int64_t first_ns, last_ns;     /* stamps of all */
+    int64_t *thread_ids;       /* owned; rows of file->threads, 0: none */
+    int64_t first_ns, last_ns; /* stamps of all */
     uint64_t events;
     struct replay_trouble *trouble; /* owned; of all threads */
     uint64_t unknown_codes;
@@ -42,11 +43,12 @@ void run_close(struct run *run);
 void run_number_processes(struct run *run, const struct selection *selection, int64_t *last_id);
 
 /* Is the thread part of the selection? */
-bool run_selects(const struct run *run, const struct selection *selection, const struct trace_thread *thread);
+bool run_selects(const struct run *run, const struct selection *selection,
+                 const struct trace_thread *thread);
 
 /* Writes the row of a thread that was replayed, and takes note of its stamps and troubles. */
-void run_store_thread(struct run *run, struct store *store, const struct trace_thread *thread, int64_t thread_id,
-                      const struct replay *replay);
+void run_store_thread(struct run *run, struct store *store, const struct trace_thread *thread,
+                      int64_t thread_id, const struct replay *replay);
 
 /* Writes the rows of the run and its processes, the gaps that facts tell of, and the warnings. */
 void run_store(struct run *run, struct store *store);

@@ -26,8 +26,8 @@ static void add(struct shell_quote *quote, const void *bytes, size_t size)
 
 static bool is_plain(uint8_t c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c >= 0x80 ||
-           (c && strchr("_@%+=:,./-", c));
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           c >= 0x80 || (c && strchr("_@%+=:,./-", c));
 }
 
 static bool needs_quotes(struct trace_bytes argument)
@@ -60,14 +60,14 @@ void shell_quote_add_list(struct shell_quote *quote, struct trace_bytes argument
 
     for (size_t i = 0; i < arguments.size; i++)
         if (arguments.at[i] == 0) {
-            shell_quote_add(quote, (struct trace_bytes){ arguments.at + start, i - start });
+            shell_quote_add(quote, (struct trace_bytes){arguments.at + start, i - start});
             start = i + 1;
         }
     if (start < arguments.size)
-        shell_quote_add(quote, (struct trace_bytes){ arguments.at + start, arguments.size - start });
+        shell_quote_add(quote, (struct trace_bytes){arguments.at + start, arguments.size - start});
 }
 
 struct trace_bytes shell_quote_bytes(const struct shell_quote *quote)
 {
-    return (struct trace_bytes){ (const uint8_t *)(quote->text ? quote->text : ""), quote->size };
+    return (struct trace_bytes){(const uint8_t *)(quote->text ? quote->text : ""), quote->size};
 }

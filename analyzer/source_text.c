@@ -12,9 +12,9 @@
 
 #define BOM "\xef\xbb\xbf"
 #define BOM_SIZE 3
-#define REPLACEMENT "\xef\xbf\xbd"
-#define REPLACEMENT_SIZE 3
 #define ENCODING_SIZE 64
+
+static const uint8_t replacement[] = {0xef, 0xbf, 0xbd}; /* U+FFFD */
 
 struct source_text {
     const uint8_t *bytes; /* borrowed */
@@ -56,7 +56,8 @@ static int split(struct source_text *text)
 /* Line `i`, from 0, without its end. */
 static struct trace_bytes raw_line(const struct source_text *text, size_t i)
 {
-    struct trace_bytes line = { text->bytes + text->starts[i], text->starts[i + 1] - text->starts[i] };
+    struct trace_bytes line = {text->bytes + text->starts[i],
+                               text->starts[i + 1] - text->starts[i]};
 
     while (line.size && (line.at[line.size - 1] == '\n' || line.at[line.size - 1] == '\r'))
         line.size--;
@@ -81,8 +82,8 @@ static bool find_cookie(struct trace_bytes line, char name[ENCODING_SIZE])
     if (at == line.size || line.at[at] != '#')
         return false;
     for (; at + sizeof word < line.size; at++)
-        if (memcmp(line.at + at, word, sizeof word - 1) == 0 && strchr(":=", line.at[at + sizeof word - 1]) &&
-            line.at[at + sizeof word - 1])
+        if (memcmp(line.at + at, word, sizeof word - 1) == 0 &&
+            strchr(":=", line.at[at + sizeof word - 1]) && line.at[at + sizeof word - 1])
             break;
     if (at + sizeof word >= line.size)
         return false;
@@ -108,8 +109,8 @@ static bool is_comment(struct trace_bytes line)
 static const char *iconv_name(const char *name)
 {
     static const char *const names[][2] = {
-        { "latin-1", "ISO-8859-1" }, { "latin_1", "ISO-8859-1" }, { "iso-latin-1", "ISO-8859-1" },
-        { "latin-9", "ISO-8859-15" }, { "mac-roman", "MACINTOSH" }, { "shift_jis", "SHIFT_JIS" },
+        {"latin-1", "ISO-8859-1"},  {"latin_1", "ISO-8859-1"},  {"iso-latin-1", "ISO-8859-1"},
+        {"latin-9", "ISO-8859-15"}, {"mac-roman", "MACINTOSH"}, {"shift_jis", "SHIFT_JIS"},
     };
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -120,8 +121,8 @@ static const char *iconv_name(const char *name)
 
 static bool is_utf8_name(const char *name)
 {
-    return strcasecmp(name, "utf-8") == 0 || strcasecmp(name, "utf8") == 0 || strcasecmp(name, "utf_8") == 0 ||
-           strncasecmp(name, "utf-8-", 6) == 0;
+    return strcasecmp(name, "utf-8") == 0 || strcasecmp(name, "utf8") == 0 ||
+           strcasecmp(name, "utf_8") == 0 || strncasecmp(name, "utf-8-", 6) == 0;
 }
 
 static void find_encoding(struct source_text *text)
@@ -145,7 +146,7 @@ struct source_text *source_text_new(const uint8_t *bytes, size_t size)
 
     if (!text)
         return NULL;
-    *text = (struct source_text){ .bytes = bytes, .size = size, .converter = (iconv_t)-1 };
+    *text = (struct source_text){.bytes = bytes, .size = size, .converter = (iconv_t)-1};
     if (split(text) < 0) {
         free(text);
         return NULL;
@@ -177,28 +178,29 @@ size_t source_text_line_count(const struct source_text *text)
 
 static int convert(struct source_text *text, struct trace_bytes line, struct trace_bytes *out)
 {
-    size_t room = line.size < SIZE_MAX / GROWTH - 16 ? GROWTH * line.size + 16 : 0, left = line.size, start = room;
+    size_t room = line.size < SIZE_MAX / GROWTH - 16 ? GROWTH * line.size + 16 : 0,
+           left = line.size, start = room;
     char *from = (char *)line.at, *to = text->line = room ? malloc(room) : NULL;
 
     if (!text->line)
         return -1;
     iconv(text->converter, NULL, NULL, NULL, NULL);
     while (left && iconv(text->converter, &from, &left, &to, &room) == (size_t)-1) {
-        if (errno == E2BIG || room < REPLACEMENT_SIZE)
+        if (errno == E2BIG || room < sizeof replacement)
             break;
-        memcpy(to, REPLACEMENT, REPLACEMENT_SIZE);
-        to += REPLACEMENT_SIZE;
-        room -= REPLACEMENT_SIZE;
+        memcpy(to, replacement, sizeof replacement);
+        to += sizeof replacement;
+        room -= sizeof replacement;
         from++;
         left--;
     }
-    *out = (struct trace_bytes){ (uint8_t *)text->line, start - room };
+    *out = (struct trace_bytes){(uint8_t *)text->line, start - room};
     return 0;
 }
 
 int source_text_line(struct source_text *text, uint64_t line, struct trace_bytes *out)
 {
-    *out = (struct trace_bytes){ (const uint8_t *)"", 0 };
+    *out = (struct trace_bytes){(const uint8_t *)"", 0};
     free(text->line);
     text->line = NULL;
     if (line == 0 || line > text->count)

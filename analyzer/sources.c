@@ -11,12 +11,12 @@
 
 /* A piece of the text of a file. */
 struct piece {
-    const uint8_t *sha256;    /* of the whole text; borrowed from facts */
+    const uint8_t *sha256; /* of the whole text; borrowed from facts */
     const struct facts_file *fact;
     const struct trace_file *file;
     const struct trace_chunk *chunk;
-    uint64_t offset, total;   /* in the text */
-    size_t skip, size;        /* where its bytes are in the payload */
+    uint64_t offset, total; /* in the text */
+    size_t skip, size;      /* where its bytes are in the payload */
 };
 
 struct sources {
@@ -40,31 +40,40 @@ static int compare_pieces(const void *a, const void *b)
     return x->chunk->offset < y->chunk->offset ? -1 : x->chunk->offset > y->chunk->offset;
 }
 
-static int add_piece(struct sources *sources, const struct trace_file *file, const struct facts *facts,
-                     const struct trace_chunk *chunk, const struct trace_buffer *buffer)
+static int add_piece(struct sources *sources, const struct trace_file *file,
+                     const struct facts *facts, const struct trace_chunk *chunk,
+                     const struct trace_buffer *buffer)
 {
     struct trace_cursor cur = trace_cursor_over(buffer->bytes, buffer->size);
-    uint64_t number = trace_read_varint(&cur), offset = trace_read_varint(&cur), total = trace_read_varint(&cur);
+    uint64_t number = trace_read_varint(&cur), offset = trace_read_varint(&cur),
+             total = trace_read_varint(&cur);
     const struct facts_file *fact = facts_file(facts, chunk->process, number);
 
     /* An unsealed piece has no length: it would be taken with the zeros behind it. */
     if (cur.status != TRACE_OK || !fact || fact->sha256.size != SHA256_SIZE || !chunk->sealed)
         return 0;
-    struct piece *grown = grow_array(sources->pieces, sources->count, &sources->room, sizeof *grown);
+    struct piece *grown =
+        grow_array(sources->pieces, sources->count, &sources->room, sizeof *grown);
     if (!grown)
         return -1;
     sources->pieces = grown;
     grown[sources->count++] = (struct piece){
-        .sha256 = fact->sha256.at, .fact = fact, .file = file, .chunk = chunk, .offset = offset, .total = total,
-        .skip = (size_t)(cur.at - buffer->bytes), .size = (size_t)(cur.end - cur.at),
+        .sha256 = fact->sha256.at,
+        .fact = fact,
+        .file = file,
+        .chunk = chunk,
+        .offset = offset,
+        .total = total,
+        .skip = (size_t)(cur.at - buffer->bytes),
+        .size = (size_t)(cur.end - cur.at),
     };
     return 0;
 }
 
-static int read_pieces(struct sources *sources, const struct trace_file *file, const struct facts *facts,
-                       struct error *err)
+static int read_pieces(struct sources *sources, const struct trace_file *file,
+                       const struct facts *facts, struct error *err)
 {
-    struct trace_buffer buffer = { 0 };
+    struct trace_buffer buffer = {0};
     size_t first, count = trace_file_chunks(file, TRACE_SOURCE, &first);
     int status = 0;
 
@@ -77,8 +86,8 @@ static int read_pieces(struct sources *sources, const struct trace_file *file, c
     return status;
 }
 
-struct sources *sources_read(struct trace_file *const *files, struct facts *const *facts, size_t count,
-                             struct error *err)
+struct sources *sources_read(struct trace_file *const *files, struct facts *const *facts,
+                             size_t count, struct error *err)
 {
     struct sources *sources = calloc(1, sizeof *sources);
 
@@ -126,7 +135,8 @@ static int is_whole(const struct piece *first, const struct piece *end)
     uint64_t covered = 0;
 
     for (const struct piece *piece = first; piece < end; piece++) {
-        if (piece->total != first->total || piece->offset > covered || piece->size > UINT64_MAX - piece->offset)
+        if (piece->total != first->total || piece->offset > covered ||
+            piece->size > UINT64_MAX - piece->offset)
             return 0;
         if (piece->offset + piece->size > covered)
             covered = piece->offset + piece->size;
@@ -134,9 +144,10 @@ static int is_whole(const struct piece *first, const struct piece *end)
     return covered == first->total && covered < SIZE_MAX;
 }
 
-static int copy_pieces(const struct piece *first, const struct piece *end, uint8_t *text, struct error *err)
+static int copy_pieces(const struct piece *first, const struct piece *end, uint8_t *text,
+                       struct error *err)
 {
-    struct trace_buffer buffer = { 0 };
+    struct trace_buffer buffer = {0};
     int status = 0;
 
     for (const struct piece *piece = first; status == 0 && piece < end; piece++) {
@@ -148,7 +159,8 @@ static int copy_pieces(const struct piece *first, const struct piece *end, uint8
     return status;
 }
 
-static uint8_t *join(const struct piece *first, const struct piece *end, size_t *size, struct error *err)
+static uint8_t *join(const struct piece *first, const struct piece *end, size_t *size,
+                     struct error *err)
 {
     uint8_t digest[SHA256_SIZE];
     uint8_t *text = is_whole(first, end) ? malloc((size_t)first->total + 1) : NULL;
@@ -165,7 +177,8 @@ static uint8_t *join(const struct piece *first, const struct piece *end, size_t 
     return NULL;
 }
 
-uint8_t *sources_text(const struct sources *sources, struct trace_bytes sha, size_t *size, struct error *err)
+uint8_t *sources_text(const struct sources *sources, struct trace_bytes sha, size_t *size,
+                      struct error *err)
 {
     const struct piece *pieces = sources->pieces, *end = pieces + sources->count;
 

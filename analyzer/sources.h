@@ -12,13 +12,15 @@ struct facts;
 struct sources;
 struct trace_file;
 
-/* Finds the pieces in all traces; files[i] goes with facts[i], and both must outlive the result. NULL with *err set. */
-struct sources *sources_read(struct trace_file *const *files, struct facts *const *facts, size_t count,
-                             struct error *err);
+/* Finds the pieces in all traces; files[i] goes with facts[i], and both must outlive the result.
+ * NULL with *err set. */
+struct sources *sources_read(struct trace_file *const *files, struct facts *const *facts,
+                             size_t count, struct error *err);
 void sources_free(struct sources *sources);
 
-/* The text with that SHA-256, checked; to be freed. Empty texts are one byte. NULL: not in the traces, or not whole, or
- * *err is set. */
-uint8_t *sources_text(const struct sources *sources, struct trace_bytes sha256, size_t *size, struct error *err);
+/* The text with that SHA-256, checked; to be freed. Empty texts are one byte. NULL: not in the
+ * traces, or not whole, or *err is set. */
+uint8_t *sources_text(const struct sources *sources, struct trace_bytes sha256, size_t *size,
+                      struct error *err);
 
 #endif

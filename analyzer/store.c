@@ -28,7 +28,7 @@ struct store {
 static const struct {
     const char *name, *types;
 } tables[] = {
-#define X(constant, name, types) { name, types },
+#define X(constant, name, types) {name, types},
     STORE_TABLES(X)
 #undef X
 };
@@ -84,7 +84,9 @@ static void prepare(struct store *store, enum store_table table)
 
 static void set_up(struct store *store)
 {
-    run(store, "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE", "cannot write");
+    run(store,
+        "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE",
+        "cannot write");
     run(store, "BEGIN", "cannot write");
     run(store, profile_schema_sql, "cannot make the tables");
     for (int i = 0; i < STORE_TABLE_COUNT && !store_failed(store); i++)
@@ -127,10 +129,12 @@ static int bind_text(sqlite3_stmt *statement, int column, struct trace_bytes tex
     if (text.size == 0)
         return sqlite3_bind_text(statement, column, "", 0, SQLITE_STATIC);
     if (utf8_is_valid(text))
-        return sqlite3_bind_text64(statement, column, (const char *)text.at, text.size, SQLITE_STATIC, SQLITE_UTF8);
+        return sqlite3_bind_text64(statement, column, (const char *)text.at, text.size,
+                                   SQLITE_STATIC, SQLITE_UTF8);
     size_t size;
     char *clean = utf8_clean(text, &size);
-    return clean ? sqlite3_bind_text64(statement, column, clean, size, free, SQLITE_UTF8) : SQLITE_NOMEM;
+    return clean ? sqlite3_bind_text64(statement, column, clean, size, free, SQLITE_UTF8)
+                 : SQLITE_NOMEM;
 }
 
 static int bind_blob(sqlite3_stmt *statement, int column, struct trace_bytes blob)
@@ -148,7 +152,8 @@ static int bind(sqlite3_stmt *statement, int column, char type, va_list *values)
     case 'r':
         return sqlite3_bind_double(statement, column, va_arg(*values, double));
     case 's':
-        return sqlite3_bind_text(statement, column, va_arg(*values, const char *), -1, SQLITE_STATIC);
+        return sqlite3_bind_text(statement, column, va_arg(*values, const char *), -1,
+                                 SQLITE_STATIC);
     case 't':
         return bind_text(statement, column, va_arg(*values, struct trace_bytes));
     case 'b':

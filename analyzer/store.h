@@ -1,7 +1,8 @@
 /* store.h - rows into a database (formats/profile.sql).
  *
- * Everything is one transaction without a journal in a temporary file beside the target, which appears under its name
- * when it is whole. The first failure sticks: later rows do nothing, and store_finish() reports it.
+ * Everything is one transaction without a journal in a temporary file beside the target, which
+ * appears under its name when it is whole. The first failure sticks: later rows do nothing, and
+ * store_finish() reports it.
  */
 #ifndef ANALYZER_STORE_H
 #define ANALYZER_STORE_H
@@ -14,8 +15,8 @@
 struct error;
 struct store;
 
-/* X(constant, table, column types): i int64_t, r double, s C string, t struct trace_bytes as text (made valid UTF-8), b
- * struct trace_bytes as blob. */
+/* X(constant, table, column types): i int64_t, r double, s C string, t struct trace_bytes as text
+ * (made valid UTF-8), b struct trace_bytes as blob. */
 /* clang-format off */
 #define STORE_TABLES(X)                                                \
     X(META,          "meta",          "ss")                            \
@@ -42,18 +43,20 @@ enum store_table {
 #define X(name, table, types) STORE_##name,
     STORE_TABLES(X)
 #undef X
-    STORE_TABLE_COUNT
+        STORE_TABLE_COUNT
 };
 
 /* A new database; `path` NULL: in memory. NULL with *err set. */
 struct store *store_open(const char *path, struct error *err);
 
-/* Adds a row. `types` are the table's, with '-' for a NULL, which takes no argument. Values are borrowed for the call. */
+/* Adds a row. `types` are the table's, with '-' for a NULL, which takes no argument. Values are
+ * borrowed for the call. */
 void store_row(struct store *store, enum store_table table, const char *types, ...);
 bool store_failed(const struct store *store);
 
-/* Indexes, commits and gives the file its name. Frees the store. If `db` is not NULL it gets an open connection. 0, or -1
- * with *err set; then the temporary file is gone and what was at `path` is as before. */
+/* Indexes, commits and gives the file its name. Frees the store. If `db` is not NULL it gets an
+ * open connection. 0, or -1 with *err set; then the temporary file is gone and what was at `path`
+ * is as before. */
 int store_finish(struct store *store, sqlite3 **db, struct error *err);
 
 /* Frees, and removes the temporary file. Accepts NULL. */

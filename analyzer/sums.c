@@ -28,7 +28,8 @@ static struct sums_function *new_function(struct sums *sums)
 
 static bool is_named(const struct sums_function *function, struct trace_bytes name)
 {
-    return function->c_name.size == name.size && memcmp(function->c_name.at, name.at, name.size) == 0;
+    return function->c_name.size == name.size &&
+           memcmp(function->c_name.at, name.at, name.size) == 0;
 }
 
 /* C functions are told apart by name: strings of one text may have several numbers. */
@@ -37,9 +38,10 @@ static struct sums_function *c_function(struct sums *sums, uint64_t string)
     struct trace_bytes name;
 
     if (!facts_string(sums->facts, sums->process, string, &name))
-        name = (struct trace_bytes){ (const uint8_t *)"<unknown>", 9 };
+        name = (struct trace_bytes){(const uint8_t *)"<unknown>", 9};
     void **slot = map_put(&sums->by_id, BY_ID_C, model_hash(name));
-    for (struct sums_function *function = slot ? *slot : NULL; function; function = function->same_hash)
+    for (struct sums_function *function = slot ? *slot : NULL; function;
+         function = function->same_hash)
         if (is_named(function, name))
             return function;
     struct sums_function *function = slot ? new_function(sums) : NULL;
@@ -216,7 +218,8 @@ static bool is_crowded(const struct sums_node *node, uint32_t line)
 
     if (2 * ((uint64_t)node->count + 1) > room)
         return true;
-    return node->table[line & node->mask]->line != NO_LINE && room < SPARSE * ((uint64_t)node->count + 1);
+    return node->table[line & node->mask]->line != NO_LINE &&
+           room < SPARSE * ((uint64_t)node->count + 1);
 }
 
 static struct sums_cell *add_cell(struct sums *sums, struct sums_node *node, struct sums_line *at)
@@ -249,7 +252,8 @@ struct sums_cell *sums_find_cell(struct sums *sums, struct sums_node *node, uint
 
 /* --- Contexts --- */
 
-static struct sums_node *new_node(struct sums *sums, struct sums_node *parent, struct sums_function *function)
+static struct sums_node *new_node(struct sums *sums, struct sums_node *parent,
+                                  struct sums_function *function)
 {
     struct sums_node *node = arena_take(&sums->arena, sizeof *node);
 
@@ -261,7 +265,8 @@ static struct sums_node *new_node(struct sums *sums, struct sums_node *parent, s
     node->jump = node;
     if (parent) {
         node->depth = parent->depth + 1;
-        bool even = parent->depth - parent->jump->depth == parent->jump->depth - parent->jump->jump->depth;
+        bool even =
+            parent->depth - parent->jump->depth == parent->jump->depth - parent->jump->jump->depth;
         node->jump = even ? parent->jump->jump : parent;
     }
     *sums->last_node = node;
@@ -277,9 +282,11 @@ static bool is_on_path(const struct sums_node *ancestor, const struct sums_node 
     return node == ancestor;
 }
 
-/* A function is on the path to a context just if the context of its topmost activation is: had the stack since come
- * back to an earlier function of that path, the path would have lost it, and only a new activation would bring it back. */
-static struct sums_node *find_node(struct sums *sums, struct sums_node *parent, struct sums_function *function)
+/* A function is on the path to a context just if the context of its topmost activation is: had the
+ * stack since come back to an earlier function of that path, the path would have lost it, and only
+ * a new activation would bring it back. */
+static struct sums_node *find_node(struct sums *sums, struct sums_node *parent,
+                                   struct sums_function *function)
 {
     if (function->top && is_on_path(function->top, parent))
         return function->top;
@@ -289,27 +296,29 @@ static struct sums_node *find_node(struct sums *sums, struct sums_node *parent, 
     return slot ? *slot : NULL;
 }
 
-static struct sums_edge *find_edge(struct sums *sums, struct sums_line *caller, struct sums_function *callee)
+static struct sums_edge *find_edge(struct sums *sums, struct sums_line *caller,
+                                   struct sums_function *callee)
 {
     void **slot = map_put(&sums->edges, (uintptr_t)caller, (uintptr_t)callee);
 
     if (slot && !*slot) {
         struct sums_edge *edge = *slot = arena_take(&sums->arena, sizeof *edge);
         if (edge) {
-            *edge = (struct sums_edge){ .caller = caller, .callee = callee, .next = sums->all_edges };
+            *edge = (struct sums_edge){.caller = caller, .callee = callee, .next = sums->all_edges};
             sums->all_edges = edge;
         }
     }
     return slot ? *slot : NULL;
 }
 
-static struct sums_entry *make_entry(struct sums *sums, struct sums_cell *caller, struct sums_function *function)
+static struct sums_entry *make_entry(struct sums *sums, struct sums_cell *caller,
+                                     struct sums_function *function)
 {
     struct sums_entry *entry = arena_take(&sums->arena, sizeof *entry);
 
     if (!entry)
         return NULL;
-    *entry = (struct sums_entry){ .function = function, .caller = caller };
+    *entry = (struct sums_entry){.function = function, .caller = caller};
     if (function->excluded)
         return entry;
     entry->node = find_node(sums, caller->node, function);
@@ -339,7 +348,8 @@ struct sums_entry *sums_find_entry(struct sums *sums, struct sums_cell *caller, 
 
 int sums_init(struct sums *sums, const struct facts *facts, struct model *model, uint32_t process)
 {
-    *sums = (struct sums){ .facts = facts, .model = model, .process = process, .nowhere = { .line = NO_LINE } };
+    *sums = (struct sums){
+        .facts = facts, .model = model, .process = process, .nowhere = {.line = NO_LINE}};
     sums->last_node = &sums->root;
     struct sums_function *nobody = arena_take(&sums->arena, sizeof *nobody);
     struct sums_line *nowhere = new_line(sums, NULL, 0);

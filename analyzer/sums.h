@@ -1,12 +1,13 @@
 /* sums.h - what one thread did, summed.
  *
- * The finest grain is the cell: (calling context, line). Beside the cells stand the counters of what cannot be summed
- * from them, because recursion would count twice: cumulative times of functions, lines, edges and contexts. Those
- * are kept by counting how many activations on the stack are at each ("active", "held"): whoever brings the
- * count back to zero adds the time since it entered.
+ * The finest grain is the cell: (calling context, line). Beside the cells stand the counters of
+ * what cannot be summed from them, because recursion would count twice: cumulative times of
+ * functions, lines, edges and contexts. Those are kept by counting how many activations on the
+ * stack are at each ("active", "held"): whoever brings the count back to zero adds the time since
+ * it entered.
  *
- * Times are ns of the thread's own clock, which stands still in gaps; `_wait` the part not spent on a processor.
- * All of it lives in one arena; nothing moves and nothing is freed before the end.
+ * Times are ns of the thread's own clock, which stands still in gaps; `_wait` the part not spent on
+ * a processor. All of it lives in one arena; nothing moves and nothing is freed before the end.
  */
 #ifndef ANALYZER_SUMS_H
 #define ANALYZER_SUMS_H
@@ -24,33 +25,34 @@ struct model;
 
 /* A function, on this thread. */
 struct sums_function {
-    struct sums_node *top;      /* context of its topmost activation; NULL: not on the stack */
+    struct sums_node *top; /* context of its topmost activation; NULL: not on the stack */
     int64_t first_line;
     uint64_t primitive_calls;
-    uint64_t calls, resumes;    /* only once the thread is settled */
+    uint64_t calls, resumes; /* only once the thread is settled */
     int64_t cumulative, cumulative_wait;
-    struct trace_bytes c_name;  /* of a C function */
-    uint32_t id;                /* in the model; MODEL_NONE: C function or unknown code */
-    uint32_t file;              /* in the model */
+    struct trace_bytes c_name; /* of a C function */
+    uint32_t id;               /* in the model; MODEL_NONE: C function or unknown code */
+    uint32_t file;             /* in the model */
     bool is_c, is_unknown;
-    bool excluded;              /* its frames are transparent */
-    bool shared;                /* has a line that another function has too */
+    bool excluded; /* its frames are transparent */
+    bool shared;   /* has a line that another function has too */
     struct sums_function *same_hash;
     struct sums_function *next; /* all of them, newest first */
 };
 
-/* A (function, line), or a (file, line) that several functions have. Its cumulative time is the self time of all its
- * cells, less `nested`, plus `below`. */
+/* A (function, line), or a (file, line) that several functions have. Its cumulative time is the
+ * self time of all its cells, less `nested`, plus `below`. */
 struct sums_line {
     struct sums_function *function; /* NULL: the root */
     struct sums_line *file_line;    /* the (file, line), if it is shared */
-    int64_t nested, nested_wait;    /* self time while a lower frame was at this line too: in `below` already */
-    int64_t below, below_wait;      /* calls from here, while no lower frame was here */
+    int64_t nested,
+        nested_wait; /* self time while a lower frame was at this line too: in `below` already */
+    int64_t below, below_wait; /* calls from here, while no lower frame was here */
     uint32_t line;
     uint32_t file;
-    uint64_t held;                  /* frames below the top that are here */
-    bool counted;                   /* for the totals */
-    uint64_t hits;                  /* of all its cells; these three only once the thread is settled */
+    uint64_t held; /* frames below the top that are here */
+    bool counted;  /* for the totals */
+    uint64_t hits; /* of all its cells; these three only once the thread is settled */
     int64_t self, wait;
     struct sums_line *next;
 };
@@ -73,7 +75,7 @@ struct sums_cell {
     struct sums_node *node;
     struct sums_entry *last; /* the last one used of the entries from here */
     uint32_t line;
-    struct sums_cell *next;  /* of the node */
+    struct sums_cell *next; /* of the node */
 };
 
 /* A calling context. */
@@ -84,13 +86,14 @@ struct sums_node {
     struct sums_function *function; /* the root has one with no name and no lines */
     uint64_t active;
     int64_t cumulative, cumulative_wait;
-    struct sums_node *parent, *jump; /* jump: an ancestor, so that any can be reached in a logarithm of steps */
+    struct sums_node *parent,
+        *jump; /* jump: an ancestor, so that any can be reached in a logarithm of steps */
     uint64_t depth;
     struct sums_cell *cells;
-    uint64_t id;              /* row in the database; this and these only once the thread is settled */
+    uint64_t id; /* row in the database; this and these only once the thread is settled */
     uint64_t calls, recursive_calls;
     int64_t self, self_wait;
-    struct sums_node *next;   /* in order of creation: parents first */
+    struct sums_node *next; /* in order of creation: parents first */
 };
 
 /* (caller function, line) -> callee. */
@@ -107,9 +110,9 @@ struct sums_edge {
 
 /* One way into a context: (caller cell, code) -> node. */
 struct sums_entry {
-    uint64_t key;            /* sums_code_key() or sums_c_key(), as last used */
+    uint64_t key; /* sums_code_key() or sums_c_key(), as last used */
     struct sums_function *function;
-    struct sums_node *node;  /* NULL: the function is excluded */
+    struct sums_node *node; /* NULL: the function is excluded */
     struct sums_edge *edge;
     struct sums_cell *caller;
     uint64_t active;
@@ -123,14 +126,14 @@ struct sums {
     struct model *model;       /* borrowed */
     uint32_t process;
     struct arena arena;
-    struct map functions;      /* by code key */
-    struct map by_id;          /* by id in the model, or by kind */
-    struct map lines;          /* by function and line */
-    struct map file_lines;     /* by file and line: the first function's line */
-    struct map nodes;          /* by parent and function */
-    struct map edges;          /* by caller line and callee */
-    struct map entries;        /* by caller cell and callee */
-    struct sums_cell nowhere;  /* stands in the empty places of tables */
+    struct map functions;     /* by code key */
+    struct map by_id;         /* by id in the model, or by kind */
+    struct map lines;         /* by function and line */
+    struct map file_lines;    /* by file and line: the first function's line */
+    struct map nodes;         /* by parent and function */
+    struct map edges;         /* by caller line and callee */
+    struct map entries;       /* by caller cell and callee */
+    struct sums_cell nowhere; /* stands in the empty places of tables */
     struct sums_node *root;
     struct sums_cell *outside; /* the root's one cell */
     struct sums_function *all_functions;
@@ -139,7 +142,7 @@ struct sums {
     struct sums_entry *all_entries;
     struct sums_node **last_node;
     uint64_t node_count;
-    uint64_t unknown_codes;    /* code numbers that no fact defines */
+    uint64_t unknown_codes; /* code numbers that no fact defines */
 };
 
 /* 0, or -1: no memory. In any case sums_fini() frees. */
@@ -175,11 +178,13 @@ static inline struct sums_cell *sums_cell(struct sums *sums, struct sums_node *n
 }
 
 /* The way from a cell into the context of what it calls. */
-static inline struct sums_entry *sums_entry(struct sums *sums, struct sums_cell *caller, uint64_t key)
+static inline struct sums_entry *sums_entry(struct sums *sums, struct sums_cell *caller,
+                                            uint64_t key)
 {
     struct sums_entry *entry = caller->last;
 
-    return __builtin_expect(entry && entry->key == key, 1) ? entry : sums_find_entry(sums, caller, key);
+    return __builtin_expect(entry && entry->key == key, 1) ? entry
+                                                           : sums_find_entry(sums, caller, key);
 }
 
 #endif

@@ -11,7 +11,8 @@
 
 static int name_functions(struct sums *sums, struct model *model)
 {
-    for (struct sums_function *function = sums->all_functions; function; function = function->next) {
+    for (struct sums_function *function = sums->all_functions; function;
+         function = function->next) {
         if (function->is_c)
             function->id = model_c_function(model, function->c_name);
         else if (function->is_unknown)
@@ -65,8 +66,8 @@ int thread_rows_settle(struct replay *replay, struct model *model, uint64_t firs
     sum_entries(sums);
     for (struct sums_node *node = sums->root; node; node = node->next)
         node->id = ++first_context;
-    sums->root->cumulative = replay->time;
-    sums->root->cumulative_wait = replay->wait;
+    sums->outside->node->cumulative = replay->time;
+    sums->outside->node->cumulative_wait = replay->wait;
     return 0;
 }
 
@@ -85,22 +86,22 @@ static int64_t row_of(const struct row_writer *writer, const struct sums_functio
 }
 
 /* The items of a linked list in an array, sorted. NULL: no memory. */
-#define SORTED(type, first, compare, count)                              \
-    type **items = NULL;                                                 \
-    size_t count = 0;                                                    \
-    for (type *item = (first); item; item = item->next)                  \
-        count++;                                                         \
-    items = malloc((count + 1) * sizeof *items);                         \
-    if (!items)                                                          \
-        return -1;                                                       \
-    count = 0;                                                           \
-    for (type *item = (first); item; item = item->next)                  \
-        items[count++] = item;                                           \
+#define SORTED(type, first, compare, count)                                                        \
+    type **items = NULL;                                                                           \
+    size_t count = 0;                                                                              \
+    for (type *item = (first); item; item = item->next)                                            \
+        count++;                                                                                   \
+    items = malloc((count + 1) * sizeof *items);                                                   \
+    if (!items)                                                                                    \
+        return -1;                                                                                 \
+    count = 0;                                                                                     \
+    for (type *item = (first); item; item = item->next)                                            \
+        items[count++] = item;                                                                     \
     qsort(items, count, sizeof *items, compare)
 
-#define COMPARE(a, b)     \
-    if ((a) != (b))       \
-        return (a) < (b) ? -1 : 1
+#define COMPARE(a, b)                                                                              \
+    if ((a) != (b))                                                                                \
+    return (a) < (b) ? -1 : 1
 
 static int compare_lines(const void *a, const void *b)
 {
@@ -117,9 +118,9 @@ static void write_line(const struct row_writer *writer, const struct sums_line *
 
     if (line->hits == 0 && line->self == 0 && cumulative == 0)
         return;
-    store_row(writer->store, STORE_LINE_STATS, "iiiiiiii", writer->thread_id, row_of(writer, line->function),
-              (int64_t)line->line, (int64_t)line->hits, line->self, line->self - line->wait, cumulative,
-              cumulative - wait);
+    store_row(writer->store, STORE_LINE_STATS, "iiiiiiii", writer->thread_id,
+              row_of(writer, line->function), (int64_t)line->line, (int64_t)line->hits, line->self,
+              line->self - line->wait, cumulative, cumulative - wait);
 }
 
 static int write_lines(const struct row_writer *writer)
@@ -151,13 +152,14 @@ static void write_edge(const struct row_writer *writer, const struct sums_edge *
     const struct sums_function *caller = edge->caller->function;
     int64_t callee = row_of(writer, edge->callee);
 
-#define FIGURES                                                                                             \
-    callee, (int64_t)edge->calls, (int64_t)edge->primitive_calls, (int64_t)edge->resumes, edge->self,       \
-        edge->self - edge->self_wait, edge->cumulative, edge->cumulative - edge->cumulative_wait, edge->outer, \
-        edge->outer - edge->outer_wait, (int64_t)edge->cumulative_hits, (int64_t)edge->outer_hits
+#define FIGURES                                                                                    \
+    callee, (int64_t)edge->calls, (int64_t)edge->primitive_calls, (int64_t)edge->resumes,          \
+        edge->self, edge->self - edge->self_wait, edge->cumulative,                                \
+        edge->cumulative - edge->cumulative_wait, edge->outer, edge->outer - edge->outer_wait,     \
+        (int64_t)edge->cumulative_hits, (int64_t)edge->outer_hits
     if (caller)
-        store_row(writer->store, STORE_EDGE_STATS, "iiiiiiiiiiiiiii", writer->thread_id, row_of(writer, caller),
-                  (int64_t)edge->caller->line, FIGURES);
+        store_row(writer->store, STORE_EDGE_STATS, "iiiiiiiiiiiiiii", writer->thread_id,
+                  row_of(writer, caller), (int64_t)edge->caller->line, FIGURES);
     else
         store_row(writer->store, STORE_EDGE_STATS, "i--iiiiiiiiiiii", writer->thread_id, FIGURES);
 #undef FIGURES
@@ -176,12 +178,12 @@ static void write_context(const struct row_writer *writer, const struct sums_nod
 {
     int64_t id = (int64_t)node->id;
 
-#define FIGURES                                                                                      \
-    (int64_t)node->calls, (int64_t)node->recursive_calls, node->self, node->self - node->self_wait,  \
-        node->cumulative, node->cumulative - node->cumulative_wait
+#define FIGURES                                                                                    \
+    (int64_t) node->calls, (int64_t)node->recursive_calls, node->self,                             \
+        node->self - node->self_wait, node->cumulative, node->cumulative - node->cumulative_wait
     if (node->parent)
-        store_row(writer->store, STORE_CONTEXTS, "iiiiiiiiii", id, (int64_t)node->parent->id, writer->thread_id,
-                  row_of(writer, node->function), FIGURES);
+        store_row(writer->store, STORE_CONTEXTS, "iiiiiiiiii", id, (int64_t)node->parent->id,
+                  writer->thread_id, row_of(writer, node->function), FIGURES);
     else
         store_row(writer->store, STORE_CONTEXTS, "i-i-iiiiii", id, writer->thread_id, FIGURES);
 #undef FIGURES
@@ -200,8 +202,9 @@ static int write_cells(const struct row_writer *writer, const struct sums_node *
     SORTED(struct sums_cell, node->cells, compare_cells, count);
     for (size_t i = 0; i < count; i++)
         if (items[i]->hits || items[i]->self)
-            store_row(writer->store, STORE_CONTEXT_LINES, "iiiii", (int64_t)node->id, (int64_t)items[i]->line,
-                      (int64_t)items[i]->hits, items[i]->self, items[i]->self - items[i]->wait);
+            store_row(writer->store, STORE_CONTEXT_LINES, "iiiii", (int64_t)node->id,
+                      (int64_t)items[i]->line, (int64_t)items[i]->hits, items[i]->self,
+                      items[i]->self - items[i]->wait);
     free(items);
     return 0;
 }
@@ -218,7 +221,8 @@ static int write_contexts(const struct row_writer *writer)
 
 static int compare_entries(const void *a, const void *b)
 {
-    const struct sums_entry *x = *(struct sums_entry *const *)a, *y = *(struct sums_entry *const *)b;
+    const struct sums_entry *x = *(struct sums_entry *const *)a,
+                            *y = *(struct sums_entry *const *)b;
 
     COMPARE(x->node->id, y->node->id);
     COMPARE(x->caller->node->id, y->caller->node->id);
@@ -235,8 +239,8 @@ static void write_entry(const struct row_writer *writer, const struct sums_entry
         store_row(writer->store, STORE_CONTEXT_EDGES, "iiiiii", id, (int64_t)caller->id,
                   (int64_t)entry->caller->line, (int64_t)entry->calls, entry->cumulative, cpu);
     else
-        store_row(writer->store, STORE_CONTEXT_EDGES, "ii-iii", id, (int64_t)caller->id, (int64_t)entry->calls,
-                  entry->cumulative, cpu);
+        store_row(writer->store, STORE_CONTEXT_EDGES, "ii-iii", id, (int64_t)caller->id,
+                  (int64_t)entry->calls, entry->cumulative, cpu);
 }
 
 static int write_entries(const struct row_writer *writer)
@@ -257,8 +261,8 @@ static void write_account(const struct row_writer *writer)
         self += node->self;
         wait += node->self_wait;
     }
-    store_row(writer->store, STORE_ACCOUNTS, "iiiiii", writer->thread_id, wall, self, self - wait, replay->gap_ns,
-              wall - self - replay->gap_ns);
+    store_row(writer->store, STORE_ACCOUNTS, "iiiiii", writer->thread_id, wall, self, self - wait,
+              replay->gap_ns, wall - self - replay->gap_ns);
 }
 
 static void write_gaps(const struct row_writer *writer)
@@ -266,8 +270,9 @@ static void write_gaps(const struct row_writer *writer)
     const struct replay *replay = writer->replay;
 
     for (size_t i = 0; i < replay->gap_count; i++)
-        store_row(writer->store, STORE_GAPS, "iiiis", writer->process_id, writer->thread_id, replay->gaps[i].start,
-                  replay->gaps[i].end, trace_gap_name(replay->gaps[i].reason));
+        store_row(writer->store, STORE_GAPS, "iiiis", writer->process_id, writer->thread_id,
+                  replay->gaps[i].start, replay->gaps[i].end,
+                  trace_gap_name(replay->gaps[i].reason));
 }
 
 static void write_open_frames(const struct row_writer *writer)
@@ -275,8 +280,9 @@ static void write_open_frames(const struct row_writer *writer)
     const struct replay *replay = writer->replay;
 
     for (size_t i = 0; i < replay->open_count; i++)
-        store_row(writer->store, STORE_OPEN_FRAMES, "iiiiii", writer->process_id, writer->thread_id, (int64_t)i,
-                  row_of(writer, replay->open[i].function), (int64_t)replay->open[i].line, replay->open[i].since);
+        store_row(writer->store, STORE_OPEN_FRAMES, "iiiiii", writer->process_id, writer->thread_id,
+                  (int64_t)i, row_of(writer, replay->open[i].function),
+                  (int64_t)replay->open[i].line, replay->open[i].since);
 }
 
 static void write_mark(const struct row_writer *writer, const struct replay_mark *mark)
@@ -284,17 +290,18 @@ static void write_mark(const struct row_writer *writer, const struct replay_mark
     const struct sums_function *function = mark->at->function;
 
     if (function)
-        store_row(writer->store, STORE_MARKS, "iiitti", mark->time, writer->process_id, writer->thread_id, mark->text,
-                  writer->model->files[function->file].path, (int64_t)mark->at->line);
+        store_row(writer->store, STORE_MARKS, "iiitti", mark->time, writer->process_id,
+                  writer->thread_id, mark->text, writer->model->files[function->file].path,
+                  (int64_t)mark->at->line);
     else
-        store_row(writer->store, STORE_MARKS, "iiit--", mark->time, writer->process_id, writer->thread_id,
-                  mark->text);
+        store_row(writer->store, STORE_MARKS, "iiit--", mark->time, writer->process_id,
+                  writer->thread_id, mark->text);
 }
 
-int thread_rows_store(struct replay *replay, const struct model *model, struct store *store, int64_t process_id,
-                      int64_t thread_id)
+int thread_rows_store(struct replay *replay, const struct model *model, struct store *store,
+                      int64_t process_id, int64_t thread_id)
 {
-    struct row_writer writer = { replay, model, store, process_id, thread_id };
+    struct row_writer writer = {replay, model, store, process_id, thread_id};
 
     if (write_lines(&writer) < 0 || write_edges(&writer) < 0 || write_contexts(&writer) < 0 ||
         write_entries(&writer) < 0)

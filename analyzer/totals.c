@@ -9,7 +9,7 @@
 
 void totals_init(struct totals *totals, struct model *model, struct store *store)
 {
-    *totals = (struct totals){ .model = model, .store = store };
+    *totals = (struct totals){.model = model, .store = store};
 }
 
 void totals_fini(struct totals *totals)
@@ -29,7 +29,7 @@ static struct total_line *find_line(struct totals *totals, uint32_t file, uint32
     if (slot && !*slot) {
         struct total_line *total = *slot = arena_take(&totals->arena, sizeof *total);
         if (total) {
-            *total = (struct total_line){ .file = file, .line = line, .next = totals->all_lines };
+            *total = (struct total_line){.file = file, .line = line, .next = totals->all_lines};
             totals->all_lines = total;
         }
     }
@@ -43,7 +43,8 @@ static int add_function_line(struct totals *totals, const struct sums_line *line
     if (slot && !*slot) {
         struct total_function_line *total = *slot = arena_take(&totals->arena, sizeof *total);
         if (total) {
-            *total = (struct total_function_line){ .function = line->function->id, .line = line->line };
+            *total =
+                (struct total_function_line){.function = line->function->id, .line = line->line};
             total->next = totals->all_function_lines;
             totals->all_function_lines = total;
             totals->function_line_count++;
@@ -83,13 +84,16 @@ static struct total_edge *find_edge(struct totals *totals, const struct sums_edg
 {
     const struct sums_function *caller = edge->caller->function;
     uint32_t id = caller ? caller->id : MODEL_NONE;
-    void **slot = map_put(&totals->edges, (uint64_t)id << 32 | edge->caller->line, edge->callee->id);
+    void **slot =
+        map_put(&totals->edges, (uint64_t)id << 32 | edge->caller->line, edge->callee->id);
 
     if (slot && !*slot) {
         struct total_edge *total = *slot = arena_take(&totals->arena, sizeof *total);
         if (total) {
-            *total = (struct total_edge){ .caller = id, .caller_line = edge->caller->line,
-                                          .callee = edge->callee->id, .next = totals->all_edges };
+            *total = (struct total_edge){.caller = id,
+                                         .caller_line = edge->caller->line,
+                                         .callee = edge->callee->id,
+                                         .next = totals->all_edges};
             totals->all_edges = total;
             totals->edge_count++;
         }
@@ -143,7 +147,8 @@ static void add_function(struct totals *totals, const struct sums_function *from
     function->cumulative_wait += from->cumulative_wait;
 }
 
-int totals_add_thread(struct totals *totals, struct replay *replay, int64_t process_id, int64_t thread_id)
+int totals_add_thread(struct totals *totals, struct replay *replay, int64_t process_id,
+                      int64_t thread_id)
 {
     struct sums *sums = &replay->sums;
 
@@ -183,17 +188,18 @@ static void store_function(struct totals *totals, const struct model_function *f
 
     if (function->row == 0)
         return;
-    store_row(totals->store, STORE_FUNCTIONS, "iittttisiiiiiiii", (int64_t)function->row, (int64_t)file->row,
-              file->path, function->module, function->name, function->qualname, function->first_line,
-              kinds[function->kind], (int64_t)function->calls, (int64_t)function->primitive_calls,
-              (int64_t)function->resumes, (int64_t)function->hits, function->self,
-              function->self - function->self_wait, function->cumulative,
-              function->cumulative - function->cumulative_wait);
+    store_row(totals->store, STORE_FUNCTIONS, "iittttisiiiiiiii", (int64_t)function->row,
+              (int64_t)file->row, file->path, function->module, function->name, function->qualname,
+              function->first_line, kinds[function->kind], (int64_t)function->calls,
+              (int64_t)function->primitive_calls, (int64_t)function->resumes,
+              (int64_t)function->hits, function->self, function->self - function->self_wait,
+              function->cumulative, function->cumulative - function->cumulative_wait);
 }
 
 static int compare_edges(const void *a, const void *b)
 {
-    const struct total_edge *x = *(struct total_edge *const *)a, *y = *(struct total_edge *const *)b;
+    const struct total_edge *x = *(struct total_edge *const *)a,
+                            *y = *(struct total_edge *const *)b;
 
     if (x->caller != y->caller)
         return x->caller < y->caller ? -1 : 1;
@@ -207,17 +213,19 @@ static void store_edge(struct totals *totals, const struct total_edge *edge)
     const struct model *model = totals->model;
     const struct model_function *callee = &model->functions[edge->callee];
 
-#define FIGURES                                                                                                    \
-    (int64_t)callee->row, model->files[callee->file].path, callee->qualname, callee->first_line,                   \
-        (int64_t)edge->calls, (int64_t)edge->primitive_calls, (int64_t)edge->resumes, edge->self,                  \
-        edge->self - edge->self_wait, edge->cumulative, edge->cumulative - edge->cumulative_wait, edge->outer,     \
-        edge->outer - edge->outer_wait, (int64_t)edge->cumulative_hits, (int64_t)edge->outer_hits
+#define FIGURES                                                                                    \
+    (int64_t) callee->row, model->files[callee->file].path, callee->qualname, callee->first_line,  \
+        (int64_t)edge->calls, (int64_t)edge->primitive_calls, (int64_t)edge->resumes, edge->self,  \
+        edge->self - edge->self_wait, edge->cumulative, edge->cumulative - edge->cumulative_wait,  \
+        edge->outer, edge->outer - edge->outer_wait, (int64_t)edge->cumulative_hits,               \
+        (int64_t)edge->outer_hits
     if (edge->caller == MODEL_NONE) {
         store_row(totals->store, STORE_EDGES, "----ittiiiiiiiiiiii", FIGURES);
     } else {
         const struct model_function *caller = &model->functions[edge->caller];
         store_row(totals->store, STORE_EDGES, "ittiittiiiiiiiiiiii", (int64_t)caller->row,
-                  model->files[caller->file].path, caller->qualname, (int64_t)edge->caller_line, FIGURES);
+                  model->files[caller->file].path, caller->qualname, (int64_t)edge->caller_line,
+                  FIGURES);
     }
 #undef FIGURES
 }

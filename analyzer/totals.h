@@ -1,6 +1,7 @@
 /* totals.h - the sums of all threads of all runs together, and the rows of each thread.
  *
- * totals_add_thread() writes the tables that have a thread_id and adds to the others, which are written at the end.
+ * totals_add_thread() writes the tables that have a thread_id and adds to the others, which are
+ * written at the end.
  */
 #ifndef ANALYZER_TOTALS_H
 #define ANALYZER_TOTALS_H
@@ -58,7 +59,8 @@ void totals_init(struct totals *totals, struct model *model, struct store *store
 void totals_fini(struct totals *totals);
 
 /* Takes what a thread did, row `thread_id` of `process_id`. 0, or -1: no memory. */
-int totals_add_thread(struct totals *totals, struct replay *replay, int64_t process_id, int64_t thread_id);
+int totals_add_thread(struct totals *totals, struct replay *replay, int64_t process_id,
+                      int64_t thread_id);
 
 /* The total of a (file, line), or NULL: no hits and no time. */
 const struct total_line *totals_line(const struct totals *totals, uint32_t file, uint32_t line);

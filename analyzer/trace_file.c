@@ -25,7 +25,8 @@ static int open_regular(struct trace_file *file, struct error *err)
     if (S_ISDIR(st.st_mode))
         return error_set(err, "%s: is a directory, not a trace", file->path);
     if (!S_ISREG(st.st_mode))
-        return error_set(err, "%s: not a regular file; a trace cannot be read from a pipe", file->path);
+        return error_set(err, "%s: not a regular file; a trace cannot be read from a pipe",
+                         file->path);
     file->size = (uint64_t)st.st_size;
     return 0;
 }
@@ -35,18 +36,22 @@ static int check_header(struct trace_file *file, const uint8_t *page, struct err
     const struct trace_header *header = &file->header;
 
     if (!trace_read_header(page, &file->header))
-        return error_set(err, "%s: not a trace (it does not begin with the magic of one)", file->path);
-    if (header->crc != crc32c(0, page + TRACE_HEADER_MARK, TRACE_HEADER_CHECKED_END - TRACE_HEADER_MARK))
+        return error_set(err, "%s: not a trace (it does not begin with the magic of one)",
+                         file->path);
+    if (header->crc !=
+        crc32c(0, page + TRACE_HEADER_MARK, TRACE_HEADER_CHECKED_END - TRACE_HEADER_MARK))
         return error_set(err, "%s: offset %d: the checksum of the file header is wrong", file->path,
                          TRACE_HEADER_CRC);
     if (header->read_version > TRACE_READ_VERSION)
-        return error_set(err, "%s: needs a reader of trace version %u, this one reads up to version %d", file->path,
-                         header->read_version, TRACE_READ_VERSION);
+        return error_set(err,
+                         "%s: needs a reader of trace version %u, this one reads up to version %d",
+                         file->path, header->read_version, TRACE_READ_VERSION);
     if (header->tick_shift > TRACE_TICK_SHIFT_MAX)
         return error_set(err, "%s: offset %d: a tick shift of %u is out of range", file->path,
                          TRACE_HEADER_TICK_SHIFT, header->tick_shift);
     if (header->clock > TRACE_CLOCK_TSC)
-        return error_set(err, "%s: offset %d: unknown clock %u", file->path, TRACE_HEADER_CLOCK, header->clock);
+        return error_set(err, "%s: offset %d: unknown clock %u", file->path, TRACE_HEADER_CLOCK,
+                         header->clock);
     return 0;
 }
 
@@ -60,7 +65,7 @@ static void name_mark(struct trace_file *file)
 
 static int read_header(struct trace_file *file, struct error *err)
 {
-    uint8_t page[TRACE_HEADER_CHECKED_END] = { 0 };
+    uint8_t page[TRACE_HEADER_CHECKED_END] = {0};
 
     if (file->size == 0)
         return error_set(err, "%s: the file is empty", file->path);
@@ -80,9 +85,9 @@ static int read_header(struct trace_file *file, struct error *err)
 
 /* --- Order --- */
 
-#define COMPARE(a, b, field)                   \
-    if ((a)->field != (b)->field)              \
-        return (a)->field < (b)->field ? -1 : 1
+#define COMPARE(a, b, field)                                                                       \
+    if ((a)->field != (b)->field)                                                                  \
+    return (a)->field < (b)->field ? -1 : 1
 
 static int compare_keys(const struct trace_chunk *a, const struct trace_chunk *b)
 {
@@ -109,7 +114,8 @@ static int compare_chunks(const void *a, const void *b)
 
 static bool is_duplicate(const struct trace_chunk *kept, const struct trace_chunk *chunk)
 {
-    return chunk->kind != TRACE_SOURCE && chunk->kind != TRACE_RUN && compare_keys(kept, chunk) == 0;
+    return chunk->kind != TRACE_SOURCE && chunk->kind != TRACE_RUN &&
+           compare_keys(kept, chunk) == 0;
 }
 
 static void order_chunks(struct trace_file *file)
@@ -149,7 +155,9 @@ static int find_threads(struct trace_file *file, struct error *err)
     for (size_t i = first; i < first + count; i++) {
         if (begins_thread(file, first, i))
             file->threads[file->thread_count++] = (struct trace_thread){
-                .process = file->chunks[i].process, .thread = file->chunks[i].thread, .first = i,
+                .process = file->chunks[i].process,
+                .thread = file->chunks[i].thread,
+                .first = i,
             };
         file->threads[file->thread_count - 1].count++;
     }
@@ -185,7 +193,7 @@ static void note_end_records(struct trace_file *file, const struct trace_buffer 
 
 static int find_last_anchor(struct trace_file *file, struct error *err)
 {
-    struct trace_buffer buffer = { 0 };
+    struct trace_buffer buffer = {0};
     size_t first, count = trace_file_chunks(file, TRACE_FACTS, &first);
     int status = 0;
 
@@ -206,7 +214,8 @@ static void set_clock(struct trace_file *file)
 
     if (header->clock == TRACE_CLOCK_TSC) {
         uint64_t ticks = file->last_ticks > header->ticks ? file->last_ticks - header->ticks : 0;
-        uint64_t ns = file->last_monotonic > header->monotonic ? file->last_monotonic - header->monotonic : 0;
+        uint64_t ns =
+            file->last_monotonic > header->monotonic ? file->last_monotonic - header->monotonic : 0;
         bool measured = ticks > 0 && ticks >= rate / 1000 && ns > 0;
         num = measured ? ns : NS_PER_SECOND;
         den = measured ? ticks : rate;
@@ -269,11 +278,12 @@ static size_t lower_bound(const struct trace_file *file, const struct trace_chun
 
 size_t trace_file_chunks(const struct trace_file *file, uint32_t kind, size_t *first)
 {
-    *first = lower_bound(file, &(struct trace_chunk){ .kind = kind });
-    return lower_bound(file, &(struct trace_chunk){ .kind = kind + 1 }) - *first;
+    *first = lower_bound(file, &(struct trace_chunk){.kind = kind});
+    return lower_bound(file, &(struct trace_chunk){.kind = kind + 1}) - *first;
 }
 
-const struct trace_chunk *trace_file_stack(const struct trace_file *file, const struct trace_chunk *chunk)
+const struct trace_chunk *trace_file_stack(const struct trace_file *file,
+                                           const struct trace_chunk *chunk)
 {
     struct trace_chunk key = *chunk;
 
@@ -315,18 +325,20 @@ int trace_buffer_reserve(struct trace_buffer *buffer, uint64_t size)
     return 0;
 }
 
-int trace_file_read(const struct trace_file *file, const struct trace_chunk *chunk, struct trace_buffer *buffer,
-                    struct error *err)
+int trace_file_read(const struct trace_file *file, const struct trace_chunk *chunk,
+                    struct trace_buffer *buffer, struct error *err)
 {
-    if (trace_buffer_reserve(buffer, chunk->size + 1) < 0)
-        return error_set(err, "%s: offset %llu: out of memory for a chunk of %llu bytes", file->path,
-                         (unsigned long long)chunk->offset, (unsigned long long)chunk->size);
+    if (trace_buffer_reserve(buffer, chunk->size + 1) < 0 || !buffer->bytes)
+        return error_set(err, "%s: offset %llu: out of memory for a chunk of %llu bytes",
+                         file->path, (unsigned long long)chunk->offset,
+                         (unsigned long long)chunk->size);
     buffer->size = (size_t)chunk->size;
     if (chunk->kept) {
         memcpy(buffer->bytes, chunk->kept, buffer->size);
         return 0;
     }
-    ssize_t got = trace_pread(file->fd, buffer->bytes, buffer->size, chunk->offset + TRACE_CHUNK_PAYLOAD);
+    ssize_t got =
+        trace_pread(file->fd, buffer->bytes, buffer->size, chunk->offset + TRACE_CHUNK_PAYLOAD);
     if (got < 0)
         return error_set(err, "%s: offset %llu: %s", file->path, (unsigned long long)chunk->offset,
                          strerror(errno));
@@ -337,5 +349,5 @@ int trace_file_read(const struct trace_file *file, const struct trace_chunk *chu
 void trace_buffer_free(struct trace_buffer *buffer)
 {
     free(buffer->bytes);
-    *buffer = (struct trace_buffer){ 0 };
+    *buffer = (struct trace_buffer){0};
 }

@@ -10,11 +10,13 @@
 #include "formats/error.h"
 #include "formats/trace/crc32c.h"
 
-#define WINDOW (256u * 1024)   /* bytes that are read and checked at a time */
-#define REREADS 16             /* how often a growing file is followed to its new end */
-#define WASTE_FACTOR 8         /* checksums of damaged chunks may cost this many passes over the file ... */
-#define WASTE_FREE (1u << 23)  /* ... and that many bytes */
-#define WALK_STOPPED (-2)      /* not damage: an error was reported */
+#define WINDOW (256u * 1024) /* bytes that are read and checked at a time */
+#define REREADS 16           /* how often a growing file is followed to its new end */
+#define WASTE_FACTOR                                                                               \
+    8 /* checksums of damaged chunks may cost this many passes over the file ...                   \
+       */
+#define WASTE_FREE (1u << 23) /* ... and that many bytes */
+#define WALK_STOPPED (-2)     /* not damage: an error was reported */
 
 struct walk {
     struct trace_file *file;
@@ -36,53 +38,59 @@ static int fail_io(struct walk *walk)
 
 static int fail_memory(struct walk *walk)
 {
-    error_set(walk->err, "%s: offset %llu: out of memory", walk->file->path, (unsigned long long)walk->at);
+    error_set(walk->err, "%s: offset %llu: out of memory", walk->file->path,
+              (unsigned long long)walk->at);
     return WALK_STOPPED;
 }
 
-/* Makes `size` bytes (at most WINDOW) from `offset` on readable: *bytes. Returns how many are, which is more if more
- * are at hand and less at the end of the file. */
-static ssize_t look(struct walk *walk, uint64_t offset, size_t size, const uint8_t **bytes)
+/* The bytes from `offset` on: *there of them, at least `size` (at most WINDOW) but for the end of
+ * the file. NULL: an error was reported. */
+static const uint8_t *look(struct walk *walk, uint64_t offset, size_t size, size_t *there)
 {
     uint64_t end = walk->window_at + walk->window.size;
 
     if (offset < walk->window_at || offset + size > end) {
         ssize_t got = trace_pread(walk->file->fd, walk->window.bytes, WINDOW, offset);
-        if (got < 0)
-            return fail_io(walk);
+        if (got < 0) {
+            fail_io(walk);
+            return NULL;
+        }
         walk->window_at = offset;
         walk->window.size = (size_t)got;
         end = offset + (uint64_t)got;
     }
-    *bytes = walk->window.bytes + (offset - walk->window_at);
-    return (ssize_t)(end - offset);
+    *there = (size_t)(end - offset);
+    return walk->window.bytes + (offset - walk->window_at);
 }
 
-/* Headers that overlap could each ask for a checksum of all the rest. Damage costs a pass over its own length. */
+/* Headers that overlap could each ask for a checksum of all the rest. Damage costs a pass over its
+ * own length. */
 static int waste(struct walk *walk, uint64_t bytes)
 {
     walk->wasted += bytes;
     if (walk->wasted / WASTE_FACTOR <= walk->file->size + WASTE_FREE)
         return 0;
-    error_set(walk->err, "%s: offset %llu: too much of the file is damaged to tell its chunks apart",
+    error_set(walk->err,
+              "%s: offset %llu: too much of the file is damaged to tell its chunks apart",
               walk->file->path, (unsigned long long)walk->at);
     return WALK_STOPPED;
 }
 
 /* 1: the checksum is right, 0: it is not. */
-static int check_crc(struct walk *walk, const struct trace_chunk_header *header, const uint8_t *head)
+static int check_crc(struct walk *walk, const struct trace_chunk_header *header,
+                     const uint8_t *head)
 {
     uint32_t crc = crc32c(0, head + TRACE_CHUNK_KIND, TRACE_CHUNK_PAYLOAD - TRACE_CHUNK_KIND);
     uint64_t offset = walk->at + TRACE_CHUNK_PAYLOAD, left = header->length;
-    const uint8_t *bytes;
+    size_t there;
 
     while (left) {
-        ssize_t got = look(walk, offset, 1, &bytes);
-        if (got < 0)
-            return (int)got;
-        if (got == 0)
+        const uint8_t *bytes = look(walk, offset, 1, &there);
+        if (!bytes)
+            return WALK_STOPPED;
+        if (there == 0)
             return 0;
-        uint64_t part = (uint64_t)got < left ? (uint64_t)got : left;
+        uint64_t part = there < left ? there : left;
         crc = crc32c(crc, bytes, (size_t)part);
         offset += part;
         left -= part;
@@ -95,7 +103,8 @@ static int check_crc(struct walk *walk, const struct trace_chunk_header *header,
 static struct trace_chunk *new_chunk(struct walk *walk)
 {
     struct trace_file *file = walk->file;
-    struct trace_chunk *grown = grow_array(file->chunks, file->chunk_count, &walk->room, sizeof *grown);
+    struct trace_chunk *grown =
+        grow_array(file->chunks, file->chunk_count, &walk->room, sizeof *grown);
 
     if (!grown)
         return NULL;
@@ -103,14 +112,16 @@ static struct trace_chunk *new_chunk(struct walk *walk)
     return &file->chunks[file->chunk_count];
 }
 
-/* The payload of an unsealed chunk as it is now; zeros at its end say nothing that a reader of it would not know. */
+/* The payload of an unsealed chunk as it is now; zeros at its end say nothing that a reader of it
+ * would not know. */
 static int keep_payload(struct walk *walk, struct trace_chunk *chunk)
 {
     uint8_t *bytes = malloc((size_t)chunk->size + 1);
 
     if (!bytes)
         return fail_memory(walk);
-    ssize_t got = trace_pread(walk->file->fd, bytes, (size_t)chunk->size, chunk->offset + TRACE_CHUNK_PAYLOAD);
+    ssize_t got = trace_pread(walk->file->fd, bytes, (size_t)chunk->size,
+                              chunk->offset + TRACE_CHUNK_PAYLOAD);
     if (got < 0) {
         free(bytes);
         return fail_io(walk);
@@ -161,7 +172,8 @@ static int take_chunk(struct walk *walk, const struct trace_chunk_header *header
         walk->file->damage.unknown++;
         return 0;
     }
-    error_set(walk->err, "%s: offset %llu: a chunk of kind %u, which this version must know and does not",
+    error_set(walk->err,
+              "%s: offset %llu: a chunk of kind %u, which this version must know and does not",
               walk->file->path, (unsigned long long)walk->at, header->kind);
     return WALK_STOPPED;
 }
@@ -169,14 +181,15 @@ static int take_chunk(struct walk *walk, const struct trace_chunk_header *header
 /* A cut chunk goes on until a page begins with the mark, at the latest up to the end. */
 static int find_cut(struct walk *walk, uint64_t *end)
 {
-    const uint8_t *bytes;
+    size_t there;
 
     *end = walk->at + TRACE_PAGE;
     for (; *end < walk->file->size; *end += TRACE_PAGE) {
-        ssize_t got = look(walk, *end, TRACE_MARK_SIZE, &bytes);
-        if (got < 0)
+        const uint8_t *bytes = look(walk, *end, TRACE_MARK_SIZE, &there);
+        if (!bytes)
             return WALK_STOPPED;
-        if (got >= TRACE_MARK_SIZE && memcmp(bytes, walk->file->header.mark, TRACE_MARK_SIZE) == 0)
+        if (there >= TRACE_MARK_SIZE &&
+            memcmp(bytes, walk->file->header.mark, TRACE_MARK_SIZE) == 0)
             return 0;
     }
     *end = walk->file->size;
@@ -189,17 +202,18 @@ static bool fits(const struct trace_chunk_header *header)
            header->length <= header->capacity - TRACE_CHUNK_PAYLOAD;
 }
 
-/* Looks at the chunk that may begin at walk->at. 1: taken, and *end is behind it; 0: none that is right. */
+/* Looks at the chunk that may begin at walk->at. 1: taken, and *end is behind it; 0: none that is
+ * right. */
 static int try_chunk(struct walk *walk, uint64_t *end)
 {
     struct trace_chunk_header header;
     uint8_t head[TRACE_CHUNK_PAYLOAD];
-    const uint8_t *bytes;
+    size_t there;
 
-    ssize_t got = look(walk, walk->at, sizeof head, &bytes);
-    if (got < 0)
+    const uint8_t *bytes = look(walk, walk->at, sizeof head, &there);
+    if (!bytes)
         return WALK_STOPPED;
-    if (got < (ssize_t)sizeof head)
+    if (there < sizeof head)
         return 0;
     memcpy(head, bytes, sizeof head);
     if (!trace_read_chunk_header(head, walk->file->header.mark, &header) || !fits(&header))
@@ -227,22 +241,22 @@ static bool is_zero(const uint8_t *bytes, size_t size)
 static int pass_page(struct walk *walk, uint64_t *end)
 {
     struct trace_damage *damage = &walk->file->damage;
-    const uint8_t *bytes;
+    size_t there;
 
-    ssize_t got = look(walk, walk->at, TRACE_PAGE, &bytes);
-    if (got < 0)
+    const uint8_t *bytes = look(walk, walk->at, TRACE_PAGE, &there);
+    if (!bytes)
         return WALK_STOPPED;
-    if (got > (ssize_t)TRACE_PAGE)
-        got = TRACE_PAGE;
+    if (there > TRACE_PAGE)
+        there = TRACE_PAGE;
     *end = walk->at + TRACE_PAGE;
-    if (is_zero(bytes, (size_t)got)) {
+    if (is_zero(bytes, there)) {
         walk->damaged = false;
         return 0;
     }
     if (damage->places == 0)
         damage->first_offset = walk->at;
     damage->places += !walk->damaged;
-    damage->bytes += (uint64_t)got;
+    damage->bytes += there;
     walk->damaged = true;
     return 0;
 }
@@ -261,7 +275,8 @@ static int walk_on(struct walk *walk)
     return 0;
 }
 
-/* What was copied away from a slot after the slot was passed stands behind the end that was known then. */
+/* What was copied away from a slot after the slot was passed stands behind the end that was known
+ * then. */
 static int follow_growth(struct walk *walk)
 {
     struct stat st;
@@ -278,7 +293,7 @@ static int follow_growth(struct walk *walk)
 
 int trace_walk(struct trace_file *file, struct error *err)
 {
-    struct walk walk = { .file = file, .err = err, .at = TRACE_PAGE };
+    struct walk walk = {.file = file, .err = err, .at = TRACE_PAGE};
     int status = -1;
 
     if (trace_buffer_reserve(&walk.window, WINDOW) < 0) {

@@ -6,11 +6,17 @@
 #define REPLACEMENT "\xef\xbf\xbd"
 #define REPLACEMENT_SIZE 3
 
-/* The size of the character at `at`, 0 if what stands there is not one: too short, too long, a surrogate, out of range. */
+/* The size of the character at `at`, 0 if what stands there is not one: too short, too long, a
+ * surrogate, out of range. */
 static size_t character_size(const uint8_t *at, size_t left)
 {
     uint8_t first = at[0];
-    size_t size = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
+    size_t size = first < 0x80   ? 1
+                  : first < 0xc2 ? 0
+                  : first < 0xe0 ? 2
+                  : first < 0xf0 ? 3
+                  : first < 0xf5 ? 4
+                                 : 0;
 
     if (size < 2 || size > left)
         return size > left ? 0 : size;
@@ -37,7 +43,8 @@ bool utf8_is_valid(struct trace_bytes bytes)
 
 char *utf8_clean(struct trace_bytes bytes, size_t *size)
 {
-    char *clean = bytes.size < SIZE_MAX / REPLACEMENT_SIZE ? malloc(bytes.size * REPLACEMENT_SIZE + 1) : NULL;
+    char *clean =
+        bytes.size < SIZE_MAX / REPLACEMENT_SIZE ? malloc(bytes.size * REPLACEMENT_SIZE + 1) : NULL;
 
     *size = 0;
     for (size_t i = 0; clean && i < bytes.size;) {

@@ -6,7 +6,7 @@
 
 /* Four bits at a time: two small tables' worth of work, for processors without the instruction. */
 static const uint32_t nibbles[16] = {
-#define STEP(c) ((c) >> 1 ^ (CRC32C_POLYNOMIAL & (0u - ((c) & 1u))))
+#define STEP(c) ((c) >> 1 ^ (CRC32C_POLYNOMIAL & (0u - ((c)&1u))))
 #define NIBBLE(c) STEP(STEP(STEP(STEP((uint32_t)(c)))))
     NIBBLE(0), NIBBLE(1), NIBBLE(2),  NIBBLE(3),  NIBBLE(4),  NIBBLE(5),  NIBBLE(6),  NIBBLE(7),
     NIBBLE(8), NIBBLE(9), NIBBLE(10), NIBBLE(11), NIBBLE(12), NIBBLE(13), NIBBLE(14), NIBBLE(15),
@@ -28,9 +28,11 @@ static uint32_t crc_portable(uint32_t crc, const uint8_t *at, size_t size)
 
 #include <nmmintrin.h>
 
-#define STREAM 1024 /* bytes a stream: three of them hide the instruction's latency of three cycles */
+#define STREAM                                                                                     \
+    1024 /* bytes a stream: three of them hide the instruction's latency of three cycles */
 
-__attribute__((target("sse4.2"))) static uint32_t crc_serial(uint32_t crc, const uint8_t *at, size_t size)
+__attribute__((target("sse4.2"))) static uint32_t crc_serial(uint32_t crc, const uint8_t *at,
+                                                             size_t size)
 {
     uint64_t word, wide = crc;
 
@@ -44,7 +46,8 @@ __attribute__((target("sse4.2"))) static uint32_t crc_serial(uint32_t crc, const
     return crc;
 }
 
-/* The CRC `crc` continued over STREAM zero bytes: multiplication by a constant, bit by bit over a table of powers. */
+/* The CRC `crc` continued over STREAM zero bytes: multiplication by a constant, bit by bit over a
+ * table of powers. */
 static uint32_t crc_shift(const uint32_t powers[32], uint32_t crc)
 {
     uint32_t sum = 0;
@@ -79,7 +82,8 @@ __attribute__((target("sse4.2"))) static uint32_t crc_three(const uint32_t power
     return crc_shift(powers, crc) ^ (uint32_t)c;
 }
 
-__attribute__((target("sse4.2"))) static uint32_t crc_fast(uint32_t crc, const uint8_t *at, size_t size)
+__attribute__((target("sse4.2"))) static uint32_t crc_fast(uint32_t crc, const uint8_t *at,
+                                                           size_t size)
 {
     uint32_t powers[32];
 

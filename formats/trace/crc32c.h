@@ -5,8 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The CRC of `size` bytes that follow bytes whose CRC is `crc` (0 to begin with). crc32c(0, "123456789", 9) is 0xE3069283.
- * Uses the processor's instruction where there is one. */
+/* The CRC of `size` bytes that follow bytes whose CRC is `crc` (0 to begin with). crc32c(0,
+ * "123456789", 9) is 0xE3069283. Uses the processor's instruction where there is one. */
 uint32_t crc32c(uint32_t crc, const void *bytes, size_t size);
 
 #endif

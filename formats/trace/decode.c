@@ -7,7 +7,7 @@
 struct trace_cursor trace_cursor_over(const void *bytes, size_t size)
 {
     const uint8_t *at = bytes;
-    return (struct trace_cursor){ .at = at, .end = size ? at + size : at, .status = TRACE_OK };
+    return (struct trace_cursor){.at = at, .end = size ? at + size : at, .status = TRACE_OK};
 }
 
 static void fail(struct trace_cursor *cur, enum trace_status status)
@@ -47,7 +47,7 @@ int64_t trace_read_svarint(struct trace_cursor *cur)
 
 struct trace_bytes trace_read_bytes(struct trace_cursor *cur, uint64_t size)
 {
-    struct trace_bytes bytes = { cur->at, 0 };
+    struct trace_bytes bytes = {cur->at, 0};
 
     if (cur->status != TRACE_OK)
         return bytes;
@@ -71,7 +71,7 @@ static void read_frame(struct trace_cursor *cur, struct trace_frame *frame, uint
 {
     uint64_t code = trace_read_varint(cur);
 
-    *frame = (struct trace_frame){ .code = code >> 1, .line_step = trace_read_svarint(cur) };
+    *frame = (struct trace_frame){.code = code >> 1, .line_step = trace_read_svarint(cur)};
     if (code & 1) {
         frame->thread = trace_read_varint(cur);
         frame->activation = trace_read_varint(cur);
@@ -84,7 +84,7 @@ bool trace_read_stack(struct trace_cursor *cur, struct trace_stack *stack)
 {
     struct trace_frame frame;
 
-    *stack = (struct trace_stack){ .next = trace_read_varint(cur) };
+    *stack = (struct trace_stack){.next = trace_read_varint(cur)};
     stack->depth = trace_read_varint(cur);
     stack->kept = trace_read_varint(cur);
     if (stack->kept > stack->depth)
@@ -201,7 +201,8 @@ static void read_short(struct trace_cursor *cur, struct trace_event *ev, uint8_t
         ev->line_step = (tag & 63) - TRACE_SHORT_LINE_WIDE_BIAS;
         ev->time = read_byte(cur);
     } else {
-        static const enum trace_tag tags[] = { TRACE_TAG_END, TRACE_TAG_CALL, TRACE_TAG_RETURN, TRACE_TAG_YIELD };
+        static const enum trace_tag tags[] = {TRACE_TAG_END, TRACE_TAG_CALL, TRACE_TAG_RETURN,
+                                              TRACE_TAG_YIELD};
         ev->tag = tags[tag >> 4];
         ev->time = tag & 15;
         read_operands(cur, ev);
@@ -242,7 +243,7 @@ const char *trace_tag_name(unsigned tag)
 
 const char *trace_gap_name(uint64_t reason)
 {
-    static const char *const names[] = { "unknown", "paused", "replaced", "full", "lost", "failed" };
+    static const char *const names[] = {"unknown", "paused", "replaced", "full", "lost", "failed"};
     return reason < sizeof names / sizeof *names ? names[reason] : names[0];
 }
 
@@ -252,7 +253,7 @@ bool trace_next_record(struct trace_cursor *cur, struct trace_record *record)
 {
     const uint8_t *start = cur->at;
 
-    *record = (struct trace_record){ 0 };
+    *record = (struct trace_record){0};
     if (cur->status == TRACE_OK && (cur->at == cur->end || *cur->at == 0))
         cur->status = TRACE_AT_END;
     if (cur->status != TRACE_OK)

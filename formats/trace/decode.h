@@ -1,8 +1,8 @@
 /* decode.h - bytes to events and facts; the twin of encode.h.
  *
- * Pure functions over memory that the caller owns: no I/O, no allocation, no globals, any bytes allowed.
- * A cursor never reads outside its bytes, and its first failure sticks: every later read yields zero and
- * moves nothing, so callers test `status` once an event or record.
+ * Pure functions over memory that the caller owns: no I/O, no allocation, no globals, any bytes
+ * allowed. A cursor never reads outside its bytes, and its first failure sticks: every later read
+ * yields zero and moves nothing, so callers test `status` once an event or record.
  */
 #ifndef FORMATS_TRACE_DECODE_H
 #define FORMATS_TRACE_DECODE_H
@@ -64,10 +64,10 @@ struct trace_bytes trace_read_string(struct trace_cursor *cur);
 
 /* The head of a stack record; `depth - kept` frames follow it. */
 struct trace_stack {
-    uint64_t next;       /* number of the next activation of this thread */
+    uint64_t next; /* number of the next activation of this thread */
     uint64_t depth;
-    uint64_t kept;       /* never above depth */
-    const uint8_t *at;   /* the frames' bytes, checked to be whole; borrowed */
+    uint64_t kept;     /* never above depth */
+    const uint8_t *at; /* the frames' bytes, checked to be whole; borrowed */
     const uint8_t *end;
 };
 
@@ -86,27 +86,27 @@ bool trace_next_frame(struct trace_stack *stack, struct trace_frame *frame);
 
 /* --- Events (TRACE.md section 6) --- */
 
-/* One event. Which fields mean something depends on the tag; the others are zero. Short forms have the tag of their
- * long form. */
+/* One event. Which fields mean something depends on the tag; the others are zero. Short forms have
+ * the tag of their long form. */
 struct trace_event {
     enum trace_tag tag;
-    uint64_t time;           /* units since the event before; GAP: until the gap begins; CPU: nothing */
-    uint64_t code;           /* CALL, CONTINUE */
-    int64_t line_step;       /* LINE: less the old line; CONTINUE: less the code's first line */
-    uint64_t string;         /* RAISE, C_CALL, MARK */
-    uint64_t back;           /* RESUME, CONTINUE of this thread: next - number */
-    uint64_t thread;         /* CONTINUE of another thread's activation: that thread, else 0 */
-    uint64_t activation;     /* and its number there */
-    uint64_t cpu;            /* CPU: ns */
-    uint64_t reason;         /* GAP */
-    uint64_t gap;            /* GAP: units that were not recorded */
-    uint64_t kind;           /* EXTENSION */
+    uint64_t time;       /* units since the event before; GAP: until the gap begins; CPU: nothing */
+    uint64_t code;       /* CALL, CONTINUE */
+    int64_t line_step;   /* LINE: less the old line; CONTINUE: less the code's first line */
+    uint64_t string;     /* RAISE, C_CALL, MARK */
+    uint64_t back;       /* RESUME, CONTINUE of this thread: next - number */
+    uint64_t thread;     /* CONTINUE of another thread's activation: that thread, else 0 */
+    uint64_t activation; /* and its number there */
+    uint64_t cpu;        /* CPU: ns */
+    uint64_t reason;     /* GAP */
+    uint64_t gap;        /* GAP: units that were not recorded */
+    uint64_t kind;       /* EXTENSION */
     struct trace_bytes bytes; /* EXTENSION */
     struct trace_stack stack; /* SWITCH, GAP */
 };
 
-/* Decodes the next event into *ev. False at the end or on failure: which one is in cur->status, and cur->at is then
- * where that event would have begun. */
+/* Decodes the next event into *ev. False at the end or on failure: which one is in cur->status, and
+ * cur->at is then where that event would have begun. */
 bool trace_next_event(struct trace_cursor *cur, struct trace_event *ev);
 
 /* "LINE" and so on, or NULL for a tag this version does not know. */

@@ -65,9 +65,10 @@ static int compile(regex_t *regex, const char *text, char *why, size_t why_size)
     return -1;
 }
 
-static int pattern_init(struct pattern *pattern, bool include, const char *text, char *why, size_t why_size)
+static int pattern_init(struct pattern *pattern, bool include, const char *text, char *why,
+                        size_t why_size)
 {
-    *pattern = (struct pattern){ .include = include, .text = strdup(text) };
+    *pattern = (struct pattern){.include = include, .text = strdup(text)};
     if (!pattern->text) {
         snprintf(why, why_size, "out of memory");
         return -1;
@@ -98,7 +99,8 @@ static int make_room(struct pattern_list *list)
     return 0;
 }
 
-int pattern_list_add(struct pattern_list *list, bool include, const char *text, char *why, size_t why_size)
+int pattern_list_add(struct pattern_list *list, bool include, const char *text, char *why,
+                     size_t why_size)
 {
     if (make_room(list) < 0) {
         snprintf(why, why_size, "out of memory");

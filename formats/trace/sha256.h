@@ -1,4 +1,5 @@
-/* sha256.h - SHA-256 (FIPS 180-4). Here because the recorder lives in other people's processes and may link nothing but libc. */
+/* sha256.h - SHA-256 (FIPS 180-4). Here because the recorder lives in other people's processes and
+ * may link nothing but libc. */
 #ifndef FORMATS_TRACE_SHA256_H
 #define FORMATS_TRACE_SHA256_H
 

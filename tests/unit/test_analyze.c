@@ -16,10 +16,11 @@
 
 /* --- Helpers --- */
 
-/* A trace with one process: codes 11 <module> (lines 1 to 9) and 12 f (10 to 19) in /p/a.py, 13 h (1 to 9) in /p/b.py. */
+/* A trace with one process: codes 11 <module> (lines 1 to 9) and 12 f (10 to 19) in /p/a.py, 13 h
+ * (1 to 9) in /p/b.py. */
 static void begin(struct bytes *trace)
 {
-    struct bytes facts = { 0 };
+    struct bytes facts = {0};
 
     build_header(trace, TRACE_CLOCK_MONOTONIC, 0, 1000000000);
     fact_process(&facts, 0, TRACE_PROCESS_FIRST, 100, 1);
@@ -30,34 +31,44 @@ static void begin(struct bytes *trace)
     fact_code(&facts, 13, 2, 1, 9, "h");
     fact_string(&facts, 20, "len");
     fact_end(&facts, TRACE_END_EXIT, 3, BUILDER_START + 50);
-    build_chunk(trace, (struct build_chunk){ .kind = TRACE_FACTS, .process = 1, .ticks = BUILDER_START }, &facts);
+    build_chunk(trace,
+                (struct build_chunk){.kind = TRACE_FACTS, .process = 1, .ticks = BUILDER_START},
+                &facts);
     free(facts.at);
 }
 
-static void add_events(struct bytes *trace, struct bytes *events, uint64_t sequence, uint64_t ticks, uint64_t before)
+static void add_events(struct bytes *trace, struct bytes *events, uint64_t sequence, uint64_t ticks,
+                       uint64_t before)
 {
-    build_chunk(trace, (struct build_chunk){ .kind = TRACE_EVENTS, .process = 1, .thread = 1, .sequence = sequence,
-                                             .ticks = BUILDER_START + ticks, .events_before = before }, events);
+    build_chunk(trace,
+                (struct build_chunk){.kind = TRACE_EVENTS,
+                                     .process = 1,
+                                     .thread = 1,
+                                     .sequence = sequence,
+                                     .ticks = BUILDER_START + ticks,
+                                     .events_before = before},
+                events);
 }
 
-static sqlite3 *analyze_bytes(struct bytes *trace, const struct analyze_options *options, struct error *err)
+static sqlite3 *analyze_bytes(struct bytes *trace, const struct analyze_options *options,
+                              struct error *err)
 {
     char path[64];
-    const char *paths[] = { path };
+    const char *paths[] = {path};
     sqlite3 *db = NULL;
 
     build_file(trace, path);
     analyze_traces(paths, 1, options, NULL, &db, err);
     unlink(path);
     free(trace->at);
-    *trace = (struct bytes){ 0 };
+    *trace = (struct bytes){0};
     return db;
 }
 
 static sqlite3 *analyze_good(struct bytes *trace)
 {
-    const struct analyze_options options = { .version = "test" };
-    struct error err = { .text = "" };
+    const struct analyze_options options = {.version = "test"};
+    struct error err = {.text = ""};
     sqlite3 *db = analyze_bytes(trace, &options, &err);
 
     assert_string_equal(err.text, "");
@@ -68,7 +79,7 @@ static sqlite3 *analyze_good(struct bytes *trace)
 /* The rows of a query as text: columns by ',', rows by ' '. */
 static void check(sqlite3 *db, const char *sql, const char *expected)
 {
-    struct bytes found = { 0 };
+    struct bytes found = {0};
     sqlite3_stmt *statement;
 
     assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), SQLITE_OK);
@@ -93,14 +104,16 @@ static void check(sqlite3 *db, const char *sql, const char *expected)
 static void test_worked_example(void **state)
 {
     (void)state;
-    struct bytes trace = { 0 }, facts = { 0 }, events = { 0 };
+    struct bytes trace = {0}, facts = {0}, events = {0};
 
     build_header(&trace, TRACE_CLOCK_MONOTONIC, 0, 1000000000);
     fact_process(&facts, 0, TRACE_PROCESS_FIRST, 100, 1);
     fact_file(&facts, 1, "/p/f.py");
     fact_code(&facts, 11, 1, 5, 5, "main");
     fact_code(&facts, 12, 1, 1, 2, "f");
-    build_chunk(&trace, (struct build_chunk){ .kind = TRACE_FACTS, .process = 1, .ticks = BUILDER_START }, &facts);
+    build_chunk(&trace,
+                (struct build_chunk){.kind = TRACE_FACTS, .process = 1, .ticks = BUILDER_START},
+                &facts);
     put(&events, "\2\1\0\x16\0\1", 6); /* main, line 5, is open already */
     for (int i = 0; i < 3; i++) {
         ev_call(&events, 12);
@@ -110,9 +123,12 @@ static void test_worked_example(void **state)
         ev_return(&events);
     add_events(&trace, &events, 0, 0, 0);
     sqlite3 *db = analyze_good(&trace);
-    check(db, "SELECT line, self_ns, cumulative_ns FROM line_stats ORDER BY line", "1,3,3 2,5,7 5,2,10");
+    check(db, "SELECT line, self_ns, cumulative_ns FROM line_stats ORDER BY line",
+          "1,3,3 2,5,7 5,2,10");
     check(db, "SELECT name, calls, cumulative_ns FROM functions ORDER BY name", "f,3,8 main,0,10");
-    check(db, "SELECT caller_function, cumulative_ns, outer_cumulative_ns FROM edges ORDER BY caller_line",
+    check(db,
+          "SELECT caller_function, cumulative_ns, outer_cumulative_ns FROM edges ORDER BY "
+          "caller_line",
           "-,10,10 f,5,0 main,8,8");
     check(db, "SELECT wall_ns, self_ns, gap_ns, difference_ns FROM accounts", "10,10,0,0");
     sqlite3_close(db);
@@ -123,7 +139,7 @@ static void test_worked_example(void **state)
 static void test_c_functions_end_with_the_line(void **state)
 {
     (void)state;
-    struct bytes trace = { 0 }, events = { 0 };
+    struct bytes trace = {0}, events = {0};
 
     begin(&trace);
     no_stack(&events);
@@ -149,14 +165,15 @@ static void test_c_functions_end_with_the_line(void **state)
 static void test_lost_chunk_is_a_gap(void **state)
 {
     (void)state;
-    struct bytes trace = { 0 }, events = { 0 };
+    struct bytes trace = {0}, events = {0};
 
     begin(&trace);
     no_stack(&events);
     ev_call(&events, 11);
     ev_line(&events, 1);
     add_events(&trace, &events, 0, 0, 0);
-    put(&events, "\3\2\1\x18\2\1", 6); /* chunk 1 is missing: keeps the module, and f is on line 11 */
+    put(&events, "\3\2\1\x18\2\1",
+        6); /* chunk 1 is missing: keeps the module, and f is on line 11 */
     ev_return(&events);
     ev_return(&events);
     add_events(&trace, &events, 2, 20, 9);
@@ -174,7 +191,7 @@ static void test_lost_chunk_is_a_gap(void **state)
 static void test_truncations(void **state)
 {
     (void)state;
-    struct bytes trace = { 0 }, events = { 0 };
+    struct bytes trace = {0}, events = {0};
     int64_t before = 0;
 
     begin(&trace);
@@ -182,10 +199,11 @@ static void test_truncations(void **state)
     for (int i = 0; i < 20; i++)
         ev_call(&events, 12);
     add_events(&trace, &events, 0, 0, 0);
-    for (size_t size = 0; size <= trace.size; size += size < 200 || size > 2 * TRACE_PAGE ? 1 : 333) {
-        struct bytes part = { 0 };
-        const struct analyze_options options = { .version = "test" };
-        struct error err = { .text = "" };
+    for (size_t size = 0; size <= trace.size;
+         size += size < 200 || size > 2 * TRACE_PAGE ? 1 : 333) {
+        struct bytes part = {0};
+        const struct analyze_options options = {.version = "test"};
+        struct error err = {.text = ""};
         put(&part, trace.at, size);
         sqlite3 *db = analyze_bytes(&part, &options, &err);
         assert_true((db == NULL) == (err.text[0] != 0));
@@ -209,8 +227,8 @@ static void test_truncations(void **state)
 
 static void check_refused(struct bytes *trace, const char *part)
 {
-    const struct analyze_options options = { .version = "test" };
-    struct error err = { .text = "" };
+    const struct analyze_options options = {.version = "test"};
+    struct error err = {.text = ""};
 
     assert_null(analyze_bytes(trace, &options, &err));
     if (!strstr(err.text, part))
@@ -220,7 +238,7 @@ static void check_refused(struct bytes *trace, const char *part)
 static void test_refusals(void **state)
 {
     (void)state;
-    struct bytes trace = { 0 };
+    struct bytes trace = {0};
 
     check_refused(&trace, "is empty");
     put(&trace, "#!/usr/bin/python3\n", 19);
@@ -233,9 +251,9 @@ static void test_refusals(void **state)
     begin(&trace);
     trace.at[TRACE_HEADER_READ_VERSION] = 2;
     check_refused(&trace, "version 2");
-    struct bytes nothing = { 0 };
+    struct bytes nothing = {0};
     begin(&trace);
-    build_chunk(&trace, (struct build_chunk){ .kind = 77 }, &nothing);
+    build_chunk(&trace, (struct build_chunk){.kind = 77}, &nothing);
     check_refused(&trace, "kind 77");
 }
 
@@ -244,21 +262,24 @@ static void test_refusals(void **state)
 static void test_how_processes_end(void **state)
 {
     (void)state;
-    struct bytes trace = { 0 }, facts = { 0 };
+    struct bytes trace = {0}, facts = {0};
 
     begin(&trace); /* process 1, pid 100: exit 3 by its own word */
     fact_child(&facts, 200, 9, BUILDER_START + 40);
     fact_child(&facts, 300, 7 << 8, BUILDER_START + 41);
-    build_chunk(&trace, (struct build_chunk){ .kind = TRACE_FACTS, .process = 1, .sequence = 1 }, &facts);
+    build_chunk(&trace, (struct build_chunk){.kind = TRACE_FACTS, .process = 1, .sequence = 1},
+                &facts);
     for (unsigned i = 2; i <= 5; i++) {
         fact_process(&facts, 1, i < 4 ? TRACE_PROCESS_FORK : TRACE_PROCESS_SPAWN, i * 100, 15);
         if (i == 5)
             fact_end(&facts, TRACE_END_EXEC, 0, BUILDER_START + 45);
-        build_chunk(&trace, (struct build_chunk){ .kind = TRACE_FACTS, .process = i }, &facts);
+        build_chunk(&trace, (struct build_chunk){.kind = TRACE_FACTS, .process = i}, &facts);
     }
     sqlite3 *db = analyze_good(&trace);
-    check(db, "SELECT pid, parent_process_id, how, ended, end_ns FROM processes ORDER BY process_id",
-          "100,-,first,exit 3,50 200,1,fork,signal 9,0 300,1,fork,exit 7,0 400,1,spawn,unknown,0 500,1,spawn,exec,45");
+    check(db,
+          "SELECT pid, parent_process_id, how, ended, end_ns FROM processes ORDER BY process_id",
+          "100,-,first,exit 3,50 200,1,fork,signal 9,0 300,1,fork,exit 7,0 400,1,spawn,unknown,0 "
+          "500,1,spawn,exec,45");
     sqlite3_close(db);
     free(facts.at);
 }
@@ -266,19 +287,26 @@ static void test_how_processes_end(void **state)
 static void test_forked_process_knows_its_parents_code(void **state)
 {
     (void)state;
-    struct bytes trace = { 0 }, facts = { 0 }, events = { 0 };
+    struct bytes trace = {0}, facts = {0}, events = {0};
 
     begin(&trace);
     fact_process(&facts, 1, TRACE_PROCESS_FORK, 200, 13); /* knows 11 and 12, not 13 */
-    build_chunk(&trace, (struct build_chunk){ .kind = TRACE_FACTS, .process = 2, .ticks = BUILDER_START }, &facts);
+    build_chunk(&trace,
+                (struct build_chunk){.kind = TRACE_FACTS, .process = 2, .ticks = BUILDER_START},
+                &facts);
     no_stack(&events);
     ev_call(&events, 12);
     ev_call(&events, 13);
-    build_chunk(&trace, (struct build_chunk){ .kind = TRACE_EVENTS, .process = 2, .thread = 2,
-                                              .ticks = BUILDER_START }, &events);
+    build_chunk(&trace,
+                (struct build_chunk){
+                    .kind = TRACE_EVENTS, .process = 2, .thread = 2, .ticks = BUILDER_START},
+                &events);
     sqlite3 *db = analyze_good(&trace);
-    check(db, "SELECT qualname, file FROM functions WHERE calls ORDER BY 1", "<unknown>,<unknown> f,/p/a.py");
-    check(db, "SELECT depth, qualname, o.line, since_ns FROM open_frames o JOIN functions USING (function_id)",
+    check(db, "SELECT qualname, file FROM functions WHERE calls ORDER BY 1",
+          "<unknown>,<unknown> f,/p/a.py");
+    check(db,
+          "SELECT depth, qualname, o.line, since_ns FROM open_frames o JOIN functions USING "
+          "(function_id)",
           "0,f,10,1 1,<unknown>,0,2");
     sqlite3_close(db);
     free(facts.at);
@@ -287,10 +315,11 @@ static void test_forked_process_knows_its_parents_code(void **state)
 
 /* --- Selection --- */
 
-/* The module calls h in b.py, which calls f; without h as if b.py had been excluded while recording. */
+/* The module calls h in b.py, which calls f; without h as if b.py had been excluded while
+ * recording. */
 static void build_three(struct bytes *trace, bool with_h)
 {
-    struct bytes events = { 0 };
+    struct bytes events = {0};
 
     begin(trace);
     no_stack(&events);
@@ -324,7 +353,8 @@ static void compare(sqlite3 *one, sqlite3 *other, const char *sql)
     for (; sqlite3_step(a) == SQLITE_ROW; rows++) {
         assert_int_equal(sqlite3_step(b), SQLITE_ROW);
         for (int i = 0; i < sqlite3_column_count(a); i++) {
-            const char *x = (const char *)sqlite3_column_text(a, i), *y = (const char *)sqlite3_column_text(b, i);
+            const char *x = (const char *)sqlite3_column_text(a, i),
+                       *y = (const char *)sqlite3_column_text(b, i);
             assert_string_equal(x ? x : "NULL", y ? y : "NULL");
         }
     }
@@ -338,28 +368,33 @@ static void test_excluding_later_is_excluding_before(void **state)
 {
     (void)state;
     static const char *const queries[] = {
-        "SELECT f.file, f.name, l.line, l.hits, l.self_ns, l.cumulative_ns FROM line_stats l JOIN functions f "
+        "SELECT f.file, f.name, l.line, l.hits, l.self_ns, l.cumulative_ns FROM line_stats l JOIN "
+        "functions f "
         "USING (function_id) ORDER BY 1, 2, 3",
-        "SELECT caller_function, caller_line, callee_function, calls, primitive_calls, self_ns, cumulative_ns, "
+        "SELECT caller_function, caller_line, callee_function, calls, primitive_calls, self_ns, "
+        "cumulative_ns, "
         "outer_cumulative_ns, cumulative_hits FROM edges ORDER BY 1, 2, 3",
-        "SELECT f.name, c.calls, c.self_ns, c.cumulative_ns FROM contexts c LEFT JOIN functions f USING (function_id) "
+        "SELECT f.name, c.calls, c.self_ns, c.cumulative_ns FROM contexts c LEFT JOIN functions f "
+        "USING (function_id) "
         "ORDER BY context_id",
     };
     struct pattern_list *patterns = pattern_list_new();
-    struct analyze_options options = { .version = "test" };
-    struct error err = { .text = "" };
-    struct bytes with = { 0 }, without = { 0 };
+    struct analyze_options options = {.version = "test"};
+    struct error err = {.text = ""};
+    struct bytes with = {0}, without = {0};
     char why[100];
 
     pattern_list_add(patterns, false, "b.py", why, sizeof why);
     options.selection.patterns = patterns;
     build_three(&with, true);
     build_three(&without, false);
-    sqlite3 *later = analyze_bytes(&with, &options, &err), *before = analyze_bytes(&without, &options, &err);
+    sqlite3 *later = analyze_bytes(&with, &options, &err),
+            *before = analyze_bytes(&without, &options, &err);
     assert_string_equal(err.text, "");
     for (size_t i = 0; i < sizeof queries / sizeof *queries; i++)
         compare(later, before, queries[i]);
-    check(later, "SELECT caller_function, caller_line FROM edges WHERE callee_function = 'f'", "<module>,3");
+    check(later, "SELECT caller_function, caller_line FROM edges WHERE callee_function = 'f'",
+          "<module>,3");
     check(later, "SELECT count(*) FROM files WHERE path = '/p/b.py'", "0");
     sqlite3_close(later);
     sqlite3_close(before);
@@ -383,8 +418,8 @@ static void binary_recursion(struct bytes *events, int depth)
 
 static sqlite3 *analyze_counted(struct bytes *trace, struct analyze_statistics *statistics)
 {
-    const struct analyze_options options = { .version = "test", .statistics = statistics };
-    struct error err = { .text = "" };
+    const struct analyze_options options = {.version = "test", .statistics = statistics};
+    struct error err = {.text = ""};
     sqlite3 *db = analyze_bytes(trace, &options, &err);
 
     assert_string_equal(err.text, "");
@@ -394,7 +429,7 @@ static sqlite3 *analyze_counted(struct bytes *trace, struct analyze_statistics *
 static void test_recursion_from_two_lines_is_folded(void **state)
 {
     (void)state;
-    struct bytes trace = { 0 }, events = { 0 };
+    struct bytes trace = {0}, events = {0};
     struct analyze_statistics statistics;
 
     begin(&trace);
@@ -413,7 +448,7 @@ static void test_recursion_from_two_lines_is_folded(void **state)
 static void test_a_million_frames(void **state)
 {
     (void)state;
-    struct bytes trace = { 0 }, events = { 0 };
+    struct bytes trace = {0}, events = {0};
     struct analyze_statistics statistics;
 
     begin(&trace);
@@ -422,7 +457,8 @@ static void test_a_million_frames(void **state)
         ev_call(&events, 12);
     add_events(&trace, &events, 0, 0, 0);
     sqlite3 *db = analyze_counted(&trace, &statistics);
-    check(db, "SELECT calls, primitive_calls, self_ns, cumulative_ns FROM functions WHERE name = 'f'",
+    check(db,
+          "SELECT calls, primitive_calls, self_ns, cumulative_ns FROM functions WHERE name = 'f'",
           "1000000,1,999999,999999");
     check(db, "SELECT count(*) FROM open_frames", "1000000");
     sqlite3_close(db);
@@ -433,7 +469,7 @@ static void test_a_million_frames(void **state)
 static void test_claimed_depth_costs_nothing(void **state)
 {
     (void)state;
-    struct bytes trace = { 0 }, events = { 0 };
+    struct bytes trace = {0}, events = {0};
     struct analyze_statistics statistics;
 
     begin(&trace);
@@ -455,11 +491,11 @@ static void test_claimed_depth_costs_nothing(void **state)
 static void test_existing_database_survives_failure(void **state)
 {
     (void)state;
-    const struct analyze_options options = { .version = "test" };
-    struct error err = { .text = "" };
-    struct bytes trace = { 0 };
+    const struct analyze_options options = {.version = "test"};
+    struct error err = {.text = ""};
+    struct bytes trace = {0};
     char trace_path[64], db_path[64], temporary[96];
-    const char *paths[] = { trace_path };
+    const char *paths[] = {trace_path};
     struct stat st;
 
     put(&trace, "old", 3);
@@ -489,11 +525,11 @@ static void test_existing_database_survives_failure(void **state)
 static void test_one_run_twice_is_refused(void **state)
 {
     (void)state;
-    const struct analyze_options options = { .version = "test" };
-    struct error err = { .text = "" };
-    struct bytes trace = { 0 };
+    const struct analyze_options options = {.version = "test"};
+    struct error err = {.text = ""};
+    struct bytes trace = {0};
     char path[64];
-    const char *paths[] = { path, path };
+    const char *paths[] = {path, path};
     sqlite3 *db;
 
     begin(&trace);
@@ -507,11 +543,11 @@ static void test_one_run_twice_is_refused(void **state)
 static void test_two_runs_are_merged(void **state)
 {
     (void)state;
-    const struct analyze_options options = { .version = "test" };
-    struct error err = { .text = "" };
-    struct bytes first = { 0 }, second = { 0 };
+    const struct analyze_options options = {.version = "test"};
+    struct error err = {.text = ""};
+    struct bytes first = {0}, second = {0};
     char first_path[64], second_path[64];
-    const char *paths[] = { first_path, second_path };
+    const char *paths[] = {first_path, second_path};
     sqlite3 *db;
 
     build_three(&first, true);

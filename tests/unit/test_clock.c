@@ -26,7 +26,8 @@ static int64_t exact(const struct clock *clock, uint64_t ticks)
 static void test_hand_is_exact(void **state)
 {
     (void)state;
-    static const uint64_t rates[][2] = { { 1, 1 }, { 1, 3 }, { 1000000007, 2599999999 }, { 123456789012345, 320987654321987 } };
+    static const uint64_t rates[][2] = {
+        {1, 1}, {1, 3}, {1000000007, 2599999999}, {123456789012345, 320987654321987}};
 
     for (size_t r = 0; r < sizeof rates / sizeof *rates; r++)
         for (unsigned shift = 0; shift <= 16; shift += 4) {
@@ -97,8 +98,10 @@ static void test_limits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_hand_is_exact), cmocka_unit_test(test_before_the_origin),
-        cmocka_unit_test(test_never_back), cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_hand_is_exact),
+        cmocka_unit_test(test_before_the_origin),
+        cmocka_unit_test(test_never_back),
+        cmocka_unit_test(test_limits),
     };
     return cmocka_run_group_tests_name("clock", tests, NULL, NULL);
 }

@@ -31,14 +31,14 @@ static void test_varints(void **state)
         uint64_t value;
         enum trace_status status;
     } cases[] = {
-        { "\0", 1, 0, TRACE_OK },
-        { "\x7f", 1, 127, TRACE_OK },
-        { "\x80\x01", 2, 128, TRACE_OK },
-        { "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 10, UINT64_MAX, TRACE_OK },
-        { "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02", 10, 0, TRACE_BAD_VARINT },
-        { "\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01", 11, 0, TRACE_BAD_VARINT },
-        { "\x80", 1, 0, TRACE_CUT },
-        { "", 0, 0, TRACE_CUT },
+        {"\0", 1, 0, TRACE_OK},
+        {"\x7f", 1, 127, TRACE_OK},
+        {"\x80\x01", 2, 128, TRACE_OK},
+        {"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 10, UINT64_MAX, TRACE_OK},
+        {"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02", 10, 0, TRACE_BAD_VARINT},
+        {"\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01", 11, 0, TRACE_BAD_VARINT},
+        {"\x80", 1, 0, TRACE_CUT},
+        {"", 0, 0, TRACE_CUT},
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -141,12 +141,13 @@ static void test_failures(void **state)
     FAILS("\x10", TRACE_CUT);
     FAILS("\x01\x01", TRACE_CUT);
     FAILS("\x0f\x01\x7f", TRACE_CUT);
-    FAILS("\x0c\x01\x05\x02\x03", TRACE_BAD_TAG);      /* keeps more than there are */
+    FAILS("\x0c\x01\x05\x02\x03", TRACE_BAD_TAG);         /* keeps more than there are */
     FAILS("\x0c\x01\x05\xff\xff\xff\x7f\x00", TRACE_CUT); /* claims frames that are not there */
     FAILS("\x02\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", TRACE_BAD_VARINT);
 }
 
-/* No prefix of any bytes reads outside them: run under AddressSanitizer this is a proof for these. */
+/* No prefix of any bytes reads outside them: run under AddressSanitizer this is a proof for these.
+ */
 static void test_all_short_inputs(void **state)
 {
     (void)state;
@@ -169,7 +170,10 @@ static void test_all_short_inputs(void **state)
 static void test_records(void **state)
 {
     (void)state;
-    struct trace_cursor cur = trace_cursor_over("\x06\x03\x05\x01" "A\xc8\x01" "xy\x05", 10);
+    struct trace_cursor cur = trace_cursor_over("\x06\x03\x05\x01"
+                                                "A\xc8\x01"
+                                                "xy\x05",
+                                                10);
     struct trace_record record;
 
     assert_true(trace_next_record(&cur, &record));
@@ -198,9 +202,15 @@ static void test_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_varints),    cmocka_unit_test(test_failure_sticks), cmocka_unit_test(test_short_forms),
-        cmocka_unit_test(test_long_forms), cmocka_unit_test(test_stacks),         cmocka_unit_test(test_failures),
-        cmocka_unit_test(test_all_short_inputs), cmocka_unit_test(test_records),  cmocka_unit_test(test_names),
+        cmocka_unit_test(test_varints),
+        cmocka_unit_test(test_failure_sticks),
+        cmocka_unit_test(test_short_forms),
+        cmocka_unit_test(test_long_forms),
+        cmocka_unit_test(test_stacks),
+        cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_all_short_inputs),
+        cmocka_unit_test(test_records),
+        cmocka_unit_test(test_names),
     };
     return cmocka_run_group_tests_name("decode", tests, NULL, NULL);
 }

@@ -28,7 +28,8 @@ static void test_crc32c(void **state)
 {
     (void)state;
     static uint8_t bytes[100000];
-    static const size_t sizes[] = { 0, 1, 7, 8, 9, 3071, 3072, 3073, 32767, 32768, 32769, 99999, 100000 };
+    static const size_t sizes[] = {0,    1,     7,     8,     9,     3071,  3072,
+                                   3073, 32767, 32768, 32769, 99999, 100000};
 
     for (size_t i = 0; i < sizeof bytes; i++)
         bytes[i] = (uint8_t)(i * 7 + (i >> 8));
@@ -62,7 +63,8 @@ static void test_sha256(void **state)
     check_sha256("abc", 3, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     check_sha256("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq", 56,
                  "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
-    check_sha256(million, sizeof million, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+    check_sha256(million, sizeof million,
+                 "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 }
 
 static void test_globs(void **state)
@@ -127,8 +129,9 @@ static void test_bad_expression(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_crc32c), cmocka_unit_test(test_sha256),         cmocka_unit_test(test_globs),
-        cmocka_unit_test(test_lists),  cmocka_unit_test(test_bad_expression),
+        cmocka_unit_test(test_crc32c),         cmocka_unit_test(test_sha256),
+        cmocka_unit_test(test_globs),          cmocka_unit_test(test_lists),
+        cmocka_unit_test(test_bad_expression),
     };
     return cmocka_run_group_tests_name("trace_bytes", tests, NULL, NULL);
 }

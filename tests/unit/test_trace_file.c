@@ -14,7 +14,7 @@
 
 static struct trace_file *open_bytes(struct bytes *trace)
 {
-    struct error err = { .text = "" };
+    struct error err = {.text = ""};
     char path[64];
 
     build_file(trace, path);
@@ -28,20 +28,25 @@ static struct trace_file *open_bytes(struct bytes *trace)
 /* A chunk of `size` times a RETURN. */
 static void add(struct bytes *trace, unsigned thread, uint64_t sequence, size_t size, bool unsealed)
 {
-    struct bytes events = { 0 };
+    struct bytes events = {0};
 
     no_stack(&events);
     for (size_t i = 0; i < size; i++)
         ev_return(&events);
-    build_chunk(trace, (struct build_chunk){ .kind = TRACE_EVENTS, .process = 1, .thread = thread,
-                                             .sequence = sequence, .unsealed = unsealed }, &events);
+    build_chunk(trace,
+                (struct build_chunk){.kind = TRACE_EVENTS,
+                                     .process = 1,
+                                     .thread = thread,
+                                     .sequence = sequence,
+                                     .unsealed = unsealed},
+                &events);
     free(events.at);
 }
 
 static void test_order_and_copies(void **state)
 {
     (void)state;
-    struct bytes trace = { 0 };
+    struct bytes trace = {0};
 
     build_header(&trace, TRACE_CLOCK_MONOTONIC, 0, 1);
     add(&trace, 2, 1, 5, false);
@@ -58,8 +63,9 @@ static void test_order_and_copies(void **state)
     assert_int_equal(file->chunks[file->threads[1].first].size, 10);
     assert_int_equal(file->damage.duplicates, 1);
     assert_int_equal(file->damage.places, 0);
-    struct trace_buffer buffer = { 0 };
-    assert_int_equal(trace_file_read(file, &file->chunks[file->threads[0].first], &buffer, NULL), 0);
+    struct trace_buffer buffer = {0};
+    assert_int_equal(trace_file_read(file, &file->chunks[file->threads[0].first], &buffer, NULL),
+                     0);
     assert_int_equal(buffer.size, 9003);
     assert_int_equal(buffer.bytes[9002], 0x21);
     trace_buffer_free(&buffer);
@@ -70,7 +76,7 @@ static void test_order_and_copies(void **state)
 static void test_damage_is_stepped_over(void **state)
 {
     (void)state;
-    struct bytes trace = { 0 };
+    struct bytes trace = {0};
 
     build_header(&trace, TRACE_CLOCK_MONOTONIC, 0, 1);
     add(&trace, 1, 0, 9000, false); /* 3 pages */
@@ -92,7 +98,7 @@ static void test_damage_is_stepped_over(void **state)
 static void test_every_bit_counts(void **state)
 {
     (void)state;
-    struct bytes trace = { 0 };
+    struct bytes trace = {0};
 
     build_header(&trace, TRACE_CLOCK_MONOTONIC, 0, 1);
     add(&trace, 1, 0, 20, false);
@@ -113,8 +119,8 @@ static void test_every_bit_counts(void **state)
 static void test_unsealed_is_kept_as_it_was(void **state)
 {
     (void)state;
-    struct bytes trace = { 0 };
-    struct trace_buffer buffer = { 0 };
+    struct bytes trace = {0};
+    struct trace_buffer buffer = {0};
 
     build_header(&trace, TRACE_CLOCK_MONOTONIC, 0, 1);
     add(&trace, 1, 0, 20, true);
@@ -134,8 +140,8 @@ static void test_unsealed_is_kept_as_it_was(void **state)
 static void test_nested_claims_end(void **state)
 {
     (void)state;
-    struct bytes trace = { 0 };
-    struct error err = { .text = "" };
+    struct bytes trace = {0};
+    struct error err = {.text = ""};
     char path[64];
     const size_t pages = 4096;
 
@@ -157,7 +163,7 @@ static void test_nested_claims_end(void **state)
 static void test_arena(void **state)
 {
     (void)state;
-    struct arena arena = { 0 };
+    struct arena arena = {0};
 
     for (size_t size = 1; size < 100000; size = size * 3 / 2 + 1) {
         unsigned char *piece = arena_take(&arena, size);
@@ -175,7 +181,7 @@ static void test_arena(void **state)
 static void test_map(void **state)
 {
     (void)state;
-    struct map map = { 0 };
+    struct map map = {0};
     static int values[10000];
 
     assert_null(map_get(&map, 1, 2));
@@ -197,9 +203,12 @@ static void test_map(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_order_and_copies),   cmocka_unit_test(test_damage_is_stepped_over),
-        cmocka_unit_test(test_every_bit_counts),   cmocka_unit_test(test_unsealed_is_kept_as_it_was),
-        cmocka_unit_test(test_nested_claims_end),  cmocka_unit_test(test_arena),
+        cmocka_unit_test(test_order_and_copies),
+        cmocka_unit_test(test_damage_is_stepped_over),
+        cmocka_unit_test(test_every_bit_counts),
+        cmocka_unit_test(test_unsealed_is_kept_as_it_was),
+        cmocka_unit_test(test_nested_claims_end),
+        cmocka_unit_test(test_arena),
         cmocka_unit_test(test_map),
     };
     return cmocka_run_group_tests_name("trace_file", tests, NULL, NULL);

@@ -1,5 +1,5 @@
-/* trace_builder.h - traces for tests, byte by byte: clock 0, a tick is a ns. Header-only: a test includes it and nothing
- * else needs it. */
+/* trace_builder.h - traces for tests, byte by byte: clock 0, a tick is a ns. Header-only: a test
+ * includes it and nothing else needs it. */
 #ifndef TESTS_UNIT_TRACE_BUILDER_H
 #define TESTS_UNIT_TRACE_BUILDER_H
 
@@ -78,7 +78,7 @@ MAYBE void put_record(struct bytes *out, unsigned kind, struct bytes *fields)
 
 MAYBE void build_header(struct bytes *out, unsigned clock, unsigned shift, uint64_t rate)
 {
-    struct bytes checked = { 0 };
+    struct bytes checked = {0};
 
     for (unsigned i = 0; i < TRACE_MARK_SIZE; i++)
         put_byte(&checked, 0xa0 + i);
@@ -108,11 +108,14 @@ struct build_chunk {
 
 MAYBE void build_chunk(struct bytes *out, struct build_chunk chunk, struct bytes *payload)
 {
-    struct bytes head = { 0 };
-    size_t start = out->size, capacity = (TRACE_CHUNK_PAYLOAD + payload->size + TRACE_PAGE) / TRACE_PAGE * TRACE_PAGE;
+    struct bytes head = {0};
+    size_t start = out->size,
+           capacity = (TRACE_CHUNK_PAYLOAD + payload->size + TRACE_PAGE) / TRACE_PAGE * TRACE_PAGE;
 
     put_fixed(&head, chunk.kind, 4);
-    put_fixed(&head, (chunk.unsealed ? 0 : TRACE_FLAG_SEALED) | (chunk.apart ? TRACE_FLAG_STACK_APART : 0), 4);
+    put_fixed(&head,
+              (chunk.unsealed ? 0 : TRACE_FLAG_SEALED) | (chunk.apart ? TRACE_FLAG_STACK_APART : 0),
+              4);
     put_fixed(&head, chunk.process, 4);
     put_fixed(&head, chunk.thread, 4);
     put_fixed(&head, TRACE_ENCODING_RAW, 4);
@@ -137,9 +140,10 @@ MAYBE void build_chunk(struct bytes *out, struct build_chunk chunk, struct bytes
 
 /* --- Facts --- */
 
-MAYBE void fact_process(struct bytes *out, unsigned parent, unsigned how, unsigned pid, unsigned base)
+MAYBE void fact_process(struct bytes *out, unsigned parent, unsigned how, unsigned pid,
+                        unsigned base)
 {
-    struct bytes fields = { 0 };
+    struct bytes fields = {0};
 
     put_varint(&fields, parent);
     put_varint(&fields, how);
@@ -158,7 +162,7 @@ MAYBE void fact_process(struct bytes *out, unsigned parent, unsigned how, unsign
 
 MAYBE void fact_file(struct bytes *out, unsigned number, const char *path)
 {
-    struct bytes fields = { 0 };
+    struct bytes fields = {0};
 
     put_varint(&fields, number);
     put_string(&fields, path);
@@ -171,9 +175,10 @@ MAYBE void fact_file(struct bytes *out, unsigned number, const char *path)
 }
 
 /* A code object whose executable lines are first + 1 to last. */
-MAYBE void fact_code(struct bytes *out, unsigned number, unsigned file, int first, int last, const char *name)
+MAYBE void fact_code(struct bytes *out, unsigned number, unsigned file, int first, int last,
+                     const char *name)
 {
-    struct bytes fields = { 0 };
+    struct bytes fields = {0};
 
     put_varint(&fields, number);
     put_varint(&fields, 0);
@@ -192,7 +197,7 @@ MAYBE void fact_code(struct bytes *out, unsigned number, unsigned file, int firs
 
 MAYBE void fact_end(struct bytes *out, unsigned how, unsigned status, uint64_t ticks)
 {
-    struct bytes fields = { 0 };
+    struct bytes fields = {0};
 
     put_varint(&fields, how);
     put_varint(&fields, status);
@@ -204,7 +209,7 @@ MAYBE void fact_end(struct bytes *out, unsigned how, unsigned status, uint64_t t
 
 MAYBE void fact_child(struct bytes *out, unsigned pid, unsigned status, uint64_t ticks)
 {
-    struct bytes fields = { 0 };
+    struct bytes fields = {0};
 
     put_varint(&fields, pid);
     put_varint(&fields, status);
@@ -215,7 +220,7 @@ MAYBE void fact_child(struct bytes *out, unsigned pid, unsigned status, uint64_t
 
 MAYBE void fact_string(struct bytes *out, unsigned number, const char *text)
 {
-    struct bytes fields = { 0 };
+    struct bytes fields = {0};
 
     put_varint(&fields, number);
     put_string(&fields, text);
