@@ -58,6 +58,20 @@ void event_plain_slow(struct thread *t, enum trace_tag tag, uint8_t form, uint64
         t->at = trace_put_plain(t->at, tag, form, units);
 }
 
+void event_c_call(struct thread *t, uint32_t callable)
+{
+    uint64_t now = clock_ticks();
+    uint64_t units;
+
+    if (prepare(t, now, 0, &units))
+        t->at = trace_put_operand(t->at, TRACE_TAG_C_CALL, 0, units, callable);
+}
+
+void event_c_return(struct thread *t)
+{
+    event_plain(t, TRACE_TAG_C_RETURN, 0);
+}
+
 void event_raise(struct thread *t, PyObject *type)
 {
     uint64_t now = clock_ticks();

@@ -155,6 +155,10 @@ void event_yield(struct thread *t);
 /* A suspended frame, or one that began before recording did, goes on. Nothing happens if it is on top already. */
 void event_resume(struct thread *t, pycompat_frame *frame, const struct code_info *code);
 
+/* The top frame calls a function of C, of that number (callables.h); and it is back, in whatever way. */
+void event_c_call(struct thread *t, uint32_t callable);
+void event_c_return(struct thread *t);
+
 /* An exception was raised, or passed on, in the top frame. `type` may be anything. */
 void event_raise(struct thread *t, PyObject *type);
 

@@ -199,6 +199,17 @@ static inline void pycompat_set_tracefunc(PyThreadState *state, Py_tracefunc fun
     state->c_tracefunc = function;
 }
 
+/* The same for PyEval_SetProfile(). */
+static inline void pycompat_set_profilefunc(PyThreadState *state, Py_tracefunc function)
+{
+#if PY_VERSION_HEX < 0x030A0000
+    state->use_tracing = function != NULL || state->c_tracefunc != NULL;
+#else
+    state->cframe->use_tracing = function != NULL || state->c_tracefunc != NULL ? 255 : 0;
+#endif
+    state->c_profilefunc = function;
+}
+
 #endif
 
 /* Bytes of code that run before the first line event can happen. */

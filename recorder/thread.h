@@ -46,7 +46,8 @@ struct thread {
     uint64_t cpu_last;       /* the thread's CPU time at the last stamp, ns */
     uint64_t events_counted; /* told to the sink so far */
     bool in_child;           /* belongs to the process before the fork */
-    void *user_trace;        /* settrace backend: the program's own tracer */
+    void *user_trace;        /* settrace backend: the program's own tracer ... */
+    void *user_profile;      /* ... and profiler */
     uint64_t writing_ticks;  /* spent on sealing and writing chunks */
 };
 

@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "recorder/backend/backend.h"
+#include "recorder/callables.h"
 #include "recorder/events.h"
 #include "recorder/recorder.h"
 
@@ -19,6 +20,7 @@ enum {
     PY_RESUME = 1 << 1,
     PY_RETURN = 1 << 2,
     PY_YIELD = 1 << 3,
+    CALL = 1 << 4, /* brings C_RETURN and C_RAISE */
     LINE = 1 << 5,
 };
 
@@ -199,16 +201,41 @@ CALLBACK(on_raise)
     return Py_None;
 }
 
+/* Also for Python functions and classes, which callables_number() sorts out, here and at the return. */
+CALLBACK(on_c_call)
+{
+    struct thread *t = thread_at(code_of(args));
+    uint32_t callable = t != NULL ? callables_number(args[2]) : 0;
+
+    CALLBACK_IGNORES();
+    if (callable != 0)
+        event_c_call(t, callable);
+    return Py_None;
+}
+
+CALLBACK(on_c_return)
+{
+    struct thread *t = thread_at(code_of(args));
+
+    CALLBACK_IGNORES();
+    if (t != NULL && callables_number(args[2]) != 0)
+        event_c_return(t);
+    return Py_None;
+}
+
 /* One line a callback. `always`: this event cannot be had for single code objects. */
 static struct {
     const char *event;
     vectorcallfunc function;
     bool always;
+    bool for_c_calls;
 } callbacks[] = {
-    {"PY_START", on_start, false},   {"PY_RESUME", on_resume, false},
-    {"PY_RETURN", on_return, false}, {"PY_YIELD", on_yield, false},
-    {"LINE", on_line, false},        {"PY_THROW", on_resume, true},
-    {"PY_UNWIND", on_unwind, true},  {"RAISE", on_raise, true},
+    {"PY_START", on_start, false, false},   {"PY_RESUME", on_resume, false, false},
+    {"PY_RETURN", on_return, false, false}, {"PY_YIELD", on_yield, false, false},
+    {"LINE", on_line, false, false},        {"PY_THROW", on_resume, true, false},
+    {"PY_UNWIND", on_unwind, true, false},  {"RAISE", on_raise, true, false},
+    {"CALL", on_c_call, false, true},       {"C_RETURN", on_c_return, false, true},
+    {"C_RAISE", on_c_return, false, true},
 };
 #define CALLBACKS (sizeof callbacks / sizeof *callbacks)
 
@@ -280,8 +307,9 @@ static bool take_tool_id(void)
 static void enable_for(PyCodeObject *code)
 {
     PyObject *error = PyErr_GetRaisedException();
+    int events = LOCAL_EVENTS | (recorder.settings.c_calls ? CALL : 0);
 
-    if (!call("set_local_events", Py_BuildValue("(iOi)", tool_id, code, LOCAL_EVENTS)))
+    if (!call("set_local_events", Py_BuildValue("(iOi)", tool_id, code, events)))
         PyErr_Clear();
     PyErr_SetRaisedException(error);
 }
@@ -355,6 +383,8 @@ static bool begin(bool has_filter)
             return false;
     }
     for (size_t i = 0; i < CALLBACKS; i++) {
+        if (callbacks[i].for_c_calls && !recorder.settings.c_calls)
+            continue;
         if (!register_callback(i, &globally, has_filter))
             return false;
     }

@@ -1,4 +1,4 @@
-/* The backend for CPython to 3.11: the C-level trace function of each thread.
+/* The backend for CPython to 3.11: the C-level trace function of each thread, and for --c-calls its profile function.
  *
  * The program may trace itself. c_traceobj stays the program's, so sys.gettrace() is; we put our function
  * into c_tracefunc alone and forward to the program's. To keep that so, the C function behind the existing
@@ -12,33 +12,42 @@
 #include <string.h>
 
 #include "recorder/backend/backend.h"
+#include "recorder/callables.h"
 #include "recorder/events.h"
 #include "recorder/recorder.h"
 
 static int trace(PyObject *object, PyFrameObject *frame, int what, PyObject *argument);
 
+static int profile(PyObject *object, PyFrameObject *frame, int what, PyObject *argument);
+
 /* Arming. */
 
-/* Our function in front of whatever the thread has. */
+/* Our functions in front of whatever the thread has. */
 static void arm(PyThreadState *state)
 {
     if (state->c_tracefunc != trace)
         pycompat_set_tracefunc(state, trace);
+    if (recorder.settings.c_calls && state->c_profilefunc != profile)
+        pycompat_set_profilefunc(state, profile);
 }
 
-/* The program's function, if any, alone. */
-static void disarm(PyThreadState *state, struct thread *t)
+/* The program's functions, if any, alone. */
+static void disarm(PyThreadState *state, const struct thread *t)
 {
     if (state->c_tracefunc == trace)
         pycompat_set_tracefunc(state, t != NULL ? (Py_tracefunc)t->user_trace : NULL);
+    if (state->c_profilefunc == profile)
+        pycompat_set_profilefunc(state, t != NULL ? (Py_tracefunc)t->user_profile : NULL);
 }
 
-/* The program, or its tracer, has changed the thread's trace function: what is there now is the program's, and ours goes in front again. */
+/* The program, or its tracer, may have changed the thread's functions: what is there now is the program's, and ours go
+ * in front again. */
 static void adopt(PyThreadState *state, struct thread *t)
 {
-    if (state->c_tracefunc == trace)
-        return;
-    t->user_trace = (void *)state->c_tracefunc;
+    if (state->c_tracefunc != trace)
+        t->user_trace = (void *)state->c_tracefunc;
+    if (recorder.settings.c_calls && state->c_profilefunc != profile)
+        t->user_profile = (void *)state->c_profilefunc;
     arm(state);
 }
 
@@ -128,11 +137,13 @@ static void record(PyFrameObject *object, int what, PyObject *argument)
     }
 }
 
-/* The program's own tracer: it sees what it would see without us. It may put another in its place, or itself off. */
-static int forward(struct thread *t, PyObject *object, PyFrameObject *frame, int what, PyObject *argument)
+/* The program's own tracer or profiler: it sees what it would see without us. It may put another in its place, or itself
+ * off. */
+static int forward(struct thread *t, void *function, PyObject *object, PyFrameObject *frame, int what,
+                   PyObject *argument)
 {
     PyThreadState *state = PyThreadState_Get();
-    int result = ((Py_tracefunc)t->user_trace)(object, frame, what, argument);
+    int result = ((Py_tracefunc)function)(object, frame, what, argument);
 
     adopt(state, t);
     return result;
@@ -145,7 +156,38 @@ static int trace(PyObject *object, PyFrameObject *frame, int what, PyObject *arg
     record(frame, what, argument);
     t = thread_current;
     if (EVENTS_UNLIKELY(t != NULL && t->user_trace != NULL))
-        return forward(t, object, frame, what, argument);
+        return forward(t, t->user_trace, object, frame, what, argument);
+    if (EVENTS_UNLIKELY(!recorder.running))
+        disarm(PyThreadState_Get(), t);
+    return 0;
+}
+
+static void record_c(pycompat_frame *frame, int what, PyObject *callable)
+{
+    struct thread *t;
+    uint32_t number;
+
+    if (what != PyTrace_C_CALL && what != PyTrace_C_RETURN && what != PyTrace_C_EXCEPTION)
+        return;
+    t = thread_at(frame);
+    number = t != NULL ? callables_number(callable) : 0;
+    if (number == 0)
+        return;
+    if (what == PyTrace_C_CALL)
+        event_c_call(t, number);
+    else
+        event_c_return(t);
+}
+
+/* For --c-calls: only profile functions are told of functions of C. */
+static int profile(PyObject *object, PyFrameObject *frame, int what, PyObject *argument)
+{
+    struct thread *t;
+
+    record_c(pycompat_frame_of(frame), what, argument);
+    t = thread_current;
+    if (EVENTS_UNLIKELY(t != NULL && t->user_profile != NULL))
+        return forward(t, t->user_profile, object, frame, what, argument);
     if (EVENTS_UNLIKELY(!recorder.running))
         disarm(PyThreadState_Get(), t);
     return 0;
@@ -153,12 +195,19 @@ static int trace(PyObject *object, PyFrameObject *frame, int what, PyObject *arg
 
 /* Replaced functions. */
 
-static PyCFunction real_settrace;
+/* A function of the interpreter that ours stands in for. */
+struct replaced {
+    PyCFunction real; /* NULL: not replaced yet */
+};
 
-static PyObject *settrace(PyObject *self, PyObject *argument)
+static struct replaced real_settrace, real_setprofile;
+static struct replaced thread_starters[2]; /* start_new_thread and its old name start_new */
+
+/* sys.settrace or sys.setprofile, and ours in front again. */
+static PyObject *set_function(const struct replaced *replaced, PyObject *self, PyObject *argument)
 {
     PyThreadState *state = PyThreadState_Get();
-    PyObject *result = real_settrace(self, argument);
+    PyObject *result = replaced->real(self, argument);
     struct thread *t = thread_current;
 
     if (!recorder.running || state->interp != PyInterpreterState_Main())
@@ -171,12 +220,15 @@ static PyObject *settrace(PyObject *self, PyObject *argument)
     return result;
 }
 
-struct replaced {
-    PyMethodDef *method;
-    PyCFunction real;
-};
+static PyObject *settrace(PyObject *self, PyObject *argument)
+{
+    return set_function(&real_settrace, self, argument);
+}
 
-static struct replaced thread_starters[2]; /* start_new_thread and its old name start_new */
+static PyObject *setprofile(PyObject *self, PyObject *argument)
+{
+    return set_function(&real_setprofile, self, argument);
+}
 
 /* Arms the threads that were made since `known` was the newest (NULL: all). New ones exist, but none has run: they wait
  * for the GIL, which we hold. */
@@ -214,20 +266,19 @@ static PyObject *start_new(PyObject *self, PyObject *arguments)
     return start_thread(&thread_starters[1], self, arguments);
 }
 
-/* Puts `ours` behind the built-in function `object`, keeping the object. NULL: it is not one. */
-static PyCFunction replace(PyObject *object, PyCFunction ours, struct replaced *old)
+/* Puts `ours` behind the built-in function `object`, keeping the object. False: it is not one. */
+static bool replace(PyObject *object, PyCFunction ours, struct replaced *old)
 {
     PyMethodDef *method;
 
+    if (old->real != NULL)
+        return true;
     if (object == NULL || !PyCFunction_Check(object))
-        return NULL;
+        return false;
     method = ((PyCFunctionObject *)object)->m_ml;
-    if (method->ml_meth == ours)
-        return NULL;
-    old->method = method;
     old->real = method->ml_meth;
     method->ml_meth = ours;
-    return old->real;
+    return true;
 }
 
 static PyObject *attribute(const char *module, const char *name)
@@ -242,19 +293,14 @@ static PyObject *attribute(const char *module, const char *name)
 
 static int attach(char *why, size_t why_size)
 {
-    static struct replaced old_settrace;
-
-    if (real_settrace == NULL)
-        real_settrace = replace(PySys_GetObject("settrace"), settrace, &old_settrace);
-    if (thread_starters[0].real == NULL)
-        replace(attribute("_thread", "start_new_thread"), start_new_thread, &thread_starters[0]);
-    if (thread_starters[1].real == NULL)
-        replace(attribute("_thread", "start_new"), start_new, &thread_starters[1]);
-    if (real_settrace == NULL || thread_starters[0].real == NULL) {
+    replace(attribute("_thread", "start_new"), start_new, &thread_starters[1]); /* may be gone one day */
+    if (!replace(PySys_GetObject("settrace"), settrace, &real_settrace) ||
+        !replace(PySys_GetObject("setprofile"), setprofile, &real_setprofile) ||
+        !replace(attribute("_thread", "start_new_thread"), start_new_thread, &thread_starters[0])) {
         snprintf(why, why_size, "sys.settrace or _thread.start_new_thread is not CPython's own");
         return -1;
     }
-    PyEval_SetTrace(trace, NULL);
+    arm(PyThreadState_Get());
     if (recorder.settings.threads)
         arm_new_threads(NULL, PyThreadState_Get()); /* those that run already */
     return 0;

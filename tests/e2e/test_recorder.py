@@ -106,6 +106,34 @@ print(a.switch())
 '''
 
 
+C_CALLS = '''
+def key(value):
+    return -value
+def main():
+    items = []
+    for i in range(5):
+        items.append(i)
+    items.sort(key=key)
+    sorted(items, key=key)
+    try:
+        len(3)
+    except TypeError:
+        pass
+    "x".join(str(i) for i in items)
+    print(len(items), max(items), "a,b".split(","))
+if __name__ == "__main__":
+    main()
+'''
+
+CPROFILE = '''
+import cProfile, json, program
+profile = cProfile.Profile()
+profile.runcall(program.main)
+profile.create_stats()
+print(json.dumps({key[2]: stats[1] for key, stats in profile.stats.items() if key[0] == "~"}))
+'''
+
+
 class Unusual(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.TemporaryDirectory(prefix="pyrec-unusual-")
@@ -113,13 +141,13 @@ class Unusual(unittest.TestCase):
     def tearDown(self):
         self.folder.cleanup()
 
-    def check(self, source, verify, pythons=None):
+    def check(self, source, verify, pythons=None, options=()):
         """The program behaves as without us on every interpreter, the books close, and verify(recording) is content."""
         path = os.path.join(self.folder.name, "program.py")
         with open(path, "w", encoding="utf-8") as file:
             file.write(source)
         for python in support.PYTHONS if pythons is None else pythons:
-            recording = support.Recording(python, [path])
+            recording = support.Recording(python, [path], options)
             with self.subTest(python=python):
                 self.assertEqual(recording.plain.status, recording.recorded.status, recording.recorded)
                 self.assertEqual(recording.plain.out, recording.recorded.out)
@@ -164,6 +192,19 @@ class Unusual(unittest.TestCase):
                 "AND process_id > 1 GROUP BY 1 ORDER BY 1"), [(2, 1), (3, 1), (4, 1)])
             self.assertEqual(recording.value("SELECT count(*) FROM warnings"), 0)
         self.check(FORK_IN_GENERATOR, verify)
+
+    def test_functions_of_c_are_those_of_cprofile(self):
+        def verify(recording):
+            # The library calls C functions too, in the program's files are only these.
+            ours = dict(recording.query(
+                "SELECT callee_function, sum(calls) FROM edges WHERE caller_file LIKE '%/program.py' "
+                "AND callee_function LIKE '<%>' AND callee_file = '<built-in>' GROUP BY 1"))
+            theirs = support.run([recording.python, "-c", CPROFILE], cwd=self.folder.name)
+            self.assertEqual(theirs.status, 0, theirs)
+            theirs = support.json.loads(theirs.out.split(b"\n")[1])
+            theirs.pop("<method 'disable' of '_lsprof.Profiler' objects>", None)
+            self.assertEqual(ours, theirs)
+        self.check(C_CALLS, verify, options=["--c-calls"])
 
     def test_greenlets_switch_and_call_nobody(self):
         def verify(recording):
