@@ -8,73 +8,8 @@
 enum {
     STACK_HEAD = 4096,         /* bytes that hold most stack records */
     UNKNOWN_FRAMES = 1 << 18,  /* a damaged trace may claim any number */
-    SUSPENDED_FIRST = 64,
+    AT_END = 2,                /* no more events in the thread */
 };
-
-/* ---- generators suspended in this chunk ---- */
-
-/* Open addressing; entries of earlier epochs (chunks) are free. */
-struct events_suspended {
-    struct entry {
-        uint64_t number;
-        uint64_t epoch;
-        struct events_frame frame;
-    } *entries;
-    size_t count, room; /* a power of two, or 0 */
-    uint64_t epoch;
-};
-
-static struct entry *suspended_find(const struct events_suspended *table, uint64_t number)
-{
-    size_t at = (size_t)(number * 0x9E3779B97F4A7C15u >> 32) & (table->room - 1);
-
-    while (table->entries[at].epoch == table->epoch && table->entries[at].number != number)
-        at = (at + 1) & (table->room - 1);
-    return &table->entries[at];
-}
-
-static bool suspended_grow(struct events_suspended *table)
-{
-    struct events_suspended grown = {.epoch = table->epoch};
-
-    grown.room = table->room > 0 ? table->room * 2 : SUSPENDED_FIRST;
-    grown.entries = calloc(grown.room, sizeof *grown.entries);
-    if (grown.entries == NULL)
-        return false;
-    for (size_t i = 0; i < table->room; i++) {
-        if (table->entries[i].epoch == table->epoch)
-            *suspended_find(&grown, table->entries[i].number) = table->entries[i];
-    }
-    grown.count = table->count;
-    free(table->entries);
-    *table = grown;
-    return true;
-}
-
-static bool suspended_put(struct events_suspended *table, const struct events_frame *frame)
-{
-    struct entry *entry;
-
-    if (table->count * 2 >= table->room && !suspended_grow(table))
-        return false;
-    entry = suspended_find(table, frame->number);
-    table->count += entry->epoch != table->epoch;
-    *entry = (struct entry){frame->number, table->epoch, *frame};
-    return true;
-}
-
-static const struct events_frame *suspended_get(const struct events_suspended *table, uint64_t number)
-{
-    struct entry *entry = table->room > 0 ? suspended_find(table, number) : NULL;
-
-    return entry != NULL && entry->epoch == table->epoch ? &entry->frame : NULL;
-}
-
-static void suspended_clear(struct events_suspended *table)
-{
-    table->epoch++;
-    table->count = 0;
-}
 
 /* ---- frames ---- */
 
@@ -232,8 +167,9 @@ static int enter_chunk(struct events_walk *walk, const struct trace_chunk *chunk
         return -1;
     if (record.at != NULL && !take_stack(walk, record))
         return out_of_memory(walk, err);
-    suspended_clear(walk->suspended);
-    walk->seq = chunk->events_before;
+    events_suspended_clear(&walk->suspended);
+    if (chunk->events_before > walk->seq) /* else only a damaged trace says so: numbers stay unique */
+        walk->seq = chunk->events_before;
     walk->ticks = chunk->ticks;
     return 0;
 }
@@ -253,7 +189,7 @@ static bool lies_before_window(const struct events_walk *walk, const struct trac
            chunk[1].ticks < walk->from_ticks;
 }
 
-/* Enters the next chunk with something for the window: 1, 0 at the thread's end, -1. */
+/* Enters the next chunk with something for the window: 0, AT_END at the thread's end, -1. */
 static int next_chunk(struct events_walk *walk, struct error *err)
 {
     walk->chunk += walk->in_chunk;
@@ -268,11 +204,11 @@ static int next_chunk(struct events_walk *walk, struct error *err)
             return -1;
         clock_hand_set(&walk->hand, &walk->file->clock, walk->ticks);
         if (!skipped)
-            return 1;
+            return 0;
     }
     walk->chunk = walk->chunk_end;
     walk->in_chunk = false;
-    return 0;
+    return AT_END;
 }
 
 /* ---- events ---- */
@@ -310,7 +246,7 @@ static int step_yield(struct events_walk *walk, struct error *err)
 {
     if (!step_pop(walk, TRACE_TAG_YIELD))
         return 0;
-    if (walk->frame->thread == walk->thread && !suspended_put(walk->suspended, walk->frame))
+    if (walk->frame->thread == walk->thread && !events_suspended_put(&walk->suspended, walk->frame))
         return out_of_memory(walk, err);
     return 1;
 }
@@ -334,7 +270,7 @@ static int step_call(struct events_walk *walk, uint64_t number, struct error *er
 static int step_resume(struct events_walk *walk, const struct trace_event *event, struct error *err)
 {
     uint64_t number = walk->next_number - event->back;
-    const struct events_frame *suspended = suspended_get(walk->suspended, number);
+    const struct events_frame *suspended = events_suspended_get(&walk->suspended, number);
     struct events_frame frame = {.thread = walk->thread, .number = number};
 
     return step_push(walk, TRACE_TAG_RESUME, suspended != NULL ? *suspended : frame, err);
@@ -389,6 +325,21 @@ static int finish_gap(struct events_walk *walk, struct error *err)
     return take_stack(walk, walk->gap.stack) ? 0 : out_of_memory(walk, err);
 }
 
+/* Is something missing between the end of the current chunk and the next? */
+static bool is_lost_ahead(const struct events_walk *walk)
+{
+    const struct trace_chunk *chunk = &walk->file->chunks[walk->chunk];
+
+    return walk->in_chunk && walk->chunk + 1 < walk->chunk_end && chunk[1].events_before > walk->seq;
+}
+
+/* What was lost is one row, numbered as the first of the lost events. */
+static int step_lost(struct events_walk *walk)
+{
+    walk->lost_told = true;
+    return step_anywhere(walk, TRACE_TAG_GAP, TRACE_GAP_LOST);
+}
+
 /* An event in its long form, or a call: 1 if it makes a row, 0 if not, -1 with *err set. */
 static int step_event(struct events_walk *walk, const struct trace_event *event, struct error *err)
 {
@@ -423,7 +374,7 @@ static int step_event(struct events_walk *walk, const struct trace_event *event,
     }
 }
 
-/* The commonest events are one byte (TRACE.md section 6.1); the rest go through the general decoder. */
+/* Decodes one event: 1 if it makes a row, 0 if not, AT_END, -1. The commonest events are one byte (TRACE.md section 6.1); the rest go through the general decoder. */
 static inline int step(struct events_walk *walk, struct error *err)
 {
     struct trace_cursor *cursor = &walk->cursor;
@@ -440,12 +391,12 @@ static inline int step(struct events_walk *walk, struct error *err)
         walk->ticks += (uint64_t)(first & 15) << walk->file->clock.shift;
         return step_pop(walk, TRACE_TAG_RETURN);
     }
-    if (!trace_next_event(cursor, &event)) {
-        int status = next_chunk(walk, err);
-
-        return status > 0 ? 0 : status < 0 ? -1 : 2;
-    }
-    return step_event(walk, &event, err);
+    if (trace_next_event(cursor, &event))
+        return step_event(walk, &event, err);
+    if (!walk->lost_told && is_lost_ahead(walk))
+        return step_lost(walk);
+    walk->lost_told = false;
+    return next_chunk(walk, err);
 }
 
 /* ---- from outside ---- */
@@ -456,11 +407,7 @@ struct events_walk *events_walk_new(const struct trace_file *file, const struct 
 
     if (walk == NULL)
         return NULL;
-    walk->suspended = calloc(1, sizeof *walk->suspended);
-    if (walk->suspended == NULL) {
-        free(walk);
-        return NULL;
-    }
+    events_suspended_clear(&walk->suspended);
     walk->file = file;
     walk->facts = facts;
     walk->to_ticks = UINT64_MAX;
@@ -473,8 +420,7 @@ void events_walk_free(struct events_walk *walk)
         return;
     trace_buffer_free(&walk->buffer);
     trace_buffer_free(&walk->ahead);
-    free(walk->suspended->entries);
-    free(walk->suspended);
+    events_suspended_fini(&walk->suspended);
     free(walk->stack);
     free(walk);
 }
@@ -515,6 +461,8 @@ void events_walk_begin(struct events_walk *walk, const struct trace_thread *thre
     walk->cursor = trace_cursor_over(NULL, 0);
     walk->depth = 0;
     walk->gap_pending = false;
+    walk->lost_told = false;
+    walk->seq = 0;
     walk->ticks = walk->chunk < walk->chunk_end ? walk->file->chunks[walk->chunk].ticks : 0;
     clock_hand_init(&walk->hand, &walk->file->clock, walk->ticks);
 }
@@ -528,7 +476,7 @@ int events_walk_next(struct events_walk *walk, struct error *err)
 
         if (status == 1 && walk->ticks >= walk->from_ticks)
             return walk->ticks <= walk->to_ticks;
-        if (status == 2)
+        if (status == AT_END)
             return 0;
         if (status < 0)
             return -1;
@@ -586,7 +534,7 @@ int events_walk_self(struct events_walk *walk, int64_t *ns, struct error *err)
     hand = walk->hand;
     if (walk->gap_pending)
         clock_hand_advance(&hand, walk->gap.gap);
-    found = find_stamp(walk->cursor, &hand);
+    found = find_stamp(walk->cursor, &hand) || (!walk->lost_told && is_lost_ahead(walk));
     for (size_t i = walk->chunk + 1; found == 0 && i < walk->chunk_end; i++)
         found = find_stamp_ahead(walk, &walk->file->chunks[i], &hand, err);
     *ns = found > 0 ? hand.ns - walk->hand.ns : 0;

@@ -11,19 +11,11 @@
 #include <stdint.h>
 
 #include "analyzer/clock.h"
+#include "analyzer/events_suspended.h"
 #include "analyzer/facts.h"
 #include "analyzer/trace_file.h"
 
 struct error;
-
-struct events_frame {
-    const struct facts_code *code; /* borrowed; NULL: no fact defines it */
-    int64_t line;
-    uint64_t thread; /* who began the activation */
-    uint64_t number; /* its number there */
-};
-
-struct events_suspended;
 
 enum { EVENTS_CODES = 1024 }; /* remembered lookups; a power of two */
 
@@ -43,11 +35,12 @@ struct events_walk {
     uint64_t next_number;   /* of the next activation */
     struct events_frame *stack;
     size_t depth, room;
-    struct events_suspended *suspended;
+    struct events_suspended suspended;
 
     /* What the last row leaves to be done before the next. */
     bool gap_pending;
     struct trace_event gap;
+    bool lost_told; /* the row says what was lost before the next chunk */
 
     /* The row. */
     enum trace_tag tag;
