@@ -23,14 +23,19 @@ struct model;
 struct trace_file;
 struct trace_thread;
 
+/* A thread's clocks: time without gaps, how much of it was not on a processor, lines begun. */
+struct replay_now {
+    int64_t time, wait;
+    uint64_t hits;
+};
+
 /* An activation on the stack. frames[0] is none: what happens there is outside. */
 struct replay_frame {
     struct sums_cell
         *cell; /* where it is; of a transparent frame where the recorded one below it is */
-    struct sums_entry *entry; /* how it was entered; NULL: transparent, or frames[0] */
-    struct sums_node *outer;  /* of its function's next lower activation */
-    int64_t time, wait;       /* the thread's clocks when it was entered ... */
-    uint64_t hits;
+    struct sums_entry *entry;  /* how it was entered; NULL: transparent, or frames[0] */
+    struct sums_node *outer;   /* of its function's next lower activation */
+    struct replay_now entered; /* when it was entered ... */
     int64_t below, below_wait; /* ... and what recorded frames called from it took */
     uint64_t key;              /* of its code */
     uint64_t activation;       /* its number; 0: begun by another thread */
@@ -41,7 +46,8 @@ struct replay_frame {
                         known */
     bool is_c;
     bool is_unknown;
-    bool watch; /* lower frames may be at its lines as well */
+    bool is_plain; /* recorded Python code that is known: the hot loop can deal with it */
+    bool watch;    /* lower frames may be at its lines as well */
 };
 
 struct replay_gap {
@@ -77,8 +83,7 @@ struct replay_trouble {
 struct replay {
     struct sums sums;
     struct clock_hand hand;
-    int64_t time, wait; /* the thread's clocks: without gaps; not on a processor */
-    uint64_t hits;
+    struct replay_now now;
     struct replay_frame *frames; /* owned */
     size_t top, room;
     uint64_t depth;       /* Python frames, repeated ones counted */

@@ -78,7 +78,7 @@ static void begin_line(struct replay *replay, int64_t step)
     frame->watch |= frame->entry->function->shared;
     frame->cell = cell;
     cell->hits++;
-    replay->hits++;
+    replay->now.hits++;
 }
 
 /* --- Frames --- */

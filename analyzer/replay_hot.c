@@ -14,14 +14,15 @@ struct hot {
     int64_t line;
     bool watch;
     const struct clock *clock;
-    int64_t ns;
+    struct replay_now now;
+    int64_t offset;       /* now.time and this is the stamp */
     uint64_t rest, units; /* units that passed since the state was loaded */
-    uint64_t hits, events;
+    uint64_t events, next;
+    const struct replay_frame *last; /* there is no room above it */
 };
 
-static inline void load_frame(const struct replay *replay, struct hot *hot)
+static inline void load_frame(struct hot *hot)
 {
-    hot->frame = &replay->frames[replay->top];
     hot->cell = hot->frame->cell;
     hot->node = hot->cell->node;
     hot->line = hot->frame->line;
@@ -30,35 +31,40 @@ static inline void load_frame(const struct replay *replay, struct hot *hot)
 
 static inline void load(const struct replay *replay, struct hot *hot)
 {
-    load_frame(replay, hot);
+    hot->frame = &replay->frames[replay->top];
+    hot->last = &replay->frames[replay->room - 1];
+    load_frame(hot);
     hot->clock = replay->hand.clock;
-    hot->ns = replay->hand.ns;
+    hot->now = replay->now;
+    hot->offset = replay->hand.ns - replay->now.time;
     hot->rest = replay->hand.rest;
     hot->units = 0;
-    hot->hits = replay->hits;
     hot->events = replay->events;
+    hot->next = replay->next;
 }
 
-static inline void save(struct replay *replay, struct hot *hot)
+static inline void save_frame(struct hot *hot)
 {
-    replay->time += hot->ns - replay->hand.ns;
-    replay->hand.ns = hot->ns;
-    replay->hand.rest = hot->rest;
-    replay->hand.ticks += hot->units << hot->clock->shift;
-    hot->units = 0;
-    replay->hits = hot->hits;
-    replay->events = hot->events;
     hot->frame->cell = hot->cell;
     hot->frame->line = hot->line;
     hot->frame->watch = hot->watch;
 }
 
-/* Can the loop deal with the frame on top? */
-static inline bool is_plain(const struct replay *replay)
+/* Frames came and went one Python frame at a time. */
+static inline void save(struct replay *replay, struct hot *hot)
 {
-    const struct replay_frame *frame = &replay->frames[replay->top];
+    size_t top = (size_t)(hot->frame - replay->frames);
 
-    return frame->entry && !frame->is_c && !frame->is_unknown && frame->repeat == 1;
+    save_frame(hot);
+    replay->depth += top - replay->top;
+    replay->top = top;
+    replay->now = hot->now;
+    replay->hand.ns = hot->now.time + hot->offset;
+    replay->hand.rest = hot->rest;
+    replay->hand.ticks += hot->units << hot->clock->shift;
+    hot->units = 0;
+    replay->events = hot->events;
+    replay->next = hot->next;
 }
 
 static void watch(struct sums_line *at, int64_t passed)
@@ -76,7 +82,7 @@ static inline void pass(struct hot *hot, uint64_t units)
     int64_t passed = (int64_t)(hot->clock->step_ns[units] + carry);
 
     hot->rest = carry ? rest - hot->clock->den : rest;
-    hot->ns += passed;
+    hot->now.time += passed;
     hot->units += units;
     hot->cell->self += passed;
     if (__builtin_expect(hot->watch, 0))
@@ -110,7 +116,7 @@ static inline bool begin_line(struct replay *replay, struct hot *hot, uint64_t u
     else if (!find_line(replay, hot))
         return false;
     hot->cell->hits++;
-    hot->hits++;
+    hot->now.hits++;
     return true;
 }
 
@@ -132,75 +138,81 @@ static inline uint64_t read_code(const uint8_t **at, bool *good)
 }
 
 /* A call that was made before from this very place. */
-static inline void push_known(struct replay *replay, struct hot *hot, struct sums_entry *entry,
-                              struct sums_cell *cell)
+static inline void push_known(struct hot *hot, struct sums_entry *entry, struct sums_cell *cell)
 {
     struct replay_frame *frame = hot->frame + 1;
 
+    save_frame(hot);
     frame->cell = hot->cell;
-    frame->time = replay->time;
-    frame->wait = replay->wait;
-    frame->hits = replay->hits;
+    frame->entered = hot->now;
     frame->below = frame->below_wait = 0;
     frame->key = entry->key;
-    frame->activation = replay->next++;
+    frame->activation = hot->next++;
     frame->first_line = frame->line = cell->line;
-    frame->since = hot->ns;
+    frame->since = hot->now.time + hot->offset;
     frame->repeat = 1;
     frame->is_c = frame->is_unknown = false;
+    frame->is_plain = true;
     replay_enter(frame, entry, cell, REPLAY_CALL);
-    replay->top++;
-    replay->depth++;
+    hot->frame = frame;
+    load_frame(hot);
 }
 
-static inline void call(struct replay *replay, struct hot *hot, uint64_t units, uint64_t code)
+/* Any other call. True: it was into a frame that the loop can deal with. */
+static bool push_unknown(struct replay *replay, struct hot *hot, uint64_t key)
+{
+    save(replay, hot);
+    replay_push(replay, key, 0, replay->next++, REPLAY_CALL);
+    load(replay, hot);
+    return hot->frame->is_plain && !replay->out_of_memory;
+}
+
+static inline bool call(struct replay *replay, struct hot *hot, uint64_t units, uint64_t code)
 {
     struct sums_entry *entry = hot->cell->last;
     uint64_t key = sums_code_key(code);
 
     pass(hot, units);
     hot->events++;
-    save(replay, hot);
-    if (__builtin_expect(
-            entry && entry->key == key && entry->node && replay->top + 2 < replay->room, 1)) {
-        int64_t line = entry->function->first_line;
-        struct sums_cell *cell = entry->node->table[(uint64_t)line & entry->node->mask];
-        if (__builtin_expect(cell->line == line && !entry->function->is_unknown, 1)) {
-            push_known(replay, hot, entry, cell);
-            return;
-        }
-    }
-    replay_push(replay, key, 0, replay->next++, REPLAY_CALL);
+    if (__builtin_expect(!entry || entry->key != key || !entry->node || hot->frame >= hot->last, 0))
+        return push_unknown(replay, hot, key);
+    int64_t line = entry->function->first_line;
+    struct sums_cell *cell = entry->node->table[(uint64_t)line & entry->node->mask];
+    if (__builtin_expect(cell->line != line || entry->function->is_unknown, 0))
+        return push_unknown(replay, hot, key);
+    push_known(hot, entry, cell);
+    return true;
 }
 
-static inline void ret(struct replay *replay, struct hot *hot, uint64_t units)
+static inline bool ret(struct hot *hot, uint64_t units)
 {
     pass(hot, units);
     hot->events++;
-    save(replay, hot);
-    replay_pop(replay);
+    replay_leave(hot->frame, hot->now);
+    hot->frame--;
+    hot->frame->watch |= hot->frame->cell->node->function->shared;
+    load_frame(hot);
+    return hot->frame->is_plain;
 }
 
-/* Plays a CALL or RETURN; *at is behind it then. False: it is none, or not for here. */
+/* Plays a CALL or RETURN; *at is behind it then. False: it is none, or the loop ends with it. */
 static inline bool move(struct replay *replay, struct hot *hot, const uint8_t **at)
 {
     uint8_t tag = **at;
     const uint8_t *behind = *at + 1;
     bool good = true;
 
-    if (tag >> 4 == TRACE_SHORT_CALL >> 4) {
-        uint64_t code = read_code(&behind, &good);
-        if (!good)
-            return false;
-        call(replay, hot, tag & 15, code);
-    } else if (tag >> 4 == TRACE_SHORT_RETURN >> 4) {
-        ret(replay, hot, tag & 15);
-    } else {
-        return false;
+    if (tag >> 4 == TRACE_SHORT_RETURN >> 4) {
+        *at = behind;
+        return ret(hot, tag & 15);
     }
+    if (tag >> 4 != TRACE_SHORT_CALL >> 4)
+        return false;
+    uint64_t code = read_code(&behind, &good);
+    if (!good)
+        return false;
     *at = behind;
-    load_frame(replay, hot);
-    return true;
+    return call(replay, hot, tag & 15, code);
 }
 
 static const uint8_t *play(struct replay *replay, const uint8_t *at, const uint8_t *last)
@@ -218,7 +230,7 @@ static const uint8_t *play(struct replay *replay, const uint8_t *at, const uint8
             going = begin_line(replay, &hot, at[1], (tag & 63) - TRACE_SHORT_LINE_WIDE_BIAS);
             at += 2;
         } else {
-            going = move(replay, &hot, &at) && is_plain(replay);
+            going = move(replay, &hot, &at);
         }
     }
     save(replay, &hot);
@@ -228,7 +240,7 @@ static const uint8_t *play(struct replay *replay, const uint8_t *at, const uint8
 void replay_hot(struct replay *replay, struct trace_cursor *cur)
 {
     if (cur->status != TRACE_OK || cur->end - cur->at <= LONGEST_SHORT || replay->has_cpu ||
-        replay->hand.limit < CLOCK_STEPS || !is_plain(replay))
+        replay->hand.limit < CLOCK_STEPS || !replay->frames[replay->top].is_plain)
         return;
     cur->at = play(replay, cur->at, cur->end - LONGEST_SHORT);
 }

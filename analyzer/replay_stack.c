@@ -37,6 +37,7 @@ static int enter(struct replay *replay, struct replay_frame *frame, int64_t step
     struct sums_cell *cell = sums_cell(&replay->sums, entry->node, line_of(replay, frame));
     if (!cell)
         return -1;
+    frame->is_plain = !frame->is_c && !frame->is_unknown;
     replay_enter(frame, entry, cell, how);
     return 0;
 }
@@ -51,9 +52,7 @@ void replay_push(struct replay *replay, uint64_t key, int64_t step, uint64_t act
     struct replay_frame *caller = &replay->frames[replay->top], *frame = caller + 1;
     *frame = (struct replay_frame){
         .cell = caller->cell,
-        .time = replay->time,
-        .wait = replay->wait,
-        .hits = replay->hits,
+        .entered = replay->now,
         .key = key,
         .activation = activation,
         .since = replay->hand.ns,

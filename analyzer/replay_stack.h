@@ -44,8 +44,8 @@ static inline void replay_account(struct replay *replay, int64_t passed, int64_t
     const struct replay_frame *frame = &replay->frames[replay->top];
     struct sums_cell *cell = frame->cell;
 
-    replay->time += passed;
-    replay->wait += wait;
+    replay->now.time += passed;
+    replay->now.wait += wait;
     cell->self += passed;
     cell->wait += wait;
     if (__builtin_expect(!frame->watch, 1))
@@ -74,7 +74,7 @@ static inline void replay_release(struct sums_line *at, int64_t passed, int64_t 
         at->below += passed;
         at->below_wait += wait;
     }
-    if (at->file_line && --at->file_line->held == 0) {
+    if (__builtin_expect(at->file_line != NULL, 0) && --at->file_line->held == 0) {
         at->file_line->below += passed;
         at->file_line->below_wait += wait;
     }
@@ -103,14 +103,14 @@ static inline void replay_enter(struct replay_frame *frame, struct sums_entry *e
 }
 
 /* Books the end of an activation with its function, edge, contexts and its caller's line. */
-static inline void replay_leave(struct replay *replay, struct replay_frame *frame)
+static inline void replay_leave(struct replay_frame *frame, struct replay_now now)
 {
     struct replay_frame *caller = frame - 1;
     struct sums_entry *entry = frame->entry;
     struct sums_function *function = entry->function;
     struct sums_edge *edge = entry->edge;
-    int64_t passed = replay->time - frame->time, wait = replay->wait - frame->wait;
-    uint64_t hits = replay->hits - frame->hits;
+    int64_t passed = now.time - frame->entered.time, wait = now.wait - frame->entered.wait;
+    uint64_t hits = now.hits - frame->entered.hits;
 
     function->top = frame->outer;
     if (!frame->outer) {
@@ -145,7 +145,7 @@ static inline void replay_pop(struct replay *replay)
     struct replay_frame *frame = &replay->frames[replay->top--], *caller = frame - 1;
 
     if (frame->entry) {
-        replay_leave(replay, frame);
+        replay_leave(frame, replay->now);
     } else { /* what it called counts as called by the recorded frame below */
         caller->below += frame->below;
         caller->below_wait += frame->below_wait;

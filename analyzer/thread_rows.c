@@ -66,8 +66,8 @@ int thread_rows_settle(struct replay *replay, struct model *model, uint64_t firs
     sum_entries(sums);
     for (struct sums_node *node = sums->root; node; node = node->next)
         node->id = ++first_context;
-    sums->outside->node->cumulative = replay->time;
-    sums->outside->node->cumulative_wait = replay->wait;
+    sums->outside->node->cumulative = replay->now.time;
+    sums->outside->node->cumulative_wait = replay->now.wait;
     return 0;
 }
 

@@ -158,8 +158,8 @@ int totals_add_thread(struct totals *totals, struct replay *replay, int64_t proc
         return -1;
     totals->contexts += sums->node_count;
     totals->events += replay->events;
-    totals->self += replay->time;
-    totals->wait += replay->wait;
+    totals->self += replay->now.time;
+    totals->wait += replay->now.wait;
     for (struct sums_function *function = sums->all_functions; function; function = function->next)
         add_function(totals, function);
     for (struct sums_line *line = sums->all_lines; line; line = line->next)
