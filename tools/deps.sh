@@ -21,6 +21,9 @@ check   sqlite3                         sqlite3
 check   callgrind_annotate              valgrind
 check   pprofile3:pprofile                   python3-pprofile
 check   unzip                           unzip
+check   mandoc                          mandoc
+check   zsh                             zsh
+check   /usr/lib/python3*/dist-packages/greenlet   python3-greenlet
 check   xmllint                         libxml2-utils
 check   chromium:google-chrome          chromium
 lint    clang:clang-14                  clang

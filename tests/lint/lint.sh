@@ -17,7 +17,7 @@ step()
     if output=$("$@" 2>&1); then
         echo "ok      $title"
     else
-        printf '%s\n' "$output" | grep -v ' warnings generated' | tail -60
+        printf '%s\n' "$output" | grep -vE '^[0-9]+ warnings? (generated|treated as errors)' | tail -60
         echo "FAILED  $title"
         failed=1
     fi
