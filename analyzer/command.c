@@ -54,14 +54,15 @@ static void tell_load_cost(struct command *command, const struct analyze_statist
     double events = cost->events > 0 ? (double)cost->events : 1;
     char detail[256];
 
-    snprintf(detail, sizeof detail,
-             "%llu events, %llu bytes, %.2f bytes and %.1f ns an event (read %.3f s, replay %.3f s, "
-             "store %.3f s), %llu contexts, %.1f MB of sums",
-             (unsigned long long)cost->events, (unsigned long long)cost->bytes,
-             (double)cost->bytes / events,
-             (cost->read_seconds + cost->aggregate_seconds + cost->store_seconds) * 1e9 / events,
-             cost->read_seconds, cost->aggregate_seconds, cost->store_seconds,
-             (unsigned long long)cost->contexts, (double)cost->peak_memory / 1e6);
+    snprintf(
+        detail, sizeof detail,
+        "%llu events, %llu bytes, %.2f bytes and %.1f ns an event (read %.3f s, replay %.3f s, "
+        "store %.3f s), %llu contexts, %.1f MB of sums",
+        (unsigned long long)cost->events, (unsigned long long)cost->bytes,
+        (double)cost->bytes / events,
+        (cost->read_seconds + cost->aggregate_seconds + cost->store_seconds) * 1e9 / events,
+        cost->read_seconds, cost->aggregate_seconds, cost->store_seconds,
+        (unsigned long long)cost->contexts, (double)cost->peak_memory / 1e6);
     progress_end(&command->progress, detail);
 }
 
@@ -117,19 +118,21 @@ static int load_database(struct command *command, struct error *err)
 
 static int load(struct command *command, struct error *err)
 {
-    int status = command->database != NULL ? load_database(command, err) : load_traces(command, err);
+    int status =
+        command->database != NULL ? load_database(command, err) : load_traces(command, err);
 
     if (status < 0)
         return -1;
     if (sql_functions_register(command->db) != SQLITE_OK ||
-        events_table_register(command->db, command->traces.items, command->traces.count) != SQLITE_OK)
+        events_table_register(command->db, command->traces.items, command->traces.count) !=
+            SQLITE_OK)
         return error_set(err, "%s", sqlite3_errmsg(command->db));
     return 0;
 }
 
 /* ---- warnings ---- */
 
-static void tell_warning(struct command *command, const struct query *query)
+static void tell_warning(struct command *command, struct query *query)
 {
     struct text line = {0};
     size_t size;
@@ -174,7 +177,8 @@ static int check_selected(struct command *command, struct error *err)
     if (query_number(command->db, "SELECT count(*) FROM main.threads", &threads, err) < 0)
         return -1;
     if (threads == 0) {
-        fputs("pyanalyze: warning: no thread is selected: none matches --thread and --process\n", stderr);
+        fputs("pyanalyze: warning: no thread is selected: none matches --thread and --process\n",
+              stderr);
         command->warnings++;
     }
     return 0;

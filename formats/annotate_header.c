@@ -9,7 +9,7 @@
 enum { THREADS_MAX = 12, WARNINGS_MAX = 20, OPEN_THREADS_MAX = 12, OPEN_FRAMES_MAX = 12 };
 
 /* Adds a column's text to the row, printable. */
-static void add_text(struct annotate *report, const struct query *query, int column)
+static void add_text(struct annotate *report, struct query *query, int column)
 {
     size_t size;
     const char *bytes = query_text(query, column, &size);
@@ -37,7 +37,7 @@ static void add_date(struct annotate *report, int64_t ns)
                     tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
 }
 
-static void print_run(struct annotate *report, const struct query *run)
+static void print_run(struct annotate *report, struct query *run)
 {
     annotate_start(report);
     text_add_string(&report->row, "Command line: ");
@@ -114,36 +114,42 @@ static int print_total(struct annotate *report)
 
 /* ---- threads ---- */
 
+static void print_thread(struct annotate *report, struct query *query)
+{
+    uint64_t ns = query_sum(query, 3), cpu_ns = query_sum(query, 4);
+
+    annotate_start(report);
+    annotate_percent(report, ns);
+    annotate_time(report, ANNOTATE_TIME, ns);
+    annotate_time(report, ANNOTATE_WAITING, annotate_waiting(ns, cpu_ns));
+    add_text(report, query, 0);
+    text_add_format(&report->row, " [%lld] of process %lld", (long long)query_int(query, 1),
+                    (long long)query_int(query, 2));
+    annotate_print(report, NULL);
+}
+
+/* A table of the threads, if there are several. */
 static int print_threads(struct annotate *report)
 {
-    struct query query =
-        query_open(report->db,
-                   "SELECT t.name, t.native_id, p.pid, a.self_ns, a.self_cpu_ns "
-                   "FROM threads t JOIN processes p ON p.process_id = t.process_id "
-                   "JOIN accounts a ON a.thread_id = t.thread_id "
-                   "ORDER BY a.self_cpu_ns DESC, a.self_ns DESC, t.thread_id",
-                   report->err);
     static const enum annotate_column columns[] = {ANNOTATE_PERCENT, ANNOTATE_TIME,
                                                    ANNOTATE_WAITING};
+    struct query query;
     uint64_t count, shown = 0;
 
-    if (query_number(report->db, "SELECT count(*) FROM threads", &count, report->err) < 0 ||
-        count < 2)
-        return query_close(&query);
-    output_text(report->out, "\n");
+    if (query_number(report->db, "SELECT count(*) FROM threads", &count, report->err) < 0)
+        return -1;
+    if (count < 2)
+        return 0;
+    annotate_note(report, "", NULL);
     annotate_headings(report, columns, sizeof columns / sizeof columns[0], "Thread");
-    while (shown < THREADS_MAX && query_next(&query)) {
-        annotate_start(report);
-        annotate_percent(report, query_sum(&query, 3));
-        annotate_time(report, ANNOTATE_TIME, query_sum(&query, 3));
-        annotate_time(report, ANNOTATE_WAITING,
-                      annotate_waiting(query_sum(&query, 3), query_sum(&query, 4)));
-        add_text(report, &query, 0);
-        text_add_format(&report->row, " [%lld] of process %lld", (long long)query_int(&query, 1),
-                        (long long)query_int(&query, 2));
-        annotate_print(report, NULL);
-        shown++;
-    }
+    query = query_open(report->db,
+                       "SELECT t.name, t.native_id, p.pid, a.self_ns, a.self_cpu_ns "
+                       "FROM threads t JOIN processes p ON p.process_id = t.process_id "
+                       "JOIN accounts a ON a.thread_id = t.thread_id "
+                       "ORDER BY a.self_cpu_ns DESC, a.self_ns DESC, t.thread_id",
+                       report->err);
+    for (; shown < THREADS_MAX && query_next(&query); shown++)
+        print_thread(report, &query);
     if (count > shown)
         annotate_more(report, "", count - shown, "");
     return query_close(&query);
@@ -223,7 +229,7 @@ static int print_gaps(struct annotate *report)
 
 /* ---- where it was when it ended ---- */
 
-static void print_open_thread(struct annotate *report, const struct query *query)
+static void print_open_thread(struct annotate *report, struct query *query)
 {
     annotate_start(report);
     text_add_string(&report->row, "  ");
@@ -235,7 +241,7 @@ static void print_open_thread(struct annotate *report, const struct query *query
     annotate_print(report, NULL);
 }
 
-static void print_open_frame(struct annotate *report, const struct query *query)
+static void print_open_frame(struct annotate *report, struct query *query)
 {
     const struct catalog_function *function =
         catalog_function(report->catalog, query_int(query, 6));

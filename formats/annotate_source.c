@@ -106,8 +106,7 @@ static bool is_utf8(const struct line *line)
 }
 
 /* A source in another encoding: the database has its executable lines in UTF-8. */
-static int take_text(struct listing *listing, struct line *line, const struct query *query,
-                     int column)
+static int take_text(struct listing *listing, struct line *line, struct query *query, int column)
 {
     size_t size;
     const char *bytes = query_text(query, column, &size);
@@ -267,7 +266,7 @@ static void add_cold_call(struct cold_calls *cold, const struct annotate_figures
     cold->sum.cumulative_cpu_ns += figures->cumulative_cpu_ns;
 }
 
-static void take_call(struct annotate *report, const struct query *call, bool fold,
+static void take_call(struct annotate *report, struct query *call, bool fold,
                       struct cold_calls *cold)
 {
     const struct catalog_function *callee = catalog_function(report->catalog, query_int(call, 1));

@@ -93,6 +93,7 @@ static void add_heading(struct annotate *report, enum annotate_column column)
     if (heading->has_unit)
         text_add_format(&title, " (%s)", report->unit);
     annotate_cell(report, column, text_string(&title));
+    report->row.failed |= title.failed;
     text_fini(&title);
 }
 
@@ -161,7 +162,7 @@ static void skip_blanks(const char **bytes, size_t *size)
     }
 }
 
-static void print_hot_line(struct annotate *report, const struct query *query, struct text *place,
+static void print_hot_line(struct annotate *report, struct query *query, struct text *place,
                            int width)
 {
     const struct catalog_file *file = catalog_file(report->catalog, query_int(query, 0));

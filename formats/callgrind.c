@@ -101,7 +101,7 @@ static const char calls_sql[] = "SELECT caller_function_id, caller_line, callee_
 static const char outside_sql[] = "SELECT SUM(self_ns), SUM(self_cpu_ns) FROM contexts WHERE "
                                   "parent_id IS NULL AND (?1 = 0 OR thread_id = ?1)";
 
-static int load_row(const struct writer *writer, struct rows *rows, const struct query *query)
+static int load_row(const struct writer *writer, struct rows *rows, struct query *query)
 {
     const struct catalog_function *callee = catalog_function(writer->catalog, query_int(query, 2));
     struct row *row;
@@ -271,8 +271,8 @@ static void write_outside(const struct writer *writer, const struct part *part)
 
 /* ---- the header ---- */
 
-static void write_field(struct output *out, const char *key, struct text *text,
-                        const struct query *query, int column)
+static void write_field(struct output *out, const char *key, struct text *text, struct query *query,
+                        int column)
 {
     size_t size;
     const char *bytes = query_text(query, column, &size);

@@ -13,7 +13,7 @@ static int no_memory(struct error *err)
 }
 
 /* Column `column` of the row, made printable, in the pool. NULL: out of memory. */
-static const char *printable(struct catalog *catalog, const struct query *query, int column)
+static const char *printable(struct catalog *catalog, struct query *query, int column)
 {
     struct text text = {0};
     size_t size;
@@ -54,7 +54,7 @@ static const char *below(const char *path, const char *folder)
     return path + size + 1;
 }
 
-static int load_file(struct catalog *catalog, const struct query *query, const char *folder)
+static int load_file(struct catalog *catalog, struct query *query, const char *folder)
 {
     struct catalog_file *file = &catalog->files[catalog->file_count];
     size_t size;
@@ -117,7 +117,7 @@ static int load_files(struct catalog *catalog, sqlite3 *db, struct error *err)
 
 /* ---- functions ---- */
 
-static int load_function(struct catalog *catalog, const struct query *query, struct error *err)
+static int load_function(struct catalog *catalog, struct query *query, struct error *err)
 {
     struct catalog_function *function = &catalog->functions[catalog->function_count];
     size_t size;

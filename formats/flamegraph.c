@@ -319,7 +319,7 @@ static void add_date(struct text *text, int64_t ns)
                         tm.tm_mday, tm.tm_hour, tm.tm_min);
 }
 
-static void add_column(struct text *text, const struct query *query, int column)
+static void add_column(struct text *text, struct query *query, int column)
 {
     size_t size;
     const char *bytes = query_text(query, column, &size);

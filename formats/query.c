@@ -67,10 +67,12 @@ bool query_is_null(const struct query *query, int column)
     return sqlite3_column_type(query->statement, column) == SQLITE_NULL;
 }
 
-const char *query_text(const struct query *query, int column, size_t *size)
+const char *query_text(struct query *query, int column, size_t *size)
 {
     const char *bytes = (const char *)sqlite3_column_text(query->statement, column);
 
+    if (bytes == NULL && sqlite3_errcode(sqlite3_db_handle(query->statement)) == SQLITE_NOMEM)
+        fail(query, sqlite3_db_handle(query->statement));
     *size = bytes == NULL ? 0 : (size_t)sqlite3_column_bytes(query->statement, column);
     return bytes == NULL ? "" : bytes;
 }

@@ -44,7 +44,7 @@ uint64_t query_sum(const struct query *query, int column);
 bool query_is_null(const struct query *query, int column);
 
 /* The bytes of a text or blob, good until the next step; "" for NULL. */
-const char *query_text(const struct query *query, int column, size_t *size);
+const char *query_text(struct query *query, int column, size_t *size);
 
 /* One number from a query without parameters, 0 if it gives no row. */
 int query_number(sqlite3 *db, const char *sql, uint64_t *number, struct error *err);

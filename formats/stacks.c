@@ -209,7 +209,7 @@ static int damaged(const struct builder *builder, int64_t id)
                      (long long)id);
 }
 
-static int load_context(struct builder *builder, const struct query *query)
+static int load_context(struct builder *builder, struct query *query)
 {
     struct context *context = &builder->contexts[builder->context_count];
 
