@@ -1,7 +1,7 @@
 /* command.h - one run of pyanalyze, from inputs to results.
  *
- * Inputs are looked at and outputs checked before anything long begins; then the traces are loaded once (or a
- * database opened) and written in order: database, zip, reports, rows of queries.
+ * Inputs are looked at and outputs checked before anything long begins; then the traces are loaded
+ * once (or a database opened) and written in order: database, zip, reports, rows of queries.
  */
 #ifndef ANALYZER_COMMAND_H
 #define ANALYZER_COMMAND_H
@@ -23,11 +23,11 @@ struct command {
     struct terminal terminal;
     struct progress progress;
 
-    struct options_list traces;  /* the inputs that are traces, or claim nothing else */
-    const char *database;        /* borrowed; the input that is a database, NULL: none */
-    struct sql_query *queries;   /* owned; one for each --sql */
-    sqlite3 *db;                 /* owned */
-    size_t warnings;             /* how many the user was given */
+    struct options_list traces; /* the inputs that are traces, or claim nothing else */
+    const char *database;       /* borrowed; the input that is a database, NULL: none */
+    struct sql_query *queries;  /* owned; one for each --sql */
+    sqlite3 *db;                /* owned */
+    size_t warnings;            /* how many the user was given */
 };
 
 /* Does what the options ask. `*warned`: there was something to warn of. 0, or -1 with *err set. */
@@ -38,7 +38,8 @@ int command_run(const struct options *options, bool *warned, struct error *err);
 /* Tells traces from databases (command_inputs.c). */
 int command_look_at_inputs(struct command *command, struct error *err);
 
-/* Opens the database among the inputs, which may come from anybody: read-only, its own code not trusted. */
+/* Opens the database among the inputs, which may come from anybody: read-only, its own code not
+ * trusted. */
 int command_open_database(struct command *command, struct error *err);
 
 /* Would the outputs replace something they must not (command_outputs.c)? */

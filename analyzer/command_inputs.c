@@ -36,7 +36,8 @@ static int check_database_head(const char *path, const unsigned char *head, stru
     if (big_endian(head + HEAD_APPLICATION_ID) != APPLICATION_ID)
         return error_set(err, "%s: an SQLite database, but not one that pyanalyze made", path);
     if (version == 0 || version > SCHEMA_VERSION)
-        return error_set(err, "%s: made by another version of pyanalyze (schema %u, this one knows %d)",
+        return error_set(err,
+                         "%s: made by another version of pyanalyze (schema %u, this one knows %d)",
                          path, version, SCHEMA_VERSION);
     return 0;
 }
@@ -109,7 +110,8 @@ int command_look_at_inputs(struct command *command, struct error *err)
 /* A copy as the path of a URI: only letters, digits and / . _ - stand for themselves. */
 static char *make_uri(const char *path)
 {
-    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._-";
+    static const char plain[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._-";
     char journal[4096];
     char *uri = malloc(strlen(path) * 3 + 64), *to = uri;
     bool steady = true;
@@ -118,8 +120,10 @@ static char *make_uri(const char *path)
         return NULL;
     to += sprintf(to, "file:%s", path[0] == '/' ? "//" : "");
     for (const char *at = path; *at != '\0'; at++)
-        to += strchr(plain, *at) != NULL ? sprintf(to, "%c", *at) : sprintf(to, "%%%02X", (unsigned char)*at);
-    /* With a journal beside it somebody is writing, or was; else nothing needs to be locked or created. */
+        to += strchr(plain, *at) != NULL ? sprintf(to, "%c", *at)
+                                         : sprintf(to, "%%%02X", (unsigned char)*at);
+    /* With a journal beside it somebody is writing, or was; else nothing needs to be locked or
+     * created. */
     snprintf(journal, sizeof journal, "%s-journal", path);
     steady = steady && access(journal, F_OK) != 0;
     snprintf(journal, sizeof journal, "%s-wal", path);
@@ -161,7 +165,8 @@ static bool has_table(sqlite3_stmt *same, sqlite3_stmt *model)
     return found;
 }
 
-/* Every table of profile.sql is there, is a table and has the columns: a view of that name is somebody's trick. */
+/* Every table of profile.sql is there, is a table and has the columns: a view of that name is
+ * somebody's trick. */
 static int check_schema(sqlite3 *db, const char *path, struct error *err)
 {
     sqlite3 *model_db = NULL;
@@ -196,8 +201,10 @@ static int check_origin(sqlite3 *db, const char *path, const char *database, str
         return -1;
     status = events_ids_find_run(db, file->mark, &run_id, err);
     if (status == 0 && run_id == 0)
-        status = error_set_usage(err, "%s: %s was not made from it, and traces are not merged into a "
-                                      "database; give the traces alone", path, database);
+        status = error_set_usage(err,
+                                 "%s: %s was not made from it, and traces are not merged into a "
+                                 "database; give the traces alone",
+                                 path, database);
     trace_file_close(file);
     return status;
 }

@@ -20,8 +20,8 @@ typedef bool recognize_function(const unsigned char *head, int size);
 
 /* A file to be written. */
 struct target {
-    const char *path;             /* borrowed */
-    const char *what;             /* borrowed; the kind of file it is to be */
+    const char *path;              /* borrowed */
+    const char *what;              /* borrowed; the kind of file it is to be */
     recognize_function *recognize; /* is an existing file of that kind? */
 };
 
@@ -77,8 +77,8 @@ static int check_kind(const struct target *target, struct error *err)
     ssize_t size;
 
     if (fd < 0)
-        return error_set(err, "%s: exists and cannot be read (%s); --force replaces it", target->path,
-                         strerror(errno));
+        return error_set(err, "%s: exists and cannot be read (%s); --force replaces it",
+                         target->path, strerror(errno));
     size = pread(fd, head, sizeof head, 0);
     close(fd);
     if (size == 0 || (size > 0 && target->recognize(head, (int)size)))
@@ -116,7 +116,8 @@ static int check_is_no_input(const struct command *command, const struct target 
     return 0;
 }
 
-static int check_target(const struct command *command, const struct target *target, struct error *err)
+static int check_target(const struct command *command, const struct target *target,
+                        struct error *err)
 {
     struct stat found;
 
@@ -147,14 +148,16 @@ static struct target *list_targets(const struct options *options, size_t *count)
     if (targets == NULL)
         return NULL;
     if (options->database_path != NULL)
-        *next++ = (struct target){options->database_path, "a database of pyanalyze", recognize_database};
+        *next++ =
+            (struct target){options->database_path, "a database of pyanalyze", recognize_database};
     if (options->zip_path != NULL)
         *next++ = (struct target){options->zip_path, "zip", format_find("zip")->recognize};
     for (size_t i = 0; i < options->report_count; i++) {
         const struct options_report *report = &options->reports[i];
 
         if (report->path != NULL)
-            *next++ = (struct target){report->path, report->format->name, report->format->recognize};
+            *next++ =
+                (struct target){report->path, report->format->name, report->format->recognize};
     }
     if (options->rows_path != NULL)
         *next++ = (struct target){options->rows_path, "rows of a query",
@@ -182,7 +185,8 @@ static int check_terminal(const struct command *command, struct error *err)
         const struct options_report *report = &command->options->reports[i];
 
         if (report->path == NULL && report->format->binary && command->terminal.present)
-            return error_set_usage(err, "--format %s: is not written to a terminal; name a file with -o",
+            return error_set_usage(err,
+                                   "--format %s: is not written to a terminal; name a file with -o",
                                    report->format->name);
     }
     return 0;
@@ -269,7 +273,8 @@ static int write_rows(struct command *command, struct error *err)
     progress_begin(&command->progress, "sql");
     status = sql_run(command->db, command->queries, command->options->queries.count,
                      rows_style(command), out, err);
-    /* On standard output the rows before an error are shown all the same; a file appears whole or not at all. */
+    /* On standard output the rows before an error are shown all the same; a file appears whole or
+     * not at all. */
     if (status == 0 || command->options->rows_path == NULL)
         status = output_commit(out, err) < 0 ? -1 : status;
     output_close(out);

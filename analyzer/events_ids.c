@@ -36,7 +36,9 @@ static void keys_fini(struct keys *keys)
 /* A key ends: it is what was added to the text since the one before. */
 static int keys_end(struct keys *keys, uint32_t *id, struct error *err)
 {
-    size_t start = keys->count > 0 ? keys->items[keys->count - 1].start + keys->items[keys->count - 1].size : 0;
+    size_t start = keys->count > 0
+                       ? keys->items[keys->count - 1].start + keys->items[keys->count - 1].size
+                       : 0;
     struct key *items = grow_array(keys->items, keys->count, &keys->room, sizeof *items);
 
     if (items == NULL)
@@ -123,8 +125,8 @@ static void add_valid(struct text *text, struct trace_bytes bytes)
 }
 
 /* *shown is the name itself, or a corrected copy that *ids owns. */
-static int make_name(struct events_ids *ids, struct trace_bytes bytes, const char **shown, int *size,
-                     struct error *err)
+static int make_name(struct events_ids *ids, struct trace_bytes bytes, const char **shown,
+                     int *size, struct error *err)
 {
     size_t clean_size = bytes.size;
     char **texts;
@@ -223,7 +225,8 @@ static void add_column(struct text *key, sqlite3_stmt *row, int column)
 }
 
 /* Every row is an id and the `columns` of a key. */
-static int match_rows(sqlite3 *db, const char *sql, int columns, struct keys *keys, struct error *err)
+static int match_rows(sqlite3 *db, const char *sql, int columns, struct keys *keys,
+                      struct error *err)
 {
     sqlite3_stmt *row = NULL;
     struct text key = {0};
@@ -252,8 +255,10 @@ int events_ids_find_run(sqlite3 *db, const char *trace_id, int64_t *run_id, stru
     sqlite3_stmt *row = NULL;
 
     *run_id = 0;
-    /* Any database may be open in a shell that loaded the extension: one without runs is no error. */
-    if (sqlite3_prepare_v2(db, "SELECT run_id FROM main.runs WHERE trace_id = ?1", -1, &row, NULL) != SQLITE_OK)
+    /* Any database may be open in a shell that loaded the extension: one without runs is no error.
+     */
+    if (sqlite3_prepare_v2(db, "SELECT run_id FROM main.runs WHERE trace_id = ?1", -1, &row,
+                           NULL) != SQLITE_OK)
         return 0;
     sqlite3_bind_text(row, 1, trace_id, -1, SQLITE_STATIC);
     if (sqlite3_step(row) == SQLITE_ROW)
@@ -295,8 +300,8 @@ static int match_files(const struct facts *facts, sqlite3 *db, struct error *err
     int status = make_file_keys(&keys, facts, err);
 
     if (status == 0)
-        status = match_rows(db, "SELECT file_id, coalesce(raw_path, path), sha256 FROM main.files", 2,
-                            &keys, err);
+        status = match_rows(db, "SELECT file_id, coalesce(raw_path, path), sha256 FROM main.files",
+                            2, &keys, err);
     keys_fini(&keys);
     return status;
 }
@@ -330,8 +335,8 @@ int events_ids_match(struct events_ids *ids, sqlite3 *db, const struct trace_fil
     return make_names(ids, facts, err);
 }
 
-int events_ids_number(struct events_ids *ids, const struct trace_file *file, const struct facts *facts,
-                      struct events_counts *counts, struct error *err)
+int events_ids_number(struct events_ids *ids, const struct trace_file *file,
+                      const struct facts *facts, struct events_counts *counts, struct error *err)
 {
     ids->run_id = ++counts->run;
     if (take_threads(ids, file, err) < 0)

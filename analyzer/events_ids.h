@@ -1,7 +1,8 @@
 /* events_ids.h - the ids that a trace's processes, threads, files and functions have in a database.
  *
- * If the connection's database holds the trace's run, they are those of its tables, found by what identifies each
- * (number, path and hash, file and name). Else they are those that analyzing just these traces would give.
+ * If the connection's database holds the trace's run, they are those of its tables, found by what
+ * identifies each (number, path and hash, file and name). Else they are those that analyzing just
+ * these traces would give.
  */
 #ifndef ANALYZER_EVENTS_IDS_H
 #define ANALYZER_EVENTS_IDS_H
@@ -40,17 +41,19 @@ struct events_counts {
     int64_t run, process, thread;
 };
 
-/* Is there a run of this trace in the connection's main database? *run_id is 0 if not. 0, or -1 with *err set. */
+/* Is there a run of this trace in the connection's main database? *run_id is 0 if not. 0, or -1
+ * with *err set. */
 int events_ids_find_run(sqlite3 *db, const char *trace_id, int64_t *run_id, struct error *err);
 
-/* Fills in *ids, of which run_id is set and the rest zero, and the `id` of all files and code of the facts (0: none) from
- * the tables of that run. 0, or -1 with *err set; events_ids_fini() is due either way. */
+/* Fills in *ids, of which run_id is set and the rest zero, and the `id` of all files and code of
+ * the facts (0: none) from the tables of that run. 0, or -1 with *err set; events_ids_fini() is due
+ * either way. */
 int events_ids_match(struct events_ids *ids, sqlite3 *db, const struct trace_file *file,
                      const struct facts *facts, struct error *err);
 
 /* The same without a database, run_id included: the facts have been through model_build(). */
-int events_ids_number(struct events_ids *ids, const struct trace_file *file, const struct facts *facts,
-                      struct events_counts *counts, struct error *err);
+int events_ids_number(struct events_ids *ids, const struct trace_file *file,
+                      const struct facts *facts, struct events_counts *counts, struct error *err);
 
 void events_ids_fini(struct events_ids *ids);
 

@@ -9,7 +9,8 @@ static int open_run(struct events_runs *runs, struct events_run *run, const char
 {
     run->file = trace_file_open(path, err);
     run->facts = run->file != NULL ? facts_read(run->file, err) : NULL;
-    if (run->facts == NULL || events_ids_find_run(runs->db, run->file->mark, &run->ids.run_id, err) < 0)
+    if (run->facts == NULL ||
+        events_ids_find_run(runs->db, run->file->mark, &run->ids.run_id, err) < 0)
         return -1;
     if (run->ids.run_id == 0 && runs->bound)
         return error_set(err, "events: the database was not made from %s", path);
@@ -99,7 +100,7 @@ int events_runs_open(struct events_runs *runs, struct error *err)
     runs->runs = calloc(runs->path_count + 1, sizeof *runs->runs);
     if (runs->path_count == 0)
         error_set(&runs->failure, "events are read from the trace itself: name it on the command "
-                                   "line, beside the database or instead of it");
+                                  "line, beside the database or instead of it");
     else if (runs->runs == NULL)
         error_set(&runs->failure, "out of memory");
     else if (open_runs(runs, &runs->failure) == 0)

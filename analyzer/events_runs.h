@@ -30,13 +30,13 @@ struct events_runs {
     sqlite3 *db;  /* borrowed */
     char **paths; /* owned */
     size_t path_count;
-    bool bound;   /* only to runs of the main database */
+    bool bound; /* only to runs of the main database */
 
     bool open;
-    struct error failure;    /* why it cannot be opened: the same at the next attempt */
-    struct events_run *runs; /* owned; one a path */
-    struct model model;      /* of all runs, if the database does not have them */
-    uint32_t first_id;       /* what is added to a file's or code's id; then 0 is none */
+    struct error failure;          /* why it cannot be opened: the same at the next attempt */
+    struct events_run *runs;       /* owned; one a path */
+    struct model model;            /* of all runs, if the database does not have them */
+    uint32_t first_id;             /* what is added to a file's or code's id; then 0 is none */
     struct events_thread *threads; /* owned; by thread_id */
     size_t thread_count;
     uint64_t events; /* about how many rows; 0: not known */

@@ -50,7 +50,8 @@ bool events_suspended_put(struct events_suspended *table, const struct events_fr
     return true;
 }
 
-const struct events_frame *events_suspended_get(const struct events_suspended *table, uint64_t number)
+const struct events_frame *events_suspended_get(const struct events_suspended *table,
+                                                uint64_t number)
 {
     struct events_suspended_entry *entry = table->room > 0 ? find(table, number) : NULL;
 

@@ -17,7 +17,8 @@ struct events_frame {
     uint64_t number; /* its number there */
 };
 
-/* Begin with all zero, then clear. Forgetting all costs nothing: entries of earlier epochs count as free. */
+/* Begin with all zero, then clear. Forgetting all costs nothing: entries of earlier epochs count as
+ * free. */
 struct events_suspended {
     struct events_suspended_entry *entries; /* owned */
     size_t count, room;                     /* a power of two, or 0 */
@@ -31,6 +32,7 @@ void events_suspended_fini(struct events_suspended *table);
 bool events_suspended_put(struct events_suspended *table, const struct events_frame *frame);
 
 /* The frame, good until the next put; NULL: it was not suspended since the last clear. */
-const struct events_frame *events_suspended_get(const struct events_suspended *table, uint64_t number);
+const struct events_frame *events_suspended_get(const struct events_suspended *table,
+                                                uint64_t number);
 
 #endif

@@ -4,34 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analyzer/events_columns.h"
 #include "analyzer/events_runs.h"
 #include "analyzer/events_walk.h"
 #include "formats/error.h"
-
-enum column {
-    COLUMN_RUN,
-    COLUMN_SEQ,
-    COLUMN_TIME,
-    COLUMN_SELF,
-    COLUMN_PROCESS,
-    COLUMN_THREAD,
-    COLUMN_EVENT,
-    COLUMN_FILE_ID,
-    COLUMN_FUNCTION_ID,
-    COLUMN_LINE,
-    COLUMN_DEPTH,
-    COLUMN_ACTIVATION,
-    COLUMN_FILE,
-    COLUMN_FUNCTION,
-    COLUMN_DETAIL,
-};
-
-static const char declaration[] =
-    "CREATE TABLE events (run_id INTEGER, seq INTEGER, time_ns INTEGER, self_ns INTEGER, process_id INTEGER, "
-    "thread_id INTEGER, event TEXT, file_id INTEGER, function_id INTEGER, line INTEGER, depth INTEGER, "
-    "activation INTEGER, file TEXT, function TEXT, detail TEXT)";
-
-enum { ACTIVATION_BITS = 40 };
 
 /* ---- making and destroying it ---- */
 
@@ -108,14 +84,15 @@ static int set_paths(struct events_table *table, const struct events_source *sou
 static int check_arguments(bool sourced, int count, const char *const *arguments, char **message)
 {
     if (sqlite3_stricmp(arguments[1], "temp") != 0)
-        *message = sqlite3_mprintf("%s: make it a temporary table: CREATE VIRTUAL TABLE temp.%s ...",
-                                   arguments[0], arguments[2]);
+        *message =
+            sqlite3_mprintf("%s: make it a temporary table: CREATE VIRTUAL TABLE temp.%s ...",
+                            arguments[0], arguments[2]);
     else if (sourced && count > 3)
         *message = sqlite3_mprintf("%s: takes no arguments here; name traces on the command line",
                                    arguments[0]);
     else if (!sourced && count <= 3)
-        *message = sqlite3_mprintf("%s: needs the path of a trace: USING %s('trace.bin')", arguments[0],
-                                   arguments[0]);
+        *message = sqlite3_mprintf("%s: needs the path of a trace: USING %s('trace.bin')",
+                                   arguments[0], arguments[0]);
     return *message == NULL ? SQLITE_OK : SQLITE_ERROR;
 }
 
@@ -139,7 +116,7 @@ static int table_connect(sqlite3 *db, void *data, int count, const char *const *
         code = SQLITE_ERROR;
     }
     if (code == SQLITE_OK)
-        code = sqlite3_declare_vtab(db, declaration);
+        code = sqlite3_declare_vtab(db, EVENTS_COLUMNS_DECLARATION);
     if (code == SQLITE_OK)
         code = sqlite3_vtab_config(db, SQLITE_VTAB_INNOCUOUS); /* temporary views may use it */
     if (code != SQLITE_OK) {
@@ -158,7 +135,8 @@ static int table_disconnect(sqlite3_vtab *base)
 
 /* ---- planning ---- */
 
-/* A condition that is used while decoding. Its arguments of xFilter come in the order of this list. */
+/* A condition that is used while decoding. Its arguments of xFilter come in the order of this list.
+ */
 struct use {
     int column;
     unsigned char op;
@@ -167,16 +145,16 @@ struct use {
 };
 
 static const struct use uses[] = {
-    {COLUMN_RUN, SQLITE_INDEX_CONSTRAINT_EQ, 0.5, 0.5},
-    {COLUMN_PROCESS, SQLITE_INDEX_CONSTRAINT_EQ, 0.2, 0.2},
-    {COLUMN_THREAD, SQLITE_INDEX_CONSTRAINT_EQ, 0.1, 0.1},
-    {COLUMN_FILE_ID, SQLITE_INDEX_CONSTRAINT_EQ, 0.1, 0.8},
-    {COLUMN_FUNCTION_ID, SQLITE_INDEX_CONSTRAINT_EQ, 0.02, 0.8},
-    {COLUMN_TIME, SQLITE_INDEX_CONSTRAINT_EQ, 1e-6, 0.01},
-    {COLUMN_TIME, SQLITE_INDEX_CONSTRAINT_GE, 0.3, 0.3},
-    {COLUMN_TIME, SQLITE_INDEX_CONSTRAINT_GT, 0.3, 0.3},
-    {COLUMN_TIME, SQLITE_INDEX_CONSTRAINT_LE, 0.3, 0.3},
-    {COLUMN_TIME, SQLITE_INDEX_CONSTRAINT_LT, 0.3, 0.3},
+    {EVENTS_COLUMN_RUN, SQLITE_INDEX_CONSTRAINT_EQ, 0.5, 0.5},
+    {EVENTS_COLUMN_PROCESS, SQLITE_INDEX_CONSTRAINT_EQ, 0.2, 0.2},
+    {EVENTS_COLUMN_THREAD, SQLITE_INDEX_CONSTRAINT_EQ, 0.1, 0.1},
+    {EVENTS_COLUMN_FILE_ID, SQLITE_INDEX_CONSTRAINT_EQ, 0.1, 0.8},
+    {EVENTS_COLUMN_FUNCTION_ID, SQLITE_INDEX_CONSTRAINT_EQ, 0.02, 0.8},
+    {EVENTS_COLUMN_TIME, SQLITE_INDEX_CONSTRAINT_EQ, 1e-6, 0.01},
+    {EVENTS_COLUMN_TIME, SQLITE_INDEX_CONSTRAINT_GE, 0.3, 0.3},
+    {EVENTS_COLUMN_TIME, SQLITE_INDEX_CONSTRAINT_GT, 0.3, 0.3},
+    {EVENTS_COLUMN_TIME, SQLITE_INDEX_CONSTRAINT_LE, 0.3, 0.3},
+    {EVENTS_COLUMN_TIME, SQLITE_INDEX_CONSTRAINT_LT, 0.3, 0.3},
 };
 
 enum { USE_COUNT = sizeof uses / sizeof uses[0], USE_THREAD = 1 << 2 };
@@ -195,7 +173,8 @@ static int find_condition(const sqlite3_index_info *info, const struct use *use)
 /* Is it the same in a whole thread, or growing with it? */
 static bool follows_thread(int column)
 {
-    return column == COLUMN_SEQ || column == COLUMN_TIME || column == COLUMN_PROCESS || column == COLUMN_RUN;
+    return column == EVENTS_COLUMN_SEQ || column == EVENTS_COLUMN_TIME ||
+           column == EVENTS_COLUMN_PROCESS || column == EVENTS_COLUMN_RUN;
 }
 
 /* Rows come by (thread_id, seq); within one thread also by time. */
@@ -204,8 +183,10 @@ static bool order_is_natural(const sqlite3_index_info *info, bool one_thread)
     for (int i = 0; i < info->nOrderBy; i++) {
         int column = info->aOrderBy[i].iColumn;
 
-        one_thread = one_thread || column == COLUMN_THREAD; /* from here on: within a thread */
-        if (info->aOrderBy[i].desc || !one_thread || (column != COLUMN_THREAD && !follows_thread(column)))
+        one_thread =
+            one_thread || column == EVENTS_COLUMN_THREAD; /* from here on: within a thread */
+        if (info->aOrderBy[i].desc || !one_thread ||
+            (column != EVENTS_COLUMN_THREAD && !follows_thread(column)))
             return false;
     }
     return true;
@@ -279,7 +260,9 @@ static int cursor_close(sqlite3_vtab_cursor *base)
 /* The whole numbers around a real one, within what a time can be. */
 static void round_time(double value, int64_t *below, int64_t *above)
 {
-    double bounded = value >= (double)CLOCK_MAX_NS ? (double)CLOCK_MAX_NS - 1 : value <= -1 ? -1 : value;
+    double bounded = value >= (double)CLOCK_MAX_NS ? (double)CLOCK_MAX_NS - 1
+                     : value <= -1                 ? -1
+                                                   : value;
 
     *below = (int64_t)bounded - (bounded < 0);
     *above = (int64_t)bounded + 1;
@@ -295,22 +278,24 @@ static void want_time(struct wanted *wanted, unsigned char op, sqlite3_value *va
         round_time(sqlite3_value_double(value), &below, &above);
     else if (type != SQLITE_INTEGER)
         return;
-    if (op != SQLITE_INDEX_CONSTRAINT_LE && op != SQLITE_INDEX_CONSTRAINT_LT && below > wanted->from_ns)
+    if (op != SQLITE_INDEX_CONSTRAINT_LE && op != SQLITE_INDEX_CONSTRAINT_LT &&
+        below > wanted->from_ns)
         wanted->from_ns = below;
-    if (op != SQLITE_INDEX_CONSTRAINT_GE && op != SQLITE_INDEX_CONSTRAINT_GT && above < wanted->to_ns)
+    if (op != SQLITE_INDEX_CONSTRAINT_GE && op != SQLITE_INDEX_CONSTRAINT_GT &&
+        above < wanted->to_ns)
         wanted->to_ns = above;
 }
 
 /* Narrows *wanted by one condition. */
 static void want(struct wanted *wanted, const struct use *use, sqlite3_value *value)
 {
-    int64_t *const ids[] = {[COLUMN_RUN] = &wanted->run_id,
-                            [COLUMN_PROCESS] = &wanted->process_id,
-                            [COLUMN_THREAD] = &wanted->thread_id,
-                            [COLUMN_FILE_ID] = &wanted->file_id,
-                            [COLUMN_FUNCTION_ID] = &wanted->function_id};
+    int64_t *const ids[] = {[EVENTS_COLUMN_RUN] = &wanted->run_id,
+                            [EVENTS_COLUMN_PROCESS] = &wanted->process_id,
+                            [EVENTS_COLUMN_THREAD] = &wanted->thread_id,
+                            [EVENTS_COLUMN_FILE_ID] = &wanted->file_id,
+                            [EVENTS_COLUMN_FUNCTION_ID] = &wanted->function_id};
 
-    if (use->column == COLUMN_TIME)
+    if (use->column == EVENTS_COLUMN_TIME)
         want_time(wanted, use->op, value);
     else if (sqlite3_value_numeric_type(value) == SQLITE_INTEGER && sqlite3_value_int64(value) >= 0)
         *ids[use->column] = sqlite3_value_int64(value);
@@ -328,7 +313,8 @@ static bool row_is_wanted(const struct events_runs *runs, const struct wanted *w
 {
     const struct facts_code *code = walk->frame != NULL ? walk->frame->code : NULL;
 
-    return (wanted->function_id < 0 || events_runs_function_id(runs, code) == wanted->function_id) &&
+    return (wanted->function_id < 0 ||
+            events_runs_function_id(runs, code) == wanted->function_id) &&
            (wanted->file_id < 0 || events_runs_file_id(runs, code) == wanted->file_id);
 }
 
@@ -411,139 +397,20 @@ static int cursor_rowid(sqlite3_vtab_cursor *base, sqlite3_int64 *rowid)
 {
     struct events_cursor *cursor = (struct events_cursor *)base;
 
-    *rowid = (sqlite3_int64)((uint64_t)(cursor->thread + 1) << ACTIVATION_BITS | cursor->walk->seq);
-    return SQLITE_OK;
-}
-
-/* ---- columns ---- */
-
-static void result_id(sqlite3_context *context, int64_t id)
-{
-    if (id != 0)
-        sqlite3_result_int64(context, id);
-}
-
-static void result_event(sqlite3_context *context, enum trace_tag tag)
-{
-    static const char *const names[] = {
-        [TRACE_TAG_LINE] = "line",       [TRACE_TAG_CALL] = "call",         [TRACE_TAG_RETURN] = "return",
-        [TRACE_TAG_YIELD] = "yield",     [TRACE_TAG_RESUME] = "resume",     [TRACE_TAG_UNWIND] = "unwind",
-        [TRACE_TAG_RAISE] = "raise",     [TRACE_TAG_C_CALL] = "c_call",     [TRACE_TAG_C_RETURN] = "c_return",
-        [TRACE_TAG_SWITCH] = "switch",   [TRACE_TAG_GAP] = "gap",           [TRACE_TAG_MARK] = "mark",
-    };
-
-    sqlite3_result_text(context, names[tag], -1, SQLITE_STATIC);
-}
-
-static void result_detail(sqlite3_context *context, const struct events_walk *walk)
-{
-    struct trace_bytes text;
-
-    switch (walk->tag) {
-    case TRACE_TAG_GAP:
-        sqlite3_result_text(context, trace_gap_name(walk->string), -1, SQLITE_STATIC);
-        break;
-    case TRACE_TAG_RAISE:
-    case TRACE_TAG_C_CALL:
-    case TRACE_TAG_MARK:
-        if (facts_string(walk->facts, walk->process, walk->string, &text))
-            sqlite3_result_text64(context, (const char *)text.at, text.size, SQLITE_STATIC, SQLITE_UTF8);
-        break;
-    default:
-        break;
-    }
-}
-
-/* Names stand as long as the table does. */
-static void result_name(sqlite3_context *context, const struct events_run *run,
-                        const struct facts_code *code, bool file)
-{
-    const struct events_code_names *names;
-    size_t count;
-
-    if (code == NULL) {
-        sqlite3_result_text(context, EVENTS_IDS_UNKNOWN, -1, SQLITE_STATIC);
-        return;
-    }
-    names = &run->ids.names[code - facts_codes(run->facts, &count)];
-    sqlite3_result_text(context, file ? names->file : names->function,
-                        file ? names->file_size : names->function_size, SQLITE_STATIC);
-}
-
-/* What the row is about. */
-static void result_of_frame(sqlite3_context *context, const struct events_runs *runs,
-                            const struct events_run *run, const struct events_walk *walk, int column)
-{
-    const struct events_frame *frame = walk->frame;
-    const struct facts_code *code = frame->code;
-
-    switch (column) {
-    case COLUMN_LINE:
-        sqlite3_result_int64(context, frame->line);
-        break;
-    case COLUMN_DEPTH:
-        sqlite3_result_int64(context, (sqlite3_int64)walk->row_depth + 1);
-        break;
-    case COLUMN_ACTIVATION:
-        sqlite3_result_int64(context, (sqlite3_int64)(frame->thread << ACTIVATION_BITS | frame->number));
-        break;
-    case COLUMN_FUNCTION_ID:
-        result_id(context, events_runs_function_id(runs, code));
-        break;
-    case COLUMN_FILE_ID:
-        result_id(context, events_runs_file_id(runs, code));
-        break;
-    default:
-        result_name(context, run, code, column == COLUMN_FILE);
-    }
-}
-
-static int result_self(struct events_cursor *cursor, sqlite3_context *context)
-{
-    struct error err = {.usage = 0};
-    int64_t ns;
-
-    if (events_walk_self(cursor->walk, &ns, &err) < 0)
-        return table_fail(table_of(cursor), &err);
-    sqlite3_result_int64(context, ns);
+    *rowid = (sqlite3_int64)((uint64_t)(cursor->thread + 1) << EVENTS_ACTIVATION_BITS |
+                             cursor->walk->seq);
     return SQLITE_OK;
 }
 
 static int cursor_column(sqlite3_vtab_cursor *base, sqlite3_context *context, int column)
 {
     struct events_cursor *cursor = (struct events_cursor *)base;
-    const struct events_thread *thread = &table_of(cursor)->runs.threads[cursor->thread];
+    const struct events_runs *runs = &table_of(cursor)->runs;
+    struct error err = {.usage = 0};
 
-    switch (column) {
-    case COLUMN_RUN:
-        sqlite3_result_int64(context, thread->run->ids.run_id);
-        break;
-    case COLUMN_SEQ:
-        sqlite3_result_int64(context, (sqlite3_int64)cursor->walk->seq);
-        break;
-    case COLUMN_TIME:
-        sqlite3_result_int64(context, events_walk_time(cursor->walk));
-        break;
-    case COLUMN_SELF:
-        return result_self(cursor, context);
-    case COLUMN_PROCESS:
-        sqlite3_result_int64(context, thread->ids.process_id);
-        break;
-    case COLUMN_THREAD:
-        sqlite3_result_int64(context, thread->ids.thread_id);
-        break;
-    case COLUMN_EVENT:
-        result_event(context, cursor->walk->tag);
-        break;
-    case COLUMN_DETAIL:
-        result_detail(context, cursor->walk);
-        break;
-    default:
-        if (cursor->walk->frame == NULL && column == COLUMN_DEPTH)
-            sqlite3_result_int64(context, 0);
-        if (cursor->walk->frame != NULL)
-            result_of_frame(context, &table_of(cursor)->runs, thread->run, cursor->walk, column);
-    }
+    if (events_columns_result(context, column, runs, &runs->threads[cursor->thread], cursor->walk,
+                              &err) < 0)
+        return table_fail(table_of(cursor), &err);
     return SQLITE_OK;
 }
 
@@ -581,6 +448,6 @@ int events_table_register(sqlite3 *db, const char *const *paths, size_t count)
     code = sqlite3_create_module_v2(db, EVENTS_TABLE_MODULE, &module, source, free);
     if (code != SQLITE_OK)
         return code;
-    return sqlite3_exec(db, "CREATE VIRTUAL TABLE temp.events USING " EVENTS_TABLE_MODULE, NULL, NULL,
-                        NULL);
+    return sqlite3_exec(db, "CREATE VIRTUAL TABLE temp.events USING " EVENTS_TABLE_MODULE, NULL,
+                        NULL, NULL);
 }

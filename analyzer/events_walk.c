@@ -6,9 +6,9 @@
 #include "formats/error.h"
 
 enum {
-    STACK_HEAD = 4096,         /* bytes that hold most stack records */
-    UNKNOWN_FRAMES = 1 << 18,  /* a damaged trace may claim any number */
-    AT_END = 2,                /* no more events in the thread */
+    STACK_HEAD = 4096,        /* bytes that hold most stack records */
+    UNKNOWN_FRAMES = 1 << 18, /* a damaged trace may claim any number */
+    AT_END = 2,               /* no more events in the thread */
 };
 
 /* ---- frames ---- */
@@ -119,8 +119,9 @@ static int read_chunk(const struct events_walk *walk, const struct trace_chunk *
     return trace_file_read(walk->file, &part, buffer, err);
 }
 
-/* Reads a chunk and puts the cursor before its first event. *record is the stack record that stands there;
- * record->at is NULL if there is none: it is apart, or the chunk was begun and nothing else. */
+/* Reads a chunk and puts the cursor before its first event. *record is the stack record that stands
+ * there; record->at is NULL if there is none: it is apart, or the chunk was begun and nothing else.
+ */
 static int open_chunk(const struct events_walk *walk, const struct trace_chunk *chunk, bool head,
                       struct trace_buffer *buffer, struct trace_cursor *cursor,
                       struct trace_stack *record, struct error *err)
@@ -168,7 +169,8 @@ static int enter_chunk(struct events_walk *walk, const struct trace_chunk *chunk
     if (record.at != NULL && !take_stack(walk, record))
         return out_of_memory(walk, err);
     events_suspended_clear(&walk->suspended);
-    if (chunk->events_before > walk->seq) /* else only a damaged trace says so: numbers stay unique */
+    if (chunk->events_before >
+        walk->seq) /* else only a damaged trace says so: numbers stay unique */
         walk->seq = chunk->events_before;
     walk->ticks = chunk->ticks;
     return 0;
@@ -178,11 +180,13 @@ static int enter_chunk(struct events_walk *walk, const struct trace_chunk *chunk
 static void move_hand(struct events_walk *walk)
 {
     if (walk->ticks > walk->hand.ticks)
-        clock_hand_advance(&walk->hand, (walk->ticks - walk->hand.ticks) >> walk->file->clock.shift);
+        clock_hand_advance(&walk->hand,
+                           (walk->ticks - walk->hand.ticks) >> walk->file->clock.shift);
 }
 
-/* Is the window wholly behind this chunk? Its events end where the next chunk begins. A chunk before a missing one
- * is needed to the end: its last stack is all that is known of the missing one's. */
+/* Is the window wholly behind this chunk? Its events end where the next chunk begins. A chunk
+ * before a missing one is needed to the end: its last stack is all that is known of the missing
+ * one's. */
 static bool lies_before_window(const struct events_walk *walk, const struct trace_chunk *chunk)
 {
     return walk->chunk + 1 < walk->chunk_end && chunk[1].sequence == chunk->sequence + 1 &&
@@ -276,7 +280,8 @@ static int step_resume(struct events_walk *walk, const struct trace_event *event
     return step_push(walk, TRACE_TAG_RESUME, suspended != NULL ? *suspended : frame, err);
 }
 
-static int step_continue(struct events_walk *walk, const struct trace_event *event, struct error *err)
+static int step_continue(struct events_walk *walk, const struct trace_event *event,
+                         struct error *err)
 {
     const struct facts_code *code = find_code(walk, event->code);
     bool foreign = event->thread != 0;
@@ -330,7 +335,8 @@ static bool is_lost_ahead(const struct events_walk *walk)
 {
     const struct trace_chunk *chunk = &walk->file->chunks[walk->chunk];
 
-    return walk->in_chunk && walk->chunk + 1 < walk->chunk_end && chunk[1].events_before > walk->seq;
+    return walk->in_chunk && walk->chunk + 1 < walk->chunk_end &&
+           chunk[1].events_before > walk->seq;
 }
 
 /* What was lost is one row, numbered as the first of the lost events. */
@@ -374,7 +380,8 @@ static int step_event(struct events_walk *walk, const struct trace_event *event,
     }
 }
 
-/* Decodes one event: 1 if it makes a row, 0 if not, AT_END, -1. The commonest events are one byte (TRACE.md section 6.1); the rest go through the general decoder. */
+/* Decodes one event: 1 if it makes a row, 0 if not, AT_END, -1. The commonest events are one byte
+ * (TRACE.md section 6.1); the rest go through the general decoder. */
 static inline int step(struct events_walk *walk, struct error *err)
 {
     struct trace_cursor *cursor = &walk->cursor;

@@ -1,7 +1,8 @@
 /* events_walk.h - the events of one thread, one after the other, straight from the trace.
  *
- * Nothing is summed and nothing kept but the stack and the generators suspended in the current chunk. What costs
- * (times in ns, the next event's stamp, names) is computed only when asked for, so a plain walk is a decode loop.
+ * Nothing is summed and nothing kept but the stack and the generators suspended in the current
+ * chunk. What costs (times in ns, the next event's stamp, names) is computed only when asked for,
+ * so a plain walk is a decode loop.
  */
 #ifndef ANALYZER_EVENTS_WALK_H
 #define ANALYZER_EVENTS_WALK_H
@@ -59,7 +60,8 @@ struct events_walk {
 struct events_walk *events_walk_new(const struct trace_file *file, const struct facts *facts);
 void events_walk_free(struct events_walk *walk);
 
-/* Only events from `from_ns` to `to_ns`; chunks that lie outside are not read. Holds for the threads begun after. */
+/* Only events from `from_ns` to `to_ns`; chunks that lie outside are not read. Holds for the
+ * threads begun after. */
 void events_walk_window(struct events_walk *walk, int64_t from_ns, int64_t to_ns);
 
 /* Stands before the first event of that thread. */
@@ -68,7 +70,8 @@ void events_walk_begin(struct events_walk *walk, const struct trace_thread *thre
 /* Moves to the next event: 1, 0 at the thread's end, -1 with *err set. */
 int events_walk_next(struct events_walk *walk, struct error *err);
 
-/* Of the row: ns since the start of the run, and until the thread's next event (0: it is the last). */
+/* Of the row: ns since the start of the run, and until the thread's next event (0: it is the last).
+ */
 int64_t events_walk_time(struct events_walk *walk);
 int events_walk_self(struct events_walk *walk, int64_t *ns, struct error *err);
 

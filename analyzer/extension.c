@@ -1,4 +1,5 @@
-/* extension.c - the loadable extension pyrec_events.so: events and functions for the sqlite3 shell and for Python.
+/* extension.c - the loadable extension pyrec_events.so: events and functions for the sqlite3 shell
+ * and for Python.
  *
  *     .load ./pyrec_events
  *     CREATE VIRTUAL TABLE temp.events USING pyrec_events('trace.bin');

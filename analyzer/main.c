@@ -1,4 +1,5 @@
-/* main.c - the pyanalyze command: what argv asks for is done, the one error printed, the status returned. */
+/* main.c - the pyanalyze command: what argv asks for is done, the one error printed, the status
+ * returned. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,7 +20,8 @@ static int print(const char *text, struct error *err)
         return error_set(err, "out of memory");
     if (fputs(text, stdout) >= 0 && fflush(stdout) == 0)
         return 0;
-    return errno == EPIPE ? 0 : error_set(err, "standard output: cannot write: %s", strerror(errno));
+    return errno == EPIPE ? 0
+                          : error_set(err, "standard output: cannot write: %s", strerror(errno));
 }
 
 static int print_help(struct error *err)

@@ -24,8 +24,10 @@ struct word {
 
 static const struct word sort_words[] = {
     {"cpu", FORMAT_SORT_CPU}, {"wall", FORMAT_SORT_WALL}, {"hits", FORMAT_SORT_HITS}, {NULL, 0}};
-static const struct word weight_words[] = {
-    {"self", FORMAT_WEIGHT_SELF}, {"cpu", FORMAT_WEIGHT_CPU}, {"hits", FORMAT_WEIGHT_HITS}, {NULL, 0}};
+static const struct word weight_words[] = {{"self", FORMAT_WEIGHT_SELF},
+                                           {"cpu", FORMAT_WEIGHT_CPU},
+                                           {"hits", FORMAT_WEIGHT_HITS},
+                                           {NULL, 0}};
 static const struct word colour_words[] = {{"auto", OPTIONS_COLOUR_AUTO},
                                            {"always", OPTIONS_COLOUR_ALWAYS},
                                            {"never", OPTIONS_COLOUR_NEVER},
@@ -39,7 +41,8 @@ typedef int apply_function(struct options *options, const struct rule *rule, con
 static apply_function apply_format, apply_flag, apply_int, apply_path, apply_list, apply_word,
     apply_unit, apply_pid, apply_top, apply_percent, apply_pattern;
 
-/* An option. `at` is where in struct options its value goes, `value` what is stored if it takes no argument. */
+/* An option. `at` is where in struct options its value goes, `value` what is stored if it takes no
+ * argument. */
 struct rule {
     const char *name;
     int letter;
@@ -352,7 +355,8 @@ static bool is_short_for(const char *typed, const char *name)
     return *typed == '\0' || *typed == '=';
 }
 
-/* What was wrong with the option getopt stumbled over: argv[optind - 1], or the letter in optopt. */
+/* What was wrong with the option getopt stumbled over: argv[optind - 1], or the letter in optopt.
+ */
 static int bad_option(int result, char **argv, struct error *err)
 {
     const struct rule *rule = optopt != 0 ? find_rule(optopt) : NULL;
@@ -451,7 +455,8 @@ static int settle_output_by_name(struct options *options, struct error *err)
     const char *path = options->output;
     const struct format *format = format_guess(path);
     int rows = rows_guess(path);
-    bool may_be_rows = rows != OPTIONS_ROWS_PLAIN || format == format_find("annotate"); /* any text */
+    bool may_be_rows =
+        rows != OPTIONS_ROWS_PLAIN || format == format_find("annotate"); /* any text */
 
     if (is_database_name(path)) {
         if (options->database_path != NULL)

@@ -20,7 +20,8 @@ enum options_action { OPTIONS_ANALYZE, OPTIONS_HELP, OPTIONS_VERSION, OPTIONS_SC
 enum options_rows { OPTIONS_ROWS_PLAIN, OPTIONS_ROWS_TSV, OPTIONS_ROWS_CSV, OPTIONS_ROWS_JSON };
 enum options_colour { OPTIONS_COLOUR_AUTO, OPTIONS_COLOUR_ALWAYS, OPTIONS_COLOUR_NEVER };
 
-/* Words of the command line, borrowed from argv. `items` ends with NULL and is NULL if there are none. */
+/* Words of the command line, borrowed from argv. `items` ends with NULL and is NULL if there are
+ * none. */
 struct options_list {
     const char **items;
     size_t count;
@@ -56,7 +57,8 @@ struct options {
     const char *output; /* -o as given; settled into the paths above */
 };
 
-/* Reads the command line into *options. 0, or -1 with a usage error in *err; options_fini() is due either way. */
+/* Reads the command line into *options. 0, or -1 with a usage error in *err; options_fini() is due
+ * either way. */
 int options_parse(struct options *options, int argc, char **argv, struct error *err);
 
 void options_fini(struct options *options);

@@ -92,14 +92,14 @@ static bool is_one_of(const char *const *names, const char *name)
 static bool pragma_is_harmless(const char *name, const char *argument)
 {
     static const char *const tells[] = {
-        "table_info",    "table_xinfo",      "table_list",        "index_list",
-        "index_info",    "index_xinfo",      "foreign_key_list",  "function_list",
-        "database_list", "compile_options",  "collation_list",    "module_list",
-        "pragma_list",   "integrity_check",  "quick_check",       "foreign_key_check",
-        "page_count",    "freelist_count",   "case_sensitive_like", NULL};
-    static const char *const settings[] = {"user_version",   "application_id", "encoding",
-                                           "page_size",      "schema_version", "data_version",
-                                           "trusted_schema", NULL};
+        "table_info",    "table_xinfo",     "table_list",          "index_list",
+        "index_info",    "index_xinfo",     "foreign_key_list",    "function_list",
+        "database_list", "compile_options", "collation_list",      "module_list",
+        "pragma_list",   "integrity_check", "quick_check",         "foreign_key_check",
+        "page_count",    "freelist_count",  "case_sensitive_like", NULL};
+    static const char *const settings[] = {
+        "user_version",   "application_id", "encoding",       "page_size",
+        "schema_version", "data_version",   "trusted_schema", NULL};
 
     return is_one_of(tells, name) || (argument == NULL && is_one_of(settings, name));
 }
@@ -247,7 +247,8 @@ static bool is_word(const char *at, const char *end, const char *word)
 
 static bool starts_rows(const char *at, const char *end)
 {
-    static const char *const words[] = {"SELECT", "WITH", "VALUES", "PRAGMA", "EXPLAIN", "RETURNING", NULL};
+    static const char *const words[] = {"SELECT",  "WITH",      "VALUES", "PRAGMA",
+                                        "EXPLAIN", "RETURNING", NULL};
 
     for (const char *const *word = words; *word != NULL; word++) {
         if (is_word(at, end, *word))
@@ -256,7 +257,8 @@ static bool starts_rows(const char *at, const char *end)
     return false;
 }
 
-/* Does the statement text from `at` to `end` look as if it gives rows: by its first word, or by RETURNING? */
+/* Does the statement text from `at` to `end` look as if it gives rows: by its first word, or by
+ * RETURNING? */
 static bool statement_gives_rows(const char *at, const char *end)
 {
     bool first = true;
@@ -308,8 +310,8 @@ static size_t count_results(const struct sql_query *queries, size_t count)
     return results;
 }
 
-int sql_run(sqlite3 *db, const struct sql_query *queries, size_t count, int style, struct output *out,
-            struct error *err)
+int sql_run(sqlite3 *db, const struct sql_query *queries, size_t count, int style,
+            struct output *out, struct error *err)
 {
     struct run run = {.db = db, .numbered = count > 1};
     int status = 0;

@@ -19,13 +19,15 @@ struct sql_query {
     char *text;       /* owned */
 };
 
-/* Reads an argument of --sql: the query itself, @FILE, or - for standard input. 0, or -1 with *err set. */
+/* Reads an argument of --sql: the query itself, @FILE, or - for standard input. 0, or -1 with *err
+ * set. */
 int sql_query_read(struct sql_query *query, const char *argument, struct error *err);
 void sql_query_fini(struct sql_query *query);
 
 /* Runs the queries in order and writes their rows to `out`. `style`: enum sql_rows_style.
- * The guard is in force while they run. 0, or -1 with *err set: name, line, column and SQLite's words. */
-int sql_run(sqlite3 *db, const struct sql_query *queries, size_t count, int style, struct output *out,
-            struct error *err);
+ * The guard is in force while they run. 0, or -1 with *err set: name, line, column and SQLite's
+ * words. */
+int sql_run(sqlite3 *db, const struct sql_query *queries, size_t count, int style,
+            struct output *out, struct error *err);
 
 #endif

@@ -53,7 +53,8 @@ static void regexp_call(sqlite3_context *context, int count, sqlite3_value **val
     if (regex == NULL)
         return;
     found = regexec(regex, text, 0, NULL, 0) == 0;
-    /* Kept for the next row if the pattern is constant; SQLite may free it at once, so not used after this. */
+    /* Kept for the next row if the pattern is constant; SQLite may free it at once, so not used
+     * after this. */
     sqlite3_set_auxdata(context, 0, regex, regex_free);
     sqlite3_result_int(context, found);
 }
@@ -69,7 +70,8 @@ struct values {
     double percent; /* as given in the first row */
 };
 
-_Static_assert(sizeof(int64_t) == sizeof(double), "a whole number is turned into a real one in place");
+_Static_assert(sizeof(int64_t) == sizeof(double),
+               "a whole number is turned into a real one in place");
 
 static bool values_reserve(struct values *values)
 {
@@ -171,7 +173,8 @@ static void percentile_step(sqlite3_context *context, int count, sqlite3_value *
     (void)count;
     if (values == NULL || values->failed)
         return;
-    if (sqlite3_value_numeric_type(arguments[1]) == SQLITE_NULL || !(percent >= 0 && percent <= 100)) {
+    if (sqlite3_value_numeric_type(arguments[1]) == SQLITE_NULL ||
+        !(percent >= 0 && percent <= 100)) {
         values_fail(context, values, "percentile: the second argument is a number from 0 to 100");
         return;
     }
@@ -198,7 +201,8 @@ static void result_at(sqlite3_context *context, const struct values *values, dou
     else if (share == 0)
         sqlite3_result_double(context, values->reals[low]);
     else if (values->real)
-        sqlite3_result_double(context, values->reals[low] * (1 - share) + values->reals[low + 1] * share);
+        sqlite3_result_double(context,
+                              values->reals[low] * (1 - share) + values->reals[low + 1] * share);
     else
         sqlite3_result_double(context, (double)values->wholes[low] * (1 - share) +
                                            (double)values->wholes[low + 1] * share);
@@ -232,8 +236,11 @@ static void duration_text(char *text, size_t size, double ns)
 
         if (size_of < 0.9995)
             continue;
-        snprintf(text, size, "%.*f %s", size_of < 9.995 ? 2 : size_of < 99.95 ? 1 : 0, value,
-                 units[i].name);
+        snprintf(text, size, "%.*f %s",
+                 size_of < 9.995   ? 2
+                 : size_of < 99.95 ? 1
+                                   : 0,
+                 value, units[i].name);
         return;
     }
     snprintf(text, size, "%.0f ns", ns);

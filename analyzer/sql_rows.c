@@ -148,7 +148,8 @@ static void tsv_value(struct sql_rows *rows, sqlite3_stmt *statement, int column
         output_text(rows->out, "\\N");
         break;
     case SQLITE_TEXT:
-        write_escaped(rows, column_text(statement, column), column_size(statement, column), escape_tsv);
+        write_escaped(rows, column_text(statement, column), column_size(statement, column),
+                      escape_tsv);
         break;
     case SQLITE_BLOB:
         write_hexadecimal(rows, statement, column);

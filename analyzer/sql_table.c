@@ -73,7 +73,8 @@ static void add_value(struct text *text, sqlite3_stmt *statement, int i)
         text_add_printable(text, string, (size_t)sqlite3_column_bytes(statement, i));
         break;
     case SQLITE_BLOB:
-        add_hexadecimal(text, sqlite3_column_blob(statement, i), sqlite3_column_bytes(statement, i));
+        add_hexadecimal(text, sqlite3_column_blob(statement, i),
+                        sqlite3_column_bytes(statement, i));
         break;
     default:
         break;

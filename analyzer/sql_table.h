@@ -1,7 +1,8 @@
 /* sql_table.h - rows in aligned columns, for a terminal.
  *
- * Widths come from the first rows, which are held back for that; later ones follow as they come. Numbers are
- * right-aligned; what must not reach a terminal is shown as an escape, so that columns stay straight.
+ * Widths come from the first rows, which are held back for that; later ones follow as they come.
+ * Numbers are right-aligned; what must not reach a terminal is shown as an escape, so that columns
+ * stay straight.
  */
 #ifndef ANALYZER_SQL_TABLE_H
 #define ANALYZER_SQL_TABLE_H

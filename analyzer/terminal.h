@@ -1,4 +1,5 @@
-/* terminal.h - what is at the other end: a terminal of some width, with or without colour, behind a pager.
+/* terminal.h - what is at the other end: a terminal of some width, with or without colour, behind a
+ * pager.
  *
  * Only dress depends on it, never what is printed.
  */
@@ -17,10 +18,12 @@ struct terminal {
     pid_t pager;                  /* the running pager, 0: none */
 };
 
-/* Looks at standard output and the environment (NO_COLOR, TERM, COLUMNS, PAGER). `colour`: enum options_colour. */
+/* Looks at standard output and the environment (NO_COLOR, TERM, COLUMNS, PAGER). `colour`: enum
+ * options_colour. */
 void terminal_look(struct terminal *terminal, int colour, bool no_pager);
 
-/* Puts the pager behind standard output if one is wanted: $PAGER, else less. Without one nothing happens. */
+/* Puts the pager behind standard output if one is wanted: $PAGER, else less. Without one nothing
+ * happens. */
 void terminal_start_pager(struct terminal *terminal);
 
 /* Ends standard output and waits until the user leaves the pager. */

@@ -38,10 +38,10 @@ static void what_could_fool_a_terminal_is_escaped(void **state)
         {"a\nb\tc", "a\\x0Ab\\x09c"},
         {"\033[2J", "\\x1B[2J"},
         {"\x7f", "\\x7F"},
-        {"\xc2\x9b", "\\xC2\\x9B"},             /* CSI as one character */
-        {"\xe2\x80\xae", "\\xE2\\x80\\xAE"},     /* right-to-left override */
-        {"\xff\xc3", "\\xFF\\xC3"},             /* no UTF-8 */
-        {"\xed\xb2\x80", "\\xED\\xB2\\x80"},     /* a lone surrogate */
+        {"\xc2\x9b", "\\xC2\\x9B"},          /* CSI as one character */
+        {"\xe2\x80\xae", "\\xE2\\x80\\xAE"}, /* right-to-left override */
+        {"\xff\xc3", "\\xFF\\xC3"},          /* no UTF-8 */
+        {"\xed\xb2\x80", "\\xED\\xB2\\x80"}, /* a lone surrogate */
         {"caf\xc3\xa9 \xe6\xbc\xa2 \xf0\x9f\x90\x8d", "caf\xc3\xa9 \xe6\xbc\xa2 \xf0\x9f\x90\x8d"},
     };
 

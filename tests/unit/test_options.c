@@ -1,4 +1,5 @@
-/* The command line of pyanalyze: what is accepted, what it means together, what is said about the rest. */
+/* The command line of pyanalyze: what is accepted, what it means together, what is said about the
+ * rest. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -31,7 +32,8 @@ static struct parsed *parse(const char *line)
 
     assert_non_null(parsed);
     parsed->words[count++] = strdup("pyanalyze");
-    for (char *word = strtok(copy, " "); word != NULL && count < WORDS_MAX - 1; word = strtok(NULL, " "))
+    for (char *word = strtok(copy, " "); word != NULL && count < WORDS_MAX - 1;
+         word = strtok(NULL, " "))
         parsed->words[count++] = strdup(word);
     free(copy);
     parsed->status = options_parse(&parsed->options, count, parsed->words, &parsed->err);
@@ -94,7 +96,8 @@ static void options_may_follow_inputs(void **state)
 
 static void every_word_of_an_enumeration_has_its_value(void **state)
 {
-    struct parsed *p = parse("--sort wall --by hits --unit us --color=never --per-thread --fold --lines");
+    struct parsed *p =
+        parse("--sort wall --by hits --unit us --color=never --per-thread --fold --lines");
 
     (void)state;
     assert_int_equal(p->status, 0);
@@ -110,7 +113,8 @@ static void every_word_of_an_enumeration_has_its_value(void **state)
 
 static void selection_is_kept(void **state)
 {
-    struct parsed *p = parse("--thread worker --process 42 --file a.py --file re:b$ --include *.py --exclude x.py");
+    struct parsed *p = parse(
+        "--thread worker --process 42 --file a.py --file re:b$ --include *.py --exclude x.py");
 
     (void)state;
     assert_int_equal(p->status, 0);
@@ -275,7 +279,8 @@ static void wrong_use_is_named(void **state)
 
         if (p->status != -1 || !p->err.usage || strstr(p->err.text, cases[i].word) == NULL ||
             strstr(p->err.text, cases[i].allowed) == NULL || strchr(p->err.text, '\n') != NULL)
-            fail_msg("%s: status %d, usage %d: %s", cases[i].line, p->status, p->err.usage, p->err.text);
+            fail_msg("%s: status %d, usage %d: %s", cases[i].line, p->status, p->err.usage,
+                     p->err.text);
         done(p);
     }
 }

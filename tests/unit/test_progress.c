@@ -1,4 +1,5 @@
-/* What the user is told while it takes long: nothing within a second, nothing into a pipe, all of it with -v. */
+/* What the user is told while it takes long: nothing within a second, nothing into a pipe, all of
+ * it with -v. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>

@@ -1,4 +1,5 @@
-/* Queries: what they may do, how rows are written, what the added functions compute, where errors are said to be. */
+/* Queries: what they may do, how rows are written, what the added functions compute, where errors
+ * are said to be. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -20,8 +21,9 @@
 
 static sqlite3 *open_database(void)
 {
-    static const char schema[] = "CREATE TABLE numbers (n INTEGER, t TEXT); CREATE INDEX by_n ON numbers (n);"
-                                 "INSERT INTO numbers VALUES (1, 'one'), (2, 'two'), (3, NULL);";
+    static const char schema[] =
+        "CREATE TABLE numbers (n INTEGER, t TEXT); CREATE INDEX by_n ON numbers (n);"
+        "INSERT INTO numbers VALUES (1, 'one'), (2, 'two'), (3, NULL);";
     sqlite3 *db;
 
     assert_int_equal(sqlite3_open(":memory:", &db), SQLITE_OK);
@@ -31,7 +33,8 @@ static sqlite3 *open_database(void)
 }
 
 /* What the query writes, in a buffer of the caller's; the status is the result. */
-static int run_on(sqlite3 *db, const char *text, int style, char *result, size_t size, struct error *err)
+static int run_on(sqlite3 *db, const char *text, int style, char *result, size_t size,
+                  struct error *err)
 {
     char path[] = "/tmp/test_sql-XXXXXX";
     struct sql_query query;
@@ -98,26 +101,31 @@ static void tsv_escapes_and_tells_null_from_text(void **state)
 static void csv_quotes_what_needs_it(void **state)
 {
     (void)state;
-    check("SELECT 'a,b' AS \"x,y\", 'say \"so\"' AS q, char(10) AS l, '' AS e, NULL AS n, 'plain' AS p", SQL_ROWS_CSV,
-          "\"x,y\",q,l,e,n,p\r\n\"a,b\",\"say \"\"so\"\"\",\"\n\",\"\",,plain\r\n");
+    check("SELECT 'a,b' AS \"x,y\", 'say \"so\"' AS q, char(10) AS l, '' AS e, NULL AS n, 'plain' "
+          "AS p",
+          SQL_ROWS_CSV, "\"x,y\",q,l,e,n,p\r\n\"a,b\",\"say \"\"so\"\"\",\"\n\",\"\",,plain\r\n");
 }
 
 static void json_is_exact(void **state)
 {
     (void)state;
-    check("SELECT 9223372036854775807 AS big, -9223372036854775808 AS small, 0.1 AS r, 2.0 AS whole, 9e999 AS inf, "
+    check("SELECT 9223372036854775807 AS big, -9223372036854775808 AS small, 0.1 AS r, 2.0 AS "
+          "whole, 9e999 AS inf, "
           "NULL AS n, char(34, 92, 10, 1, 233) AS t, x'00fF' AS b",
           SQL_ROWS_JSON,
-          "[\n{\"big\":9223372036854775807,\"small\":-9223372036854775808,\"r\":0.1,\"whole\":2.0,\"inf\":null,"
+          "[\n{\"big\":9223372036854775807,\"small\":-9223372036854775808,\"r\":0.1,\"whole\":2.0,"
+          "\"inf\":null,"
           "\"n\":null,\"t\":\"\\\"\\\\\\n\\u0001\xc3\xa9\",\"b\":\"00FF\"}\n]\n");
-    check("SELECT CAST(x'61ff62' AS TEXT) AS t", SQL_ROWS_JSON, "[\n{\"t\":\"a\xef\xbf\xbd"
-                                                              "b\"}\n]\n");
+    check("SELECT CAST(x'61ff62' AS TEXT) AS t", SQL_ROWS_JSON,
+          "[\n{\"t\":\"a\xef\xbf\xbd"
+          "b\"}\n]\n");
     check("SELECT 1 AS a WHERE 0", SQL_ROWS_JSON, "[]\n");
 }
 
 static void reals_read_back_as_the_same_number(void **state)
 {
-    static const double values[] = {0.1, 1.0 / 3, 1e22, 123456789.125, 5e-324, 1.7976931348623157e308, -0.3};
+    static const double values[] = {
+        0.1, 1.0 / 3, 1e22, 123456789.125, 5e-324, 1.7976931348623157e308, -0.3};
 
     (void)state;
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
@@ -142,12 +150,14 @@ static void several_results_are_set_apart(void **state)
 static void what_gives_no_rows_is_no_result(void **state)
 {
     (void)state;
-    check("CREATE TEMP TABLE t (a); INSERT INTO t VALUES (5) /* SELECT; */; -- SELECT;\n SELECT a FROM t;",
+    check("CREATE TEMP TABLE t (a); INSERT INTO t VALUES (5) /* SELECT; */; -- SELECT;\n SELECT a "
+          "FROM t;",
           SQL_ROWS_JSON, "[\n{\"a\":5}\n]\n");
-    check("CREATE TEMP TABLE t (a); INSERT INTO t VALUES (5) RETURNING a; SELECT ';' AS s", SQL_ROWS_JSON,
-          "[\n[\n{\"a\":5}\n],\n[\n{\"s\":\";\"}\n]\n]\n");
+    check("CREATE TEMP TABLE t (a); INSERT INTO t VALUES (5) RETURNING a; SELECT ';' AS s",
+          SQL_ROWS_JSON, "[\n[\n{\"a\":5}\n],\n[\n{\"s\":\";\"}\n]\n]\n");
     check("CREATE TEMP TABLE t (a)", SQL_ROWS_JSON, "[]\n");
-    check("CREATE TEMP TABLE t (a); CREATE TEMP TRIGGER g AFTER INSERT ON t BEGIN SELECT 1; SELECT 2; END; "
+    check("CREATE TEMP TABLE t (a); CREATE TEMP TRIGGER g AFTER INSERT ON t BEGIN SELECT 1; SELECT "
+          "2; END; "
           "INSERT INTO t VALUES (1); SELECT count(*) AS c FROM t",
           SQL_ROWS_JSON, "[\n{\"c\":1}\n]\n");
     check("  ;; -- nothing\n", SQL_ROWS_TSV, "");
@@ -156,10 +166,11 @@ static void what_gives_no_rows_is_no_result(void **state)
 static void columns_are_straight_on_a_terminal(void **state)
 {
     (void)state;
-    check("SELECT 'abc' AS name, 5 AS n UNION ALL SELECT 'a', 12345 UNION ALL SELECT NULL, NULL", SQL_ROWS_ALIGNED,
-          "name      n\n----  -----\nabc       5\na     12345\n           \n");
+    check("SELECT 'abc' AS name, 5 AS n UNION ALL SELECT 'a', 12345 UNION ALL SELECT NULL, NULL",
+          SQL_ROWS_ALIGNED, "name      n\n----  -----\nabc       5\na     12345\n           \n");
     /* Wide characters take two columns; what could fool the terminal is escaped. */
-    check("SELECT char(28450, 23383) AS t, 1 AS n UNION ALL SELECT 'x' || char(27) || '[2J', 2", SQL_ROWS_ALIGNED,
+    check("SELECT char(28450, 23383) AS t, 1 AS n UNION ALL SELECT 'x' || char(27) || '[2J', 2",
+          SQL_ROWS_ALIGNED,
           "t         n\n--------  -\n\xe6\xbc\xa2\xe5\xad\x97      1\nx\\x1b[2J  2\n");
 }
 
@@ -173,10 +184,12 @@ static void long_tables_keep_every_row(void **state)
 
     (void)state;
     assert_non_null(result);
-    assert_int_equal(run_on(db, "WITH RECURSIVE s (v) AS (SELECT 1 UNION ALL SELECT v + 1 FROM s WHERE v < 2500) "
-                                "SELECT v, v || '' AS t FROM s",
-                            SQL_ROWS_ALIGNED, result, 1 << 20, &err),
-                     0);
+    assert_int_equal(
+        run_on(db,
+               "WITH RECURSIVE s (v) AS (SELECT 1 UNION ALL SELECT v + 1 FROM s WHERE v < 2500) "
+               "SELECT v, v || '' AS t FROM s",
+               SQL_ROWS_ALIGNED, result, 1 << 20, &err),
+        0);
     for (char *line = strtok(result, "\n"); line != NULL; line = strtok(NULL, "\n"), lines++) {
         if (lines >= 2)
             assert_int_equal(atoi(line), lines - 1);
@@ -214,9 +227,12 @@ static void queries_only_read(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
-        check_failure(texts[i], "--sql:1:1: not allowed: queries only read, and write to temporary tables");
-    check_failure("UPDATE sqlite_schema SET sql = ''", "--sql:1:1: table sqlite_master may not be modified");
-    check_failure("SELECT load_extension('x')", "--sql:1:8: not authorized to use function: load_extension");
+        check_failure(texts[i],
+                      "--sql:1:1: not allowed: queries only read, and write to temporary tables");
+    check_failure("UPDATE sqlite_schema SET sql = ''",
+                  "--sql:1:1: table sqlite_master may not be modified");
+    check_failure("SELECT load_extension('x')",
+                  "--sql:1:8: not authorized to use function: load_extension");
     assert_int_equal(access("copy.db", F_OK), -1);
     assert_int_equal(access("other.db", F_OK), -1);
 }
@@ -224,11 +240,14 @@ static void queries_only_read(void **state)
 static void temporary_things_are_allowed(void **state)
 {
     (void)state;
-    check("CREATE TEMP TABLE t AS SELECT n FROM numbers; CREATE INDEX temp.i ON t (n); DELETE FROM t WHERE n = 1; "
-          "CREATE TEMP VIEW v AS SELECT sum(n) AS s FROM t; SELECT s FROM v; DROP VIEW v; DROP TABLE t",
+    check("CREATE TEMP TABLE t AS SELECT n FROM numbers; CREATE INDEX temp.i ON t (n); DELETE FROM "
+          "t WHERE n = 1; "
+          "CREATE TEMP VIEW v AS SELECT sum(n) AS s FROM t; SELECT s FROM v; DROP VIEW v; DROP "
+          "TABLE t",
           SQL_ROWS_TSV, "s\n5\n");
     check("PRAGMA table_info(numbers)", SQL_ROWS_TSV,
-          "cid\tname\ttype\tnotnull\tdflt_value\tpk\n0\tn\tINTEGER\t0\t\\N\t0\n1\tt\tTEXT\t0\t\\N\t0\n");
+          "cid\tname\ttype\tnotnull\tdflt_"
+          "value\tpk\n0\tn\tINTEGER\t0\t\\N\t0\n1\tt\tTEXT\t0\t\\N\t0\n");
     check("PRAGMA user_version", SQL_ROWS_TSV, "user_version\n0\n");
 }
 
@@ -236,7 +255,8 @@ static void errors_name_their_place(void **state)
 {
     (void)state;
     check_failure("SELECT absent FROM numbers", "--sql:1:8: no such column: absent");
-    check_failure("SELECT 1;\nSELECT n,\n  absent FROM numbers", "--sql:3:3: no such column: absent");
+    check_failure("SELECT 1;\nSELECT n,\n  absent FROM numbers",
+                  "--sql:3:3: no such column: absent");
     check_failure("SELECT '\xc3\xa9', absent FROM numbers", "--sql:1:13: no such column: absent");
     check_failure("SELECT 1 FROM missing", "--sql:1:1: no such table: missing");
     check_failure("SELEKT 1", "--sql:1:1: near \"SELEKT\": syntax error");
@@ -274,16 +294,18 @@ static void files_of_queries_are_read_whole(void **state)
 static void median_and_percentile(void **state)
 {
     (void)state;
-    check("SELECT median(n), percentile(n, 0), percentile(n, 100), percentile(n, 25) FROM numbers", SQL_ROWS_TSV,
+    check("SELECT median(n), percentile(n, 0), percentile(n, 100), percentile(n, 25) FROM numbers",
+          SQL_ROWS_TSV,
           "median(n)\tpercentile(n, 0)\tpercentile(n, 100)\tpercentile(n, 25)\n2\t1\t3\t1.5\n");
-    check("SELECT median(n) AS m FROM (SELECT 4 AS n UNION ALL SELECT 1 UNION ALL SELECT NULL)", SQL_ROWS_TSV,
-          "m\n2.5\n");
-    check("SELECT median(n) AS m FROM (SELECT 4 AS n UNION ALL SELECT 1.5 UNION ALL SELECT 9)", SQL_ROWS_TSV,
-          "m\n4.0\n");
+    check("SELECT median(n) AS m FROM (SELECT 4 AS n UNION ALL SELECT 1 UNION ALL SELECT NULL)",
+          SQL_ROWS_TSV, "m\n2.5\n");
+    check("SELECT median(n) AS m FROM (SELECT 4 AS n UNION ALL SELECT 1.5 UNION ALL SELECT 9)",
+          SQL_ROWS_TSV, "m\n4.0\n");
     check("SELECT median(n) AS m FROM numbers WHERE 0", SQL_ROWS_TSV, "m\n\\N\n");
     check("SELECT median(n) AS m FROM (SELECT 9223372036854775807 AS n)", SQL_ROWS_TSV,
           "m\n9223372036854775807\n");
-    check_failure("SELECT median(t) FROM numbers", "--sql:1:1: median and percentile are of numbers");
+    check_failure("SELECT median(t) FROM numbers",
+                  "--sql:1:1: median and percentile are of numbers");
     check_failure("SELECT percentile(n, 101) FROM numbers",
                   "--sql:1:1: percentile: the second argument is a number from 0 to 100");
     check_failure("SELECT percentile(n, n) FROM numbers",
@@ -294,9 +316,12 @@ static void durations_have_three_digits(void **state)
 {
     static const struct {
         const char *ns, *text;
-    } cases[] = {{"0", "0 ns"},          {"999", "999 ns"},         {"1000", "1.00 us"},   {"1234", "1.23 us"},
-                 {"12345", "12.3 us"},   {"123456", "123 us"},      {"999499", "999 us"},  {"999500", "1.00 ms"},
-                 {"9995000", "10.0 ms"}, {"61000000000", "61.0 s"}, {"-1500", "-1.50 us"}, {"5e12", "5000 s"}};
+    } cases[] = {{"0", "0 ns"},          {"999", "999 ns"},
+                 {"1000", "1.00 us"},    {"1234", "1.23 us"},
+                 {"12345", "12.3 us"},   {"123456", "123 us"},
+                 {"999499", "999 us"},   {"999500", "1.00 ms"},
+                 {"9995000", "10.0 ms"}, {"61000000000", "61.0 s"},
+                 {"-1500", "-1.50 us"},  {"5e12", "5000 s"}};
 
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -312,7 +337,8 @@ static void durations_have_three_digits(void **state)
 static void regular_expressions(void **state)
 {
     (void)state;
-    check("SELECT n FROM numbers WHERE t REGEXP '^(one|two)$' AND regexp('w', t)", SQL_ROWS_TSV, "n\n2\n");
+    check("SELECT n FROM numbers WHERE t REGEXP '^(one|two)$' AND regexp('w', t)", SQL_ROWS_TSV,
+          "n\n2\n");
     check("SELECT NULL REGEXP 'a' AS x, 'a' REGEXP NULL AS y", SQL_ROWS_TSV, "x\ty\n\\N\t\\N\n");
 }
 
