@@ -168,6 +168,7 @@ static int run_and_report(struct run *run)
     if (status < 0)
         return pyrec_error_set(run->err, PYREC_FAILED, "no process for the program: %s",
                                strerror(errno));
+    pyrec_trace_release(&run->trace);
     if (access(run->trace.path, F_OK) == 0 &&
         pyrec_then_report(run->installation.analyzer, run->trace.path, &run->options.then,
                           run->err) < 0)

@@ -309,16 +309,19 @@ int pyrec_trace_create(const struct pyrec_options *options, const char *python,
     if (place(unfinished, options, trace, err) == 0)
         return 0;
     unlink(unfinished);
+    pyrec_trace_release(trace);
+    return -1;
+}
+
+void pyrec_trace_release(struct pyrec_trace *trace)
+{
     if (trace->lock >= 0)
         close(trace->lock);
     trace->lock = -1;
-    return -1;
 }
 
 void pyrec_trace_remove(struct pyrec_trace *trace)
 {
     unlink(trace->path);
-    if (trace->lock >= 0)
-        close(trace->lock);
-    trace->lock = -1;
+    pyrec_trace_release(trace);
 }

@@ -22,6 +22,9 @@ struct pyrec_trace {
 int pyrec_trace_create(const struct pyrec_options *options, const char *python,
                        struct pyrec_trace *trace, struct pyrec_error *err);
 
+/* Lets the lock go. */
+void pyrec_trace_release(struct pyrec_trace *trace);
+
 /* Takes back a trace that nothing was recorded into. */
 void pyrec_trace_remove(struct pyrec_trace *trace);
 
