@@ -121,7 +121,10 @@ void annotate_percent(struct annotate *report, uint64_t part)
 {
     size_t start = report->row.size;
 
-    text_add_fixed(&report->row, hundredths_of_percent(report, part), 2);
+    if (report->narrow)
+        text_add_fixed(&report->row, (hundredths_of_percent(report, part) + 5) / 10, 1);
+    else
+        text_add_fixed(&report->row, hundredths_of_percent(report, part), 2);
     text_add_string(&report->row, "%");
     close_cell(report, ANNOTATE_PERCENT, start);
 }

@@ -78,7 +78,7 @@ int annotate_measure(struct annotate *report)
     widen(report, ANNOTATE_HITS, digits(largest[1]));
     widen(report, ANNOTATE_TIME, time_width(report, largest[2], 0));
     widen(report, ANNOTATE_PER_HIT, time_width(report, largest[5], report->more_decimals));
-    widen(report, ANNOTATE_PERCENT, (int)strlen("99.99%"));
+    widen(report, ANNOTATE_PERCENT, (int)strlen(report->narrow ? "99.9%" : "99.99%"));
     widen(report, ANNOTATE_CUMULATIVE, time_width(report, largest[3], 0));
     widen(report, ANNOTATE_WAITING, time_width(report, largest[4], 0));
     return query_close(&query);

@@ -452,8 +452,8 @@ static const char *base_name(const char *path)
 static void callgrind_advise(const struct format_options *options, const char *path, char *text,
                              size_t size)
 {
-    text[0] = '\0';
-    if (path == NULL || options->zip_path == NULL)
+    format_advise_whole(options, path, text, size);
+    if (text[0] != '\0' || path == NULL || options->zip_path == NULL)
         return;
     snprintf(
         text, size,

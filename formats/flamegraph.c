@@ -529,4 +529,5 @@ const struct format format_flamegraph = {
     .summary = "interactive flame graph, one SVG file",
     .recognize = flamegraph_recognize,
     .write = flamegraph_write,
+    .advise = format_advise_whole,
 };

@@ -10,7 +10,7 @@
     var SVG = 'http://www.w3.org/2000/svg', XHTML = 'http://www.w3.org/1999/xhtml';
     var root = document.documentElement;
     var ROW = 18, MARGIN = 10, TOP = 92, BOTTOM = 34;
-    var frames = [], deepest = 0, current = null, state = {}, charWidth = 7.2;
+    var frames = [], byElement = new Map(), deepest = 0, current = null, state = {}, charWidth = 7.2;
     var holder = document.getElementById('frames');
     var bar = document.getElementById('bar');
     var details = document.getElementById('details');
@@ -44,6 +44,7 @@
             }
             deepest = Math.max(deepest, frame.depth);
             frames.push(frame);
+            byElement.set(g, frame);
         });
     }
 
@@ -373,7 +374,7 @@
 
     function frameOf(event) {
         var g = event.target.closest ? event.target.closest('g.f') : null;
-        return g ? frames.filter(function (frame) { return frame.g === g; })[0] : null;
+        return byElement.get(g) || null;
     }
 
     function listen() {
@@ -404,6 +405,7 @@
 
     root.removeAttribute('viewBox');
     root.setAttribute('width', '100%');
+    root.setAttribute('role', 'application');
     root.classList.add('live');
     read();
     measure();

@@ -97,4 +97,5 @@ const struct format format_folded = {
     .summary = "stacks, one a line, for flamegraph.pl, speedscope, inferno",
     .recognize = folded_recognize,
     .write = folded_write,
+    .advise = format_advise_whole,
 };

@@ -1,5 +1,6 @@
 #include "formats/format.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "formats/trace/pattern.h"
@@ -44,6 +45,16 @@ const struct format *format_guess(const char *path)
             if (name_fits(name, *affix))
                 return formats[i];
     return NULL;
+}
+
+void format_advise_whole(const struct format_options *options, const char *path, char *text,
+                         size_t size)
+{
+    (void)path;
+    snprintf(text, size, "%s",
+             options->files == NULL ? ""
+                                    : "--file shortens annotated source and the zip only; "
+                                      "callgrind, folded and flame graphs are of all files");
 }
 
 bool format_file_matches(const char *const *patterns, const char *path)

@@ -73,6 +73,10 @@ const struct format *format_find(const char *name);
 /* The format whose suffixes or prefixes fit the base name of `path`, or NULL. */
 const struct format *format_guess(const char *path);
 
+/* For `advise` of a format that --file cannot shorten, its sums being about all files. */
+void format_advise_whole(const struct format_options *options, const char *path, char *text,
+                         size_t size);
+
 /* Does `path` (files.path) fit one of the --file patterns? A glob on the whole path; one without
  * '/' on the base name; after "re:" a POSIX extended regular expression searched in the path. NULL
  * patterns: yes. */

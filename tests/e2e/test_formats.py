@@ -287,6 +287,21 @@ class Folded(FormatTest):
             for more in ([], ["--lines"], ["--per-thread"], ["--lines", "--per-thread"]):
                 self.assertEqual(sum(self.sums("--by", by, *more).values()), expected, (by, more))
 
+    def test_a_stack_without_end_is_cut(self):
+        deep = make_database(
+            os.path.join(self.folder, "deep.db"),
+            "WITH RECURSIVE n(i) AS (SELECT 1000 UNION ALL SELECT i + 1 FROM n WHERE i < 6000) "
+            "INSERT INTO functions SELECT i, 1, 'x', 'm', 'f', 'f' || i, i, 'function', 1, 1, 0, 1, 5, 5, 5, 5 FROM n;"
+            "WITH RECURSIVE n(i) AS (SELECT 1000 UNION ALL SELECT i + 1 FROM n WHERE i < 6000) "
+            "INSERT INTO contexts SELECT i, CASE i WHEN 1000 THEN 1 ELSE i - 1 END, 1, i, 1, 0, 5, 5, 5, 5 FROM n;")
+        for more in ([], ["--lines"]):
+            lines = self.analyze("--format", "folded", *more, database=deep).decode().splitlines()
+            self.assertTrue(all(line.count(";") <= 1000 for line in lines))
+        lines = self.analyze("--format", "folded", database=deep).decode().splitlines()
+        self.assertTrue(any(line.endswith("[deeper frames] 20010") for line in lines), lines[-1][-200:])
+        self.assertEqual(sum(int(line.rsplit(" ", 1)[1]) for line in lines),
+                         self.query("SELECT sum(self_ns) FROM functions")[0][0] + 5 * 5001)
+
     def test_threads_are_split_below_their_names(self):
         roots = {stack.split(";")[0] for stack in self.sums("--per-thread")}
         self.assertEqual(len(roots), 3)
