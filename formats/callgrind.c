@@ -455,10 +455,10 @@ static void callgrind_advise(const struct format_options *options, const char *p
     format_advise_whole(options, path, text, size);
     if (text[0] != '\0' || path == NULL || options->zip_path == NULL)
         return;
-    snprintf(
-        text, size,
-        "to see the sources: unzip -d sources %s && cp %s sources && cd sources && kcachegrind %s",
-        options->zip_path, path, base_name(path));
+    snprintf(text, size,
+             "to see the sources: unzip -d sources %s && cp %s%s sources && cd sources && "
+             "kcachegrind %s",
+             options->zip_path, path, options->per_thread ? "*" : "", base_name(path));
 }
 
 static const char *const suffixes[] = {"callgrind.out.", "cachegrind.out.", ".callgrind", NULL};
