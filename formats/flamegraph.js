@@ -364,7 +364,7 @@
         box.setAttribute('height', 28);
         input = document.createElementNS(XHTML, 'input');
         input.setAttribute('type', 'search');
-        input.setAttribute('placebox', 'Search  /');
+        input.setAttribute('placeholder', 'Search  /');
         input.setAttribute('aria-label', 'Search frames by regular expression');
         input.setAttribute('spellcheck', 'false');
         input.addEventListener('input', function () { go({s: input.value}, true); });

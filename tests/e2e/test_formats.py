@@ -388,7 +388,8 @@ class Annotate(FormatTest):
     def test_what_went_wrong_is_said(self):
         text = self.analyze().decode()
         for expected in ("3 events are lost", "1 page at offset 12288 is damaged",
-                         "Not recorded (paused): 1 gap of 5.000 us", "Open when the recording ended:", "signal 9", "app.py:43 pause"):
+                         "Not recorded (paused): 1 gap of 5.000 us", "Open when the recording ended:", "signal 9",
+                         "app.py:43 pause"):
             self.assertIn(expected, text)
 
     def test_every_unit_tells_the_same(self):
@@ -536,6 +537,13 @@ class InBrowser(FormatTest):
         self.assertEqual(self.text("matched"), "matched %.2f %% in 6 frames" % (100 * basket / total))
         self.page.key("Escape")
         self.assertEqual(self.text("matched"), "")
+
+    def test_controls_say_what_they_do(self):
+        self.assertIn("Search", self.page.value("document.querySelector('input').placeholder"))
+        labels = self.page.value("[...document.querySelectorAll('[role=button]')]"
+                                 ".map(b => b.getAttribute('aria-label'))")
+        self.assertEqual(len(labels), 3)
+        self.assertTrue(all(labels))
 
     def test_search_by_control_f_and_a_bad_expression(self):
         self.page.key("f", browser.CONTROL)
