@@ -44,38 +44,47 @@ static int out_of_memory(struct file_writer *writer)
 
 /* --- Today's file --- */
 
-static bool differs(int fd, const struct model_file *file)
+/* Does the open file, of the recorded size, hold another text? -1: no memory. */
+static int differs(int fd, const struct model_file *file)
 {
     uint8_t digest[SHA256_SIZE];
     uint8_t *text = malloc((size_t)file->size + 1);
-    bool same = false;
 
-    if (text && trace_pread(fd, text, (size_t)file->size, 0) == (ssize_t)file->size) {
-        sha256(text, (size_t)file->size, digest);
-        same = memcmp(digest, file->sha256.at, SHA256_SIZE) == 0;
-    }
+    if (!text)
+        return -1;
+    ssize_t got = trace_pread(fd, text, (size_t)file->size, 0);
+    sha256(text, got < 0 ? 0 : (size_t)got, digest);
     free(text);
-    return !same;
+    return memcmp(digest, file->sha256.at, SHA256_SIZE) != 0;
 }
 
-/* Has the file changed since? 1, 0, or -1: it is not there, or its text was never known. Only a
- * regular file of the recorded size is read. */
-static int has_changed(const struct model_file *file)
+static bool has_path(const struct model_file *file)
+{
+    return file->sha256.size && file->path.size && file->path.at[0] == '/' &&
+           !memchr(file->path.at, 0, file->path.size);
+}
+
+/* Has the file changed since? *changed: 1, 0, or -1: it is not there, or its text was never known.
+ * Only a regular file of the recorded size is read. 0, or -1: no memory. */
+static int look_for_change(const struct model_file *file, int *changed)
 {
     struct stat st;
-    int changed = -1;
 
-    if (file->sha256.size == 0 || file->path.size == 0 || file->path.at[0] != '/' ||
-        memchr(file->path.at, 0, file->path.size))
-        return -1;
+    *changed = -1;
+    if (!has_path(file))
+        return 0;
     char *path = strndup((const char *)file->path.at, file->path.size);
-    int fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY) : -1;
-    if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
-        changed = (uint64_t)st.st_size != file->size || differs(fd, file);
+    if (!path)
+        return -1;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), status = 0;
+    if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
+        *changed = (uint64_t)st.st_size != file->size ? 1 : differs(fd, file);
+        status = *changed < 0 ? -1 : 0;
+    }
     if (fd >= 0)
         close(fd);
     free(path);
-    return changed;
+    return status;
 }
 
 /* --- files --- */
@@ -91,13 +100,15 @@ static void write_file(struct file_writer *writer, const struct model_file *file
                        const uint8_t *source, size_t size, size_t line_count)
 {
     char types[] = "itstsiibb", hash[2 * SHA256_SIZE + 1] = "";
-    int changed = has_changed(file);
+    int changed;
     struct trace_bytes text = {source, size};
 
     for (size_t i = 0; i < file->sha256.size; i++) {
         hash[2 * i] = "0123456789abcdef"[file->sha256.at[i] >> 4];
         hash[2 * i + 1] = "0123456789abcdef"[file->sha256.at[i] & 15];
     }
+    if (look_for_change(file, &changed) < 0)
+        store_out_of_memory(writer->store);
     /* Three columns may be NULL; each combination is a row of its own kind. */
     bool raw = !utf8_is_valid(file->path);
     types[6] = changed < 0 ? '-' : 'i';

@@ -216,6 +216,8 @@ static void store_process(struct run *run, struct store *store, struct run_proce
         store_row(store, STORE_PROCESSES, "iiii-sttiis", FRONT, BACK);
 #undef FRONT
 #undef BACK
+    if (command.failed)
+        store_out_of_memory(store);
     free(command.text);
 }
 
@@ -400,5 +402,7 @@ void run_store(struct run *run, struct store *store)
               (int64_t)is_complete(run), (int64_t)run->trouble->lost_events, (int64_t)run->events,
               (int64_t)run->file->size, resolution, facts_setting(run->facts, "cwd"),
               facts_setting(run->facts, "system"), facts_setting(run->facts, "recorder"));
+    if (command.failed)
+        store_out_of_memory(store);
     free(command.text);
 }

@@ -163,10 +163,14 @@ static uint8_t *join(const struct piece *first, const struct piece *end, size_t 
                      struct error *err)
 {
     uint8_t digest[SHA256_SIZE];
-    uint8_t *text = is_whole(first, end) ? malloc((size_t)first->total + 1) : NULL;
 
-    if (!text)
+    if (!is_whole(first, end))
         return NULL;
+    uint8_t *text = malloc((size_t)first->total + 1);
+    if (!text) {
+        error_set(err, "%s: out of memory for a source text", first->file->path);
+        return NULL;
+    }
     *size = (size_t)first->total;
     if (copy_pieces(first, end, text, err) == 0) {
         sha256(text, *size, digest);

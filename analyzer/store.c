@@ -122,6 +122,12 @@ bool store_failed(const struct store *store)
     return store->failure.text[0] != 0;
 }
 
+void store_out_of_memory(struct store *store)
+{
+    error_set(&store->failure, "%s: out of memory",
+              store->path ? store->path : "database in memory");
+}
+
 /* --- Rows --- */
 
 static int bind_text(sqlite3_stmt *statement, int column, struct trace_bytes text)

@@ -54,6 +54,9 @@ struct store *store_open(const char *path, struct error *err);
 void store_row(struct store *store, enum store_table table, const char *types, ...);
 bool store_failed(const struct store *store);
 
+/* A row could not be made for want of memory: sticks as any other failure. */
+void store_out_of_memory(struct store *store);
+
 /* Indexes, commits and gives the file its name. Frees the store. If `db` is not NULL it gets an
  * open connection. 0, or -1 with *err set; then the temporary file is gone and what was at `path`
  * is as before. */
