@@ -118,16 +118,14 @@ static int load_database(struct command *command, struct error *err)
 
 static int load(struct command *command, struct error *err)
 {
-    int status =
-        command->database != NULL ? load_database(command, err) : load_traces(command, err);
+    int code;
 
-    if (status < 0)
+    if ((command->database != NULL ? load_database : load_traces)(command, err) < 0)
         return -1;
-    if (sql_functions_register(command->db) != SQLITE_OK ||
-        events_table_register(command->db, command->traces.items, command->traces.count) !=
-            SQLITE_OK)
-        return error_set(err, "%s", sqlite3_errmsg(command->db));
-    return 0;
+    code = sql_functions_register(command->db);
+    if (code == SQLITE_OK)
+        code = events_table_register(command->db, command->traces.items, command->traces.count);
+    return code == SQLITE_OK ? 0 : error_set(err, "%s", sqlite3_errstr(code));
 }
 
 /* ---- warnings ---- */

@@ -153,25 +153,45 @@ static const char same_query[] =
     "SELECT count(*) FROM main.sqlite_schema WHERE type = 'table' AND rootpage > 0 AND name = ?1 "
     "AND (SELECT group_concat(name) FROM pragma_table_info(?1)) = ?2";
 
-/* Is the table on which `model` stands in the database too? */
-static bool has_table(sqlite3_stmt *same, sqlite3_stmt *model)
+/* Is the table on which `model` stands in the database too? 0, or -1 with *err set. */
+static int check_table(sqlite3 *db, sqlite3_stmt *same, sqlite3_stmt *model, const char *path,
+                       struct error *err)
 {
-    bool found;
+    int found = 0, code = sqlite3_bind_value(same, 1, sqlite3_column_value(model, 0));
 
-    sqlite3_bind_value(same, 1, sqlite3_column_value(model, 0));
-    sqlite3_bind_value(same, 2, sqlite3_column_value(model, 1));
-    found = sqlite3_step(same) == SQLITE_ROW && sqlite3_column_int(same, 0) == 1;
-    sqlite3_reset(same);
-    return found;
+    if (code == SQLITE_OK)
+        code = sqlite3_bind_value(same, 2, sqlite3_column_value(model, 1));
+    if (code == SQLITE_OK && sqlite3_step(same) == SQLITE_ROW)
+        found = sqlite3_column_int(same, 0);
+    if (code == SQLITE_OK)
+        code = sqlite3_reset(same);
+    if (code != SQLITE_OK)
+        return error_set(err, "%s: %s", path, sqlite3_errmsg(db));
+    if (found == 0)
+        return error_set(err, "%s: its table `%s` is not as pyanalyze makes it", path,
+                         sqlite3_column_text(model, 0));
+    return 0;
 }
 
 /* Every table of profile.sql is there, is a table and has the columns: a view of that name is
  * somebody's trick. */
+static int check_tables(sqlite3 *db, sqlite3_stmt *same, sqlite3_stmt *model, const char *path,
+                        struct error *err)
+{
+    int code;
+
+    while ((code = sqlite3_step(model)) == SQLITE_ROW) {
+        if (check_table(db, same, model, path, err) < 0)
+            return -1;
+    }
+    return code == SQLITE_DONE ? 0 : error_set(err, "%s: %s", path, sqlite3_errstr(code));
+}
+
 static int check_schema(sqlite3 *db, const char *path, struct error *err)
 {
     sqlite3 *model_db = NULL;
     sqlite3_stmt *model = NULL, *same = NULL;
-    int status = 0;
+    int status;
 
     if (sqlite3_open(":memory:", &model_db) != SQLITE_OK ||
         sqlite3_exec(model_db, profile_schema_sql, NULL, NULL, NULL) != SQLITE_OK ||
@@ -179,11 +199,8 @@ static int check_schema(sqlite3 *db, const char *path, struct error *err)
         status = error_set(err, "%s: %s", path, sqlite3_errmsg(model_db));
     else if (sqlite3_prepare_v2(db, same_query, -1, &same, NULL) != SQLITE_OK)
         status = error_set(err, "%s: %s", path, sqlite3_errmsg(db));
-    while (status == 0 && sqlite3_step(model) == SQLITE_ROW) {
-        if (!has_table(same, model))
-            status = error_set(err, "%s: its table `%s` is not as pyanalyze makes it", path,
-                               sqlite3_column_text(model, 0));
-    }
+    else
+        status = check_tables(db, same, model, path, err);
     sqlite3_finalize(same);
     sqlite3_finalize(model);
     sqlite3_close(model_db);

@@ -217,11 +217,20 @@ static int fail(sqlite3 *db, sqlite3_stmt *statement, struct error *err)
     return error_set(err, "%s", sqlite3_errmsg(db));
 }
 
-static void add_column(struct text *key, sqlite3_stmt *row, int column)
+/* The columns behind the first as one key. False: out of memory. */
+static bool make_row_key(struct text *key, sqlite3_stmt *row, int columns)
 {
-    const void *bytes = sqlite3_column_blob(row, column);
+    text_clear(key);
+    for (int i = 1; i <= columns; i++) {
+        const void *bytes = sqlite3_column_blob(row, i);
 
-    text_add(key, bytes, (size_t)sqlite3_column_bytes(row, column));
+        if (bytes == NULL && sqlite3_errcode(sqlite3_db_handle(row)) == SQLITE_NOMEM)
+            return false;
+        text_add(key, bytes, (size_t)sqlite3_column_bytes(row, i));
+        if (i < columns)
+            text_add(key, "", 1);
+    }
+    return !key->failed;
 }
 
 /* Every row is an id and the `columns` of a key. */
@@ -235,36 +244,39 @@ static int match_rows(sqlite3 *db, const char *sql, int columns, struct keys *ke
     if (sqlite3_prepare_v2(db, sql, -1, &row, NULL) != SQLITE_OK)
         return fail(db, row, err);
     while ((code = sqlite3_step(row)) == SQLITE_ROW) {
-        text_clear(&key);
-        for (int i = 1; i <= columns; i++) {
-            add_column(&key, row, i);
-            if (i < columns)
-                text_add(&key, "", 1);
+        if (!make_row_key(&key, row, columns)) {
+            code = out_of_memory(err);
+            break;
         }
         keys_assign(keys, &key, (uint32_t)sqlite3_column_int64(row, 0));
     }
     text_fini(&key);
     if (code != SQLITE_DONE)
-        return fail(db, row, err);
+        return fail(db, row, err); /* the first error stands */
     sqlite3_finalize(row);
     return 0;
 }
 
 int events_ids_find_run(sqlite3 *db, const char *trace_id, int64_t *run_id, struct error *err)
 {
+    static const char sql[] = "SELECT run_id FROM main.runs WHERE trace_id = ?1";
     sqlite3_stmt *row = NULL;
+    int code = sqlite3_prepare_v2(db, sql, -1, &row, NULL);
 
     *run_id = 0;
     /* Any database may be open in a shell that loaded the extension: one without runs is no error.
      */
-    if (sqlite3_prepare_v2(db, "SELECT run_id FROM main.runs WHERE trace_id = ?1", -1, &row,
-                           NULL) != SQLITE_OK)
+    if (code == SQLITE_ERROR)
         return 0;
-    sqlite3_bind_text(row, 1, trace_id, -1, SQLITE_STATIC);
-    if (sqlite3_step(row) == SQLITE_ROW)
+    if (code == SQLITE_OK)
+        code = sqlite3_bind_text(row, 1, trace_id, -1, SQLITE_STATIC);
+    if (code == SQLITE_OK && sqlite3_step(row) == SQLITE_ROW)
         *run_id = sqlite3_column_int64(row, 0);
-    if (sqlite3_finalize(row) != SQLITE_OK)
-        return error_set(err, "%s", sqlite3_errmsg(db));
+    if (code == SQLITE_OK)
+        code = sqlite3_reset(row);
+    if (code != SQLITE_OK)
+        return fail(db, row, err);
+    sqlite3_finalize(row);
     return 0;
 }
 

@@ -35,28 +35,35 @@ static regex_t *regex_compile(sqlite3_context *context, const char *pattern)
     return NULL;
 }
 
+static void regex_search(sqlite3_context *context, const regex_t *regex, const char *text)
+{
+    int code = regexec(regex, text, 0, NULL, 0);
+
+    if (code == 0 || code == REG_NOMATCH)
+        sqlite3_result_int(context, code == 0);
+    else
+        sqlite3_result_error_nomem(context);
+}
+
 static void regexp_call(sqlite3_context *context, int count, sqlite3_value **values)
 {
     const char *pattern = (const char *)sqlite3_value_text(values[0]);
     const char *text = (const char *)sqlite3_value_text(values[1]);
     regex_t *regex = sqlite3_get_auxdata(context, 0);
-    int found;
 
     (void)count;
     if (pattern == NULL || text == NULL)
         return;
     if (regex != NULL) {
-        sqlite3_result_int(context, regexec(regex, text, 0, NULL, 0) == 0);
+        regex_search(context, regex, text);
         return;
     }
     regex = regex_compile(context, pattern);
     if (regex == NULL)
         return;
-    found = regexec(regex, text, 0, NULL, 0) == 0;
-    /* Kept for the next row if the pattern is constant; SQLite may free it at once, so not used
-     * after this. */
+    regex_search(context, regex, text);
+    /* Kept for the next row if the pattern is constant; SQLite may free it at once. */
     sqlite3_set_auxdata(context, 0, regex, regex_free);
-    sqlite3_result_int(context, found);
 }
 
 /* The values of one group: whole numbers until the first that is not. */

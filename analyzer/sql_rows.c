@@ -30,15 +30,21 @@ struct sql_rows {
 
 /* ---- values ---- */
 
-static const char *column_text(sqlite3_stmt *statement, int column)
+/* The bytes of a text or BLOB, and how many; none, and rows->failed, if SQLite runs out of memory.
+ */
+static const char *column_bytes(struct sql_rows *rows, sqlite3_stmt *statement, int column,
+                                size_t *size)
 {
-    return (const char *)sqlite3_column_text(statement, column);
-}
+    bool text = sqlite3_column_type(statement, column) == SQLITE_TEXT;
+    const void *bytes = text ? (const void *)sqlite3_column_text(statement, column)
+                             : sqlite3_column_blob(statement, column);
 
-/* Of the text asked for before. */
-static size_t column_size(sqlite3_stmt *statement, int column)
-{
-    return (size_t)sqlite3_column_bytes(statement, column);
+    *size = (size_t)sqlite3_column_bytes(statement, column);
+    if (bytes != NULL)
+        return bytes;
+    rows->failed = rows->failed || text || *size > 0; /* an empty BLOB has no bytes */
+    *size = 0;
+    return "";
 }
 
 void sql_rows_real_text(char *text, double value)
@@ -70,17 +76,15 @@ static void write_number(struct sql_rows *rows, sqlite3_stmt *statement, int col
     output_text(rows->out, text);
 }
 
-static void write_hexadecimal(struct sql_rows *rows, sqlite3_stmt *statement, int column)
+static void write_hexadecimal(struct sql_rows *rows, const char *bytes, size_t size)
 {
     static const char digits[] = "0123456789ABCDEF";
-    const unsigned char *at = sqlite3_column_blob(statement, column);
-    int size = sqlite3_column_bytes(statement, column);
     char text[512];
     size_t used = 0;
 
-    for (int i = 0; i < size; i++) {
-        text[used++] = digits[at[i] >> 4];
-        text[used++] = digits[at[i] & 15];
+    for (size_t i = 0; i < size; i++) {
+        text[used++] = digits[(unsigned char)bytes[i] >> 4];
+        text[used++] = digits[bytes[i] & 15];
         if (used == sizeof text) {
             output_write(rows->out, text, used);
             used = 0;
@@ -143,16 +147,20 @@ static void tsv_begin(struct sql_rows *rows, sqlite3_stmt *statement)
 
 static void tsv_value(struct sql_rows *rows, sqlite3_stmt *statement, int column)
 {
+    const char *bytes;
+    size_t size;
+
     switch (sqlite3_column_type(statement, column)) {
     case SQLITE_NULL:
         output_text(rows->out, "\\N");
         break;
     case SQLITE_TEXT:
-        write_escaped(rows, column_text(statement, column), column_size(statement, column),
-                      escape_tsv);
+        bytes = column_bytes(rows, statement, column, &size);
+        write_escaped(rows, bytes, size, escape_tsv);
         break;
     case SQLITE_BLOB:
-        write_hexadecimal(rows, statement, column);
+        bytes = column_bytes(rows, statement, column, &size);
+        write_hexadecimal(rows, bytes, size);
         break;
     default:
         write_number(rows, statement, column);
@@ -208,14 +216,19 @@ static void csv_begin(struct sql_rows *rows, sqlite3_stmt *statement)
 
 static void csv_value(struct sql_rows *rows, sqlite3_stmt *statement, int column)
 {
+    const char *bytes;
+    size_t size;
+
     switch (sqlite3_column_type(statement, column)) {
     case SQLITE_NULL:
         break;
     case SQLITE_TEXT:
-        csv_text(rows, column_text(statement, column), column_size(statement, column));
+        bytes = column_bytes(rows, statement, column, &size);
+        csv_text(rows, bytes, size);
         break;
     case SQLITE_BLOB:
-        write_hexadecimal(rows, statement, column);
+        bytes = column_bytes(rows, statement, column, &size);
+        write_hexadecimal(rows, bytes, size);
         break;
     default:
         write_number(rows, statement, column);
@@ -273,16 +286,21 @@ static void json_text(struct sql_rows *rows, const char *text, size_t size)
 
 static void json_value(struct sql_rows *rows, sqlite3_stmt *statement, int column)
 {
+    const char *bytes;
+    size_t size;
+
     switch (sqlite3_column_type(statement, column)) {
     case SQLITE_NULL:
         output_text(rows->out, "null");
         break;
     case SQLITE_TEXT:
-        json_text(rows, column_text(statement, column), column_size(statement, column));
+        bytes = column_bytes(rows, statement, column, &size);
+        json_text(rows, bytes, size);
         break;
     case SQLITE_BLOB:
         output_text(rows->out, "\"");
-        write_hexadecimal(rows, statement, column);
+        bytes = column_bytes(rows, statement, column, &size);
+        write_hexadecimal(rows, bytes, size);
         output_text(rows->out, "\"");
         break;
     case SQLITE_FLOAT:

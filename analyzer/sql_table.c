@@ -42,10 +42,14 @@ static void cell_finish(struct sql_table *table, struct cell *cell, size_t start
     cell->width = cell->size > 0 ? text_width(table->text.at + start, cell->size) : 0;
 }
 
-static void add_hexadecimal(struct text *text, const unsigned char *bytes, int size)
+static void add_hexadecimal(struct text *text, sqlite3_stmt *statement, int i)
 {
-    for (int i = 0; i < size; i++)
-        text_add_format(text, "%02X", bytes[i]);
+    const unsigned char *bytes = sqlite3_column_blob(statement, i);
+    int size = sqlite3_column_bytes(statement, i);
+
+    text->failed = text->failed || (bytes == NULL && size > 0); /* SQLite is out of memory */
+    for (int at = 0; bytes != NULL && at < size; at++)
+        text_add_format(text, "%02X", bytes[at]);
 }
 
 static void add_real(struct text *text, double value)
@@ -56,11 +60,19 @@ static void add_real(struct text *text, double value)
     text_add_string(text, digits);
 }
 
+static void add_text(struct text *text, sqlite3_stmt *statement, int i)
+{
+    const char *bytes = (const char *)sqlite3_column_text(statement, i);
+
+    if (bytes != NULL)
+        text_add_printable(text, bytes, (size_t)sqlite3_column_bytes(statement, i));
+    else
+        text->failed = true; /* SQLite is out of memory */
+}
+
 /* NULL is shown as nothing. */
 static void add_value(struct text *text, sqlite3_stmt *statement, int i)
 {
-    const char *string;
-
     switch (sqlite3_column_type(statement, i)) {
     case SQLITE_INTEGER:
         text_add_format(text, "%lld", (long long)sqlite3_column_int64(statement, i));
@@ -69,12 +81,10 @@ static void add_value(struct text *text, sqlite3_stmt *statement, int i)
         add_real(text, sqlite3_column_double(statement, i));
         break;
     case SQLITE_TEXT:
-        string = (const char *)sqlite3_column_text(statement, i);
-        text_add_printable(text, string, (size_t)sqlite3_column_bytes(statement, i));
+        add_text(text, statement, i);
         break;
     case SQLITE_BLOB:
-        add_hexadecimal(text, sqlite3_column_blob(statement, i),
-                        sqlite3_column_bytes(statement, i));
+        add_hexadecimal(text, statement, i);
         break;
     default:
         break;
