@@ -7,7 +7,7 @@
 
 #define NO_LINE UINT32_MAX
 #define FIRST_TABLE 4
-#define SPARSE 8 /* a table may be this many times as large as full, to keep lines apart */
+#define SPARSE 4 /* a table may be this many times as large as full, to keep lines apart */
 
 enum by_id_kind { BY_ID_MODEL, BY_ID_UNKNOWN, BY_ID_C };
 
@@ -211,12 +211,12 @@ static int grow_table(struct sums *sums, struct sums_node *node)
     return 0;
 }
 
-/* Fuller than half, or two lines in one place while there is space to spare. */
+/* Three quarters full, or two lines in one place while there is space to spare. */
 static bool is_crowded(const struct sums_node *node, uint32_t line)
 {
     uint64_t room = (uint64_t)node->mask + 1;
 
-    if (2 * ((uint64_t)node->count + 1) > room)
+    if (4 * ((uint64_t)node->count + 1) > 3 * room)
         return true;
     return node->table[line & node->mask]->line != NO_LINE &&
            room < SPARSE * ((uint64_t)node->count + 1);

@@ -7,8 +7,8 @@ import collections
 
 OUTSIDE, UNKNOWN, BUILTIN = "<outside>", "<unknown>", "<built-in>"
 
-# A function is (file, qualname, first line); what is C has its name and line 0. `repeat` frames that were lost, one on the
-# other, are one.
+# A function is (file, qualname, first line); what is C has its name and line 0. Of lost frames, `repeat` of them one on
+# the other are one.
 Frame = collections.namedtuple("Frame", "function line activation is_c repeat since")
 
 MAX_LINE = 2 ** 31 - 1

@@ -61,7 +61,8 @@ class Activation:
 
 
 class ThreadWriter:
-    """Makes up what one thread does. Its chunks are (sequence, ticks, before, cpu, stack record bytes, events bytes, calls),
+    """Makes up what one thread does. Its chunks are (sequence, ticks, before, cpu, stack record bytes, events bytes,
+    calls), `calls` being what a brute.Reader is told.
     `calls` being what a brute.Reader is told."""
 
     def __init__(self, rng, number, clock, pool, size):
@@ -154,7 +155,7 @@ class ThreadWriter:
         t, top = self.units(), self.stack[-1] if self.stack else None
         target = self.rng.choice(CODES[top.code][3]) if top and top.code in CODES else self.rng.randrange(50)
         if self.rng.random() < 0.03:
-            target = self.rng.choice((0, 4, 12, 5000))   # where no fact says that there is a line
+            target = self.rng.choice((0, 4, 12, 5000, -7, 2**31 + 3))   # where no fact says that there is a line
         step = target - (top.line if top else 0)
         if top:
             top.line = target
