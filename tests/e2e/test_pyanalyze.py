@@ -365,6 +365,39 @@ class Outputs(Case):
         self.assertRegex(self.read("app.folded"), rb"fib \(program\.py:3\) \d+\n")
         self.assertIn(b"\nevents:", self.read("callgrind.out.app"))
 
+    def test_options_of_reports_reach_the_formats(self):
+        def text(*words):
+            return self.good(self.trace, *words).decode()
+
+        def files(*words):
+            return re.findall(r"^File: (.*)$", text("--min-percent", "0", *words), re.M)
+        self.assertEqual(sorted(files("--sort", "hits")), sorted(files("--sort", "wall")))
+        self.assertNotEqual(files("--sort", "hits"), files("--sort", "wall"))
+        self.assertEqual(files("--sort", "cpu"), files())
+        self.assertEqual(files("--top", "1"), files()[:1])
+        self.assertEqual([os.path.basename(name) for name in files("--file", "program.py")], ["program.py"])
+        self.assertEqual(files("--file", "re:/(program|threading)\\.py$", "--file", "nothing"),
+                         [name for name in files() if re.search(r"(program|threading)\.py$", name)])
+        for unit in ("s", "ms", "us", "ns"):
+            self.assertIn("Time (%s)|" % unit, text("--unit", unit))
+        self.assertIn("[...", text("--file", "threading.py", "--fold", "--min-percent", "0"))
+        self.assertGreater(len(text("--min-percent", "0").splitlines()), len(text("--min-percent", "5").splitlines()))
+        weights = {text("-f", "folded", "--by", by) for by in ("self", "cpu", "hits")}
+        self.assertEqual(len(weights), 3)
+        self.assertIn(text("-f", "folded"), weights)
+        self.assertIn("program.py:6", text("-f", "folded", "--lines"))
+        self.assertNotIn("program.py:6)", text("-f", "folded"))
+        self.assertIn("worker 1", text("-f", "folded", "--per-thread"))
+        self.assertNotIn("worker 1", text("-f", "folded"))
+        result = self.run_it(self.trace, "-f", "callgrind=callgrind.out.x", "--per-thread", "--zipfile", "x.zip")
+        self.assertEqual(result.status, 0, result)
+        self.assertGreater(len([name for name in os.listdir(self.folder) if name.startswith("callgrind.out.x")]), 1)
+        self.assertIn(b"x.zip", result.err)
+        with zipfile.ZipFile(self.path("x.zip")) as archive:
+            self.assertTrue(any(name.endswith("program.py") for name in archive.namelist()))
+            inside = [name for name in archive.namelist() if name.endswith("program.py")][0]
+        self.assertIn(inside.encode(), self.read("callgrind.out.x"))
+
     def test_several_formats_at_once(self):
         out = self.good(self.trace, "-f", "folded", "-f", "folded=a.folded", "-f", "flamegraph=a.svg")
         self.assertEqual(out, self.read("a.folded"))
