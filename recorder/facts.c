@@ -159,9 +159,12 @@ static bool write_record(const uint8_t *record, size_t size, size_t reserve)
 
 static bool write_fact(enum trace_fact_kind kind, struct fact *fact, size_t reserve)
 {
-    uint8_t *record = fact->failed ? NULL : malloc(1 + TRACE_VARINT_SIZE_MAX + fact->size);
+    bool left_out = recorder.forked && !recorder.running; /* a child that is not recorded */
+    uint8_t *record = NULL;
     bool written = false;
 
+    if (!fact->failed && !left_out)
+        record = malloc(1 + TRACE_VARINT_SIZE_MAX + fact->size);
     if (record != NULL) {
         uint8_t *end = trace_put_string(record + 1, fact->bytes, fact->size);
 

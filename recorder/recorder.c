@@ -47,6 +47,7 @@ static int apply_setting(const char *key, const char *value, char *why, size_t w
     } flags[] = {
         {"exclude_syspath", &settings->exclude_syspath},
         {"threads", &settings->threads},
+        {"children", &settings->children},
         {"source", &settings->source},
         {"c_calls", &settings->c_calls},
     };
@@ -93,7 +94,7 @@ static int read_settings(char *why, size_t why_size)
         snprintf(why, why_size, "%s: its settings cannot be read", recorder.sink.path);
         return -1;
     }
-    recorder.settings.threads = recorder.settings.source = true;
+    recorder.settings.threads = recorder.settings.children = recorder.settings.source = true;
     while (status == 0 && trace_next_record(&cursor, &record)) {
         if (record.kind == TRACE_FACT_SETTING)
             status = apply_record(&record, why, why_size);
@@ -187,6 +188,7 @@ static void after_fork_in_child(void)
     if (!recorder.running)
         return;
     recorder.forked = true;
+    recorder.running = recorder.settings.children;
     recorder.code_base = facts_peek_number();
     if (t != NULL) {
         t->in_child = true;
