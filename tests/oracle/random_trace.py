@@ -62,8 +62,7 @@ class Activation:
 
 class ThreadWriter:
     """Makes up what one thread does. Its chunks are (sequence, ticks, before, cpu, stack record bytes, events bytes,
-    calls), `calls` being what a brute.Reader is told.
-    `calls` being what a brute.Reader is told."""
+    calls), `calls` being what a brute.Reader is told."""
 
     def __init__(self, rng, number, clock, pool, size):
         self.rng, self.number, self.clock, self.pool, self.size = rng, number, clock, pool, size
