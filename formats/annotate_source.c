@@ -192,7 +192,7 @@ static void print_line(struct annotate *report, const struct line *line)
     annotate_end_figures(report);
     if (line->text != NULL)
         annotate_add_source(report, line->text, line->size);
-    annotate_print(report, f->hits == 0 ? ANNOTATE_DIM : annotate_heat(report, f->ns));
+    annotate_print(report, f->hits + f->ns == 0 ? ANNOTATE_DIM : annotate_heat(report, f->ns));
 }
 
 static bool is_hot(const struct annotate *report, const struct annotate_figures *figures)

@@ -8,7 +8,7 @@
 #include "formats/output.h"
 #include "formats/query.h"
 
-enum { HOTTEST = 10, WHERE_MAX = 48 };
+enum { HOTTEST = 10, WHERE_MAX = 42 };
 
 /* ---- columns ---- */
 
@@ -111,6 +111,8 @@ void annotate_headings(struct annotate *report, const enum annotate_column *colu
             text_add_string(&report->row, "-");
         text_add_string(&report->row, "+");
     }
+    for (const char *bar = strchr(last, '|'); bar != NULL && last < bar; last++)
+        text_add_string(&report->row, last + 1 < bar ? "-" : "-+");
     text_add_string(&report->row, "------");
     annotate_print(report, NULL);
 }
@@ -188,7 +190,7 @@ static void print_hot_line(struct annotate *report, struct query *query, struct 
 /* The column of places: as wide as the widest of them, within reason. */
 static int measure_places(const struct annotate *report, struct query *query, struct text *place)
 {
-    int limit = report->narrow ? WHERE_MAX / 2 + 2 : WHERE_MAX, width = 4, rows = 0;
+    int limit = report->narrow ? WHERE_MAX / 2 + 5 : WHERE_MAX, width = 4, rows = 0;
 
     while (rows < HOTTEST && query_next(query)) {
         const struct catalog_file *file = catalog_file(report->catalog, query_int(query, 0));
