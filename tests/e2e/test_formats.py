@@ -1,7 +1,7 @@
 """Every format, written from a profile that is kept (tests/golden/formats/fixture.sql): golden outputs, and what the
 programs that read the formats make of them: callgrind_annotate, xmllint, zipfile, unzip, Chromium.
 
-With PYREC_GOLDEN=update in the environment the golden outputs are written instead of compared.
+With PYREC_UPDATE_GOLDEN=1 in the environment the golden outputs are written instead of compared.
 """
 import collections
 import os
@@ -89,7 +89,7 @@ class Golden(FormatTest):
 
     def compare(self, name, data):
         path = os.path.join(GOLDEN, name)
-        if os.environ.get("PYREC_GOLDEN") == "update":
+        if os.environ.get("PYREC_UPDATE_GOLDEN"):
             with open(path, "wb") as file:
                 file.write(data)
         self.assertEqual(data.decode().split("\n"), read(path).decode().split("\n"), name)
