@@ -629,7 +629,8 @@ class Events(Case):
         self.assertEqual({row["event"] for row in self.events if row["file"] == self.program},
                          {"line", "call", "return", "yield", "resume", "raise"})
         raised = [row for row in self.events if row["event"] == "raise" and row["function"] == "work"]
-        self.assertTrue(all(row["detail"] == "ValueError" for row in raised))
+        # Up to 3.11 the end of a generator is an exception that its loop sees.
+        self.assertEqual({row["detail"] for row in raised} - {"StopIteration"}, {"ValueError"})
 
     def test_ids_and_sums_are_those_of_the_tables(self):
         for inputs in ([self.trace], [self.database, self.trace]):
