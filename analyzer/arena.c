@@ -3,13 +3,12 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#define ALIGNMENT 16
+#define ALIGNMENT 8
 #define SMALLEST 4096u
 #define LARGEST (1u << 20)
 
 struct arena_block {
-    struct arena_block *next;
-    char padding[ALIGNMENT - sizeof(void *)];
+    _Alignas(ALIGNMENT) struct arena_block *next;
 };
 
 /* Blocks double in size: a thread that does little costs little. */

@@ -13,7 +13,8 @@ struct arena {
     size_t total;               /* bytes taken from the system */
 };
 
-/* `size` zeroed bytes, aligned for anything. NULL: no memory. Pieces do not move. */
+/* `size` zeroed bytes, aligned for pointers and 64-bit numbers. NULL: no memory. Pieces do not
+ * move. */
 void *arena_take(struct arena *arena, size_t size);
 void arena_fini(struct arena *arena);
 

@@ -7,6 +7,7 @@
 
 #define NO_LINE UINT32_MAX
 #define FIRST_TABLE 4
+#define TABLE_MAX (1u << 31)
 #define SPARSE 4 /* a table may be this many times as large as full, to keep lines apart */
 
 enum by_id_kind { BY_ID_MODEL, BY_ID_UNKNOWN, BY_ID_C };
@@ -180,13 +181,32 @@ static struct sums_line *find_line(struct sums *sums, struct sums_function *func
 
 /* --- Cells --- */
 
+static unsigned size_class(uint32_t room)
+{
+    return (unsigned)__builtin_ctz(room);
+}
+
+/* Tables that were outgrown serve smaller contexts. */
 static struct sums_cell **new_table(struct sums *sums, uint32_t room)
 {
-    struct sums_cell **table = arena_take(&sums->arena, room * sizeof *table);
+    struct sums_table **spare = &sums->spare[size_class(room)];
+    struct sums_cell **table = (struct sums_cell **)*spare;
 
+    if (*spare)
+        *spare = (*spare)->next;
+    else
+        table = arena_take(&sums->arena, room * sizeof *table);
     for (uint32_t i = 0; table && i < room; i++)
         table[i] = &sums->nowhere;
     return table;
+}
+
+static void give_back(struct sums *sums, struct sums_cell **table, uint32_t room)
+{
+    struct sums_table *spare = (struct sums_table *)table;
+
+    spare->next = sums->spare[size_class(room)];
+    sums->spare[size_class(room)] = spare;
 }
 
 static void place_cell(struct sums_node *node, struct sums_cell *cell)
@@ -200,10 +220,13 @@ static void place_cell(struct sums_node *node, struct sums_cell *cell)
 
 static int grow_table(struct sums *sums, struct sums_node *node)
 {
+    if (node->mask >= TABLE_MAX - 1)
+        return -1;
     struct sums_cell **bigger = new_table(sums, 2 * (node->mask + 1));
 
     if (!bigger)
         return -1;
+    give_back(sums, node->table, node->mask + 1);
     node->table = bigger;
     node->mask = 2 * node->mask + 1;
     for (struct sums_cell *cell = node->cells; cell; cell = cell->next)

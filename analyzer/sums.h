@@ -121,19 +121,25 @@ struct sums_entry {
     struct sums_entry *next;
 };
 
+/* A table of cells that is in no use. */
+struct sums_table {
+    struct sums_table *next;
+};
+
 struct sums {
     const struct facts *facts; /* borrowed */
     struct model *model;       /* borrowed */
     uint32_t process;
     struct arena arena;
-    struct map functions;     /* by code key */
-    struct map by_id;         /* by id in the model, or by kind */
-    struct map lines;         /* by function and line */
-    struct map file_lines;    /* by file and line: the first function's line */
-    struct map nodes;         /* by parent and function */
-    struct map edges;         /* by caller line and callee */
-    struct map entries;       /* by caller cell and callee */
-    struct sums_cell nowhere; /* stands in the empty places of tables */
+    struct map functions;         /* by code key */
+    struct map by_id;             /* by id in the model, or by kind */
+    struct map lines;             /* by function and line */
+    struct map file_lines;        /* by file and line: the first function's line */
+    struct map nodes;             /* by parent and function */
+    struct map edges;             /* by caller line and callee */
+    struct map entries;           /* by caller cell and callee */
+    struct sums_table *spare[32]; /* by the logarithm of their size */
+    struct sums_cell nowhere;     /* stands in the empty places of tables */
     struct sums_node *root;
     struct sums_cell *outside; /* the root's one cell */
     struct sums_function *all_functions;

@@ -168,7 +168,7 @@ static void test_arena(void **state)
     for (size_t size = 1; size < 100000; size = size * 3 / 2 + 1) {
         unsigned char *piece = arena_take(&arena, size);
         assert_non_null(piece);
-        assert_int_equal((uintptr_t)piece % 16, 0);
+        assert_int_equal((uintptr_t)piece % 8, 0);
         for (size_t i = 0; i < size; i++)
             assert_int_equal(piece[i], 0);
         memset(piece, 255, size);
