@@ -42,6 +42,22 @@ KILLED = {"killed.py"}
 # pprofile does not follow forks and raw threads, and takes executed code for the file whose globals it runs in.
 NOT_BY_PPROFILE = {"fork.py", "raw_threads.py", "os_exit.py", "classes.py", "executed.py", "unicode_names.py"}
 
+GOLDEN = os.path.join(support.ROOT, "tests", "golden", "samples")
+GOLDEN_VERSIONS = (3, 11), (3, 13)     # one of each backend
+STRUCTURE = (
+    ("# functions: file, line, name, kind, calls, primitive calls, resumes, hits",
+     "SELECT file, first_line, qualname, kind, sum(calls), sum(primitive_calls), sum(resumes), sum(hits) FROM functions "
+     "WHERE file LIKE ? || '%' GROUP BY file, first_line, qualname, kind ORDER BY 1, 2, 3"),
+    ("# lines: file, line, function, hits",
+     "SELECT file, line, function, sum(hits) FROM lines WHERE file LIKE ? || '%' AND (executable OR hits) "
+     "GROUP BY file, line, function ORDER BY 1, 2, 3"),
+    ("# edges: caller, line, callee, calls, primitive calls, resumes",
+     "SELECT caller_function, caller_line, callee_function, sum(calls), sum(primitive_calls), sum(resumes) FROM edges "
+     "WHERE caller_file LIKE ?1 || '%' AND callee_file LIKE ?1 || '%' "
+     "GROUP BY caller_file, caller_function, caller_line, callee_file, callee_function, callee_line "
+     "ORDER BY caller_file, caller_line, callee_file, callee_line"),
+)
+
 
 def hits_by_line(rows, path):
     """{(file, line): hits} of the program's own files."""
@@ -205,6 +221,29 @@ class SampleTests:
         self.assertEqual(ours, theirs)
 
     # ---- outputs
+
+    def test_golden(self):
+        """What the database says of the sample's own code, times apart; PYREC_UPDATE_GOLDEN=1 writes it anew."""
+        self.need(self.sample.steady, "sample whose counts differ from run to run")
+        minor = support.version(self.python)[:2]
+        self.need(minor in GOLDEN_VERSIONS, "golden outputs are kept for CPython %s"
+                  % " and ".join("%d.%d" % version for version in GOLDEN_VERSIONS))
+        path = os.path.join(GOLDEN, "%s-%d.%d.txt" % (self.name.replace(".py", ""), *minor))
+        text = self.structure()
+        if os.environ.get("PYREC_UPDATE_GOLDEN"):
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
+        with open(path, encoding="utf-8") as file:
+            self.assertEqual(file.read(), text)
+
+    def structure(self):
+        lines = []
+        for title, query in STRUCTURE:
+            lines.append(title)
+            rows = self.recording.query(query, self.path)
+            lines += ["  ".join("" if cell is None else str(cell) for cell in row) for row in rows]
+            lines.append("")
+        return "\n".join(lines).replace(os.path.dirname(self.path) + "/", "")
 
     def test_callgrind_totals(self):
         out = os.path.join(self.recording.folder, "callgrind.out.sample")
