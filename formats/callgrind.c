@@ -159,8 +159,9 @@ static const char *file_name(const struct writer *writer, const struct catalog_f
     return name != NULL ? name : file->path;
 }
 
+/* `prefix` comes before the name where it is written out. */
 static void write_name(struct output *out, const char *key, size_t number, unsigned char *named,
-                       const char *name)
+                       const char *prefix, const char *name)
 {
     output_text(out, key);
     output_text(out, "=(");
@@ -168,18 +169,24 @@ static void write_name(struct output *out, const char *key, size_t number, unsig
     output_text(out, ")");
     if (!*named) {
         output_text(out, " ");
+        output_text(out, prefix);
         output_text(out, name);
         *named = 1;
     }
     output_text(out, "\n");
 }
 
+/* callgrind_annotate cuts its working folder from the files of functions but not from those of
+ * callees, and so would take one function for two: an absolute path begins with two slashes, which
+ * it leaves alone. */
 static void write_file_name(const struct writer *writer, const char *key,
                             const struct catalog_file *file)
 {
     size_t index = (size_t)(file - writer->catalog->files);
+    const char *name = file_name(writer, file);
 
-    write_name(writer->out, key, index + 1, &writer->named_files[index], file_name(writer, file));
+    write_name(writer->out, key, index + 1, &writer->named_files[index], name[0] == '/' ? "/" : "",
+               name);
 }
 
 static void write_function_name(const struct writer *writer, const char *key,
@@ -187,7 +194,7 @@ static void write_function_name(const struct writer *writer, const char *key,
 {
     size_t index = (size_t)(function - writer->catalog->functions);
 
-    write_name(writer->out, key, index + 1, &writer->named_functions[index], function->unique);
+    write_name(writer->out, key, index + 1, &writer->named_functions[index], "", function->unique);
 }
 
 static void write_cost(struct output *out, int64_t line, const struct cost *cost)

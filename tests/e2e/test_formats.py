@@ -221,8 +221,9 @@ class Recorded(unittest.TestCase):
         frames = re.findall(rb'data-v="0 0 (\d+) ', read(paths["flamegraph"]))
         self.assertEqual(frames, [b"%d" % total])
         self.assertEqual(support.run(["xmllint", "--noout", paths["flamegraph"]]).err, b"")
+        # In a folder above the program's, which is not the one that it ran in.
         report = support.run(["callgrind_annotate", "--threshold=100", "--auto=no", "--inclusive=yes",
-                              paths["callgrind"]])
+                              paths["callgrind"]], cwd=support.ROOT)
         self.assertNotIn(b"WARNING", report.out + report.err)
         costs = Callgrind.costs(report.out.decode())
         self.assertEqual(costs[None][0], total)
