@@ -204,8 +204,8 @@ static int table_plan(sqlite3_vtab *base, sqlite3_index_info *info)
 
         if (found < 0)
             continue;
-        /* SQLite checks again: a value that is no whole number is not used, or only roughly. */
         info->aConstraintUsage[found].argvIndex = ++arguments;
+        info->aConstraintUsage[found].omit = 1;
         info->idxNum |= 1 << i;
         rows *= uses[i].share;
         cost *= uses[i].cost;
@@ -222,6 +222,7 @@ static int table_plan(sqlite3_vtab *base, sqlite3_index_info *info)
 struct wanted {
     int64_t run_id, process_id, thread_id, file_id, function_id;
     int64_t from_ns, to_ns;
+    bool nothing; /* no row can meet the conditions */
 };
 
 struct events_cursor {
@@ -257,37 +258,37 @@ static int cursor_close(sqlite3_vtab_cursor *base)
     return SQLITE_OK;
 }
 
-/* The whole numbers around a real one, within what a time can be. */
-static void round_time(double value, int64_t *below, int64_t *above)
+/* The whole numbers next to a real one, within what a time or id can be. */
+static void round_real(double value, int64_t *floor, int64_t *ceiling)
 {
-    double bounded = value >= (double)CLOCK_MAX_NS ? (double)CLOCK_MAX_NS - 1
+    double bounded = value >= (double)CLOCK_MAX_NS ? (double)CLOCK_MAX_NS
                      : value <= -1                 ? -1
                                                    : value;
 
-    *below = (int64_t)bounded - (bounded < 0);
-    *above = (int64_t)bounded + 1;
+    *floor = (int64_t)bounded - (bounded < (double)(int64_t)bounded);
+    *ceiling = *floor + (bounded > (double)*floor);
 }
 
-/* Numbers that are not whole narrow to the whole ones around them; SQLite looks again. */
-static void want_time(struct wanted *wanted, unsigned char op, sqlite3_value *value)
+static int64_t bound(int64_t value)
 {
-    int type = sqlite3_value_numeric_type(value);
-    int64_t below = sqlite3_value_int64(value), above = below;
-
-    if (type == SQLITE_FLOAT)
-        round_time(sqlite3_value_double(value), &below, &above);
-    else if (type != SQLITE_INTEGER)
-        return;
-    if (op != SQLITE_INDEX_CONSTRAINT_LE && op != SQLITE_INDEX_CONSTRAINT_LT &&
-        below > wanted->from_ns)
-        wanted->from_ns = below;
-    if (op != SQLITE_INDEX_CONSTRAINT_GE && op != SQLITE_INDEX_CONSTRAINT_GT &&
-        above < wanted->to_ns)
-        wanted->to_ns = above;
+    return value > CLOCK_MAX_NS ? CLOCK_MAX_NS : value < -1 ? -1 : value;
 }
 
-/* Narrows *wanted by one condition. */
-static void want(struct wanted *wanted, const struct use *use, sqlite3_value *value)
+/* Narrows the window by `time_ns op value`, where the value lies from `floor` to `ceiling`. */
+static void want_time(struct wanted *wanted, unsigned char op, int64_t floor, int64_t ceiling)
+{
+    int64_t from = op == SQLITE_INDEX_CONSTRAINT_GT ? floor + 1 : ceiling;
+    int64_t to = op == SQLITE_INDEX_CONSTRAINT_LT ? ceiling - 1 : floor;
+
+    if (op != SQLITE_INDEX_CONSTRAINT_LE && op != SQLITE_INDEX_CONSTRAINT_LT &&
+        from > wanted->from_ns)
+        wanted->from_ns = from;
+    if (op != SQLITE_INDEX_CONSTRAINT_GE && op != SQLITE_INDEX_CONSTRAINT_GT && to < wanted->to_ns)
+        wanted->to_ns = to;
+}
+
+/* Rows of that id, of which there may be none. */
+static void want_id(struct wanted *wanted, int column, int64_t floor, int64_t ceiling)
 {
     int64_t *const ids[] = {[EVENTS_COLUMN_RUN] = &wanted->run_id,
                             [EVENTS_COLUMN_PROCESS] = &wanted->process_id,
@@ -295,10 +296,33 @@ static void want(struct wanted *wanted, const struct use *use, sqlite3_value *va
                             [EVENTS_COLUMN_FILE_ID] = &wanted->file_id,
                             [EVENTS_COLUMN_FUNCTION_ID] = &wanted->function_id};
 
+    wanted->nothing = wanted->nothing || floor != ceiling || floor <= 0;
+    *ids[column] = floor;
+}
+
+/* Narrows *wanted by one condition, as SQLite compares: a number is below any text. */
+static void want(struct wanted *wanted, const struct use *use, sqlite3_value *value)
+{
+    int64_t floor = bound(sqlite3_value_int64(value)), ceiling = floor;
+
+    switch (sqlite3_value_numeric_type(value)) {
+    case SQLITE_FLOAT:
+        round_real(sqlite3_value_double(value), &floor, &ceiling);
+        break;
+    case SQLITE_INTEGER:
+        break;
+    case SQLITE_NULL:
+        wanted->nothing = true;
+        return;
+    default:
+        wanted->nothing = wanted->nothing || (use->op != SQLITE_INDEX_CONSTRAINT_LE &&
+                                              use->op != SQLITE_INDEX_CONSTRAINT_LT);
+        return;
+    }
     if (use->column == EVENTS_COLUMN_TIME)
-        want_time(wanted, use->op, value);
-    else if (sqlite3_value_numeric_type(value) == SQLITE_INTEGER && sqlite3_value_int64(value) >= 0)
-        *ids[use->column] = sqlite3_value_int64(value);
+        want_time(wanted, use->op, floor, ceiling);
+    else
+        want_id(wanted, use->column, floor, ceiling);
 }
 
 static bool thread_is_wanted(const struct wanted *wanted, const struct events_thread *thread)
@@ -328,7 +352,7 @@ static int begin_thread(struct events_cursor *cursor)
         if (thread_is_wanted(&cursor->wanted, thread))
             break;
     }
-    cursor->at_end = cursor->thread == runs->thread_count;
+    cursor->at_end = cursor->wanted.nothing || cursor->thread == runs->thread_count;
     if (cursor->at_end)
         return SQLITE_OK;
     if (cursor->walk == NULL || cursor->walk->file != thread->run->file) {
@@ -375,11 +399,13 @@ static int cursor_filter(sqlite3_vtab_cursor *base, int plan, const char *text, 
     (void)count;
     if (events_runs_open(&table_of(cursor)->runs, &err) < 0)
         return table_fail(table_of(cursor), &err);
-    cursor->wanted = (struct wanted){-1, -1, -1, -1, -1, -1, CLOCK_MAX_NS};
+    cursor->wanted = (struct wanted){-1, -1, -1, -1, -1, -1, CLOCK_MAX_NS, false};
     for (int i = 0; i < USE_COUNT; i++) {
         if (plan & 1 << i)
             want(&cursor->wanted, &uses[i], *values++);
     }
+    if (cursor->wanted.to_ns < 0 || cursor->wanted.from_ns > cursor->wanted.to_ns)
+        cursor->wanted.nothing = true;
     events_walk_free(cursor->walk);
     cursor->walk = NULL;
     cursor->thread = 0;

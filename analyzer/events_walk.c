@@ -189,8 +189,8 @@ static void move_hand(struct events_walk *walk)
  * one's. */
 static bool lies_before_window(const struct events_walk *walk, const struct trace_chunk *chunk)
 {
-    return walk->chunk + 1 < walk->chunk_end && chunk[1].sequence == chunk->sequence + 1 &&
-           chunk[1].ticks < walk->from_ticks;
+    return walk->ordered && walk->chunk + 1 < walk->chunk_end &&
+           chunk[1].sequence == chunk->sequence + 1 && chunk[1].ticks < walk->from_ticks;
 }
 
 /* Enters the next chunk with something for the window: 0, AT_END at the thread's end, -1. */
@@ -201,12 +201,13 @@ static int next_chunk(struct events_walk *walk, struct error *err)
         const struct trace_chunk *chunk = &walk->file->chunks[walk->chunk];
         bool skipped = lies_before_window(walk, chunk);
 
-        if (chunk->ticks > walk->to_ticks)
+        if (walk->ordered && chunk->ticks > walk->to_ticks)
             break;
         move_hand(walk);
         if (enter_chunk(walk, chunk, skipped, err) < 0)
             return -1;
         clock_hand_set(&walk->hand, &walk->file->clock, walk->ticks);
+        walk->lagging = !walk->ordered || walk->hand.lag > 0;
         if (!skipped)
             return 0;
     }
@@ -418,6 +419,7 @@ struct events_walk *events_walk_new(const struct trace_file *file, const struct 
     walk->file = file;
     walk->facts = facts;
     walk->to_ticks = UINT64_MAX;
+    walk->to_ns = CLOCK_MAX_NS;
     return walk;
 }
 
@@ -450,10 +452,24 @@ static uint64_t find_ticks(const struct clock *clock, int64_t ns)
 
 void events_walk_window(struct events_walk *walk, int64_t from_ns, int64_t to_ns)
 {
+    walk->from_ns = from_ns;
+    walk->to_ns = to_ns;
     walk->from_ticks = from_ns > 0 ? find_ticks(&walk->file->clock, from_ns) : 0;
     walk->to_ticks = to_ns >= CLOCK_MAX_NS ? UINT64_MAX
                      : to_ns < 0           ? 0
                                            : find_ticks(&walk->file->clock, to_ns + 1) - 1;
+}
+
+/* Do the anchors of the thread's chunks ascend? They do unless the trace is damaged. */
+static bool is_ordered(const struct trace_file *file, const struct trace_thread *thread)
+{
+    const struct trace_chunk *chunk = &file->chunks[thread->first];
+
+    for (size_t i = 1; i < thread->count; i++) {
+        if (chunk[i].ticks < chunk[i - 1].ticks)
+            return false;
+    }
+    return true;
 }
 
 void events_walk_begin(struct events_walk *walk, const struct trace_thread *thread)
@@ -469,26 +485,32 @@ void events_walk_begin(struct events_walk *walk, const struct trace_thread *thre
     walk->depth = 0;
     walk->gap_pending = false;
     walk->lost_told = false;
+    walk->lagging = false;
+    walk->ordered = is_ordered(walk->file, thread);
     walk->seq = 0;
     walk->ticks = walk->chunk < walk->chunk_end ? walk->file->chunks[walk->chunk].ticks : 0;
     clock_hand_init(&walk->hand, &walk->file->clock, walk->ticks);
 }
 
+/* Ticks tell it, except where a damaged trace's clock goes back and time stands still. */
+static bool is_in_window(struct events_walk *walk)
+{
+    if (walk->lagging)
+        return events_walk_time(walk) >= walk->from_ns && events_walk_time(walk) <= walk->to_ns;
+    return walk->ticks >= walk->from_ticks && walk->ticks <= walk->to_ticks;
+}
+
 int events_walk_next(struct events_walk *walk, struct error *err)
 {
-    if (walk->gap_pending && finish_gap(walk, err) < 0)
-        return -1;
     for (;;) {
-        int status = step(walk, err);
+        int status = walk->gap_pending ? finish_gap(walk, err) : step(walk, err);
 
-        if (status == 1 && walk->ticks >= walk->from_ticks)
-            return walk->ticks <= walk->to_ticks;
-        if (status == AT_END)
-            return 0;
         if (status < 0)
             return -1;
-        if (walk->gap_pending && finish_gap(walk, err) < 0)
-            return -1;
+        if (status == 1 && is_in_window(walk))
+            return 1;
+        if (status == AT_END || (walk->ticks > walk->to_ticks && !walk->lagging))
+            return 0;
     }
 }
 

@@ -23,7 +23,8 @@ enum { EVENTS_CODES = 1024 }; /* remembered lookups; a power of two */
 struct events_walk {
     const struct trace_file *file; /* borrowed */
     const struct facts *facts;     /* borrowed */
-    uint64_t from_ticks, to_ticks; /* the window, both included */
+    uint64_t from_ticks, to_ticks; /* the window, both included ... */
+    int64_t from_ns, to_ns;        /* ... and in ns */
 
     /* Where it is. */
     uint32_t process, thread;
@@ -33,6 +34,8 @@ struct events_walk {
     struct trace_cursor cursor;
     uint64_t ticks;
     struct clock_hand hand; /* follows ticks, lazily */
+    bool ordered;           /* the chunks' anchors ascend */
+    bool lagging;           /* it may be ahead of them: the chunk's anchor lies in the past */
     uint64_t next_number;   /* of the next activation */
     struct events_frame *stack;
     size_t depth, room;

@@ -674,7 +674,18 @@ class Events(Case):
                     ("thread_id IN (1, 3)", lambda row: row["thread_id"] in (1, 3)),
                     ("time_ns > 'x'", lambda row: False), ("time_ns < 'x'", lambda row: True),
                     ("time_ns > 1e30", lambda row: False), ("time_ns > -1e30", lambda row: True),
-                    ("time_ns < NULL", lambda row: False)]
+                    ("time_ns < NULL", lambda row: False), ("time_ns = NULL", lambda row: False),
+                    ("time_ns < 0", lambda row: False), ("time_ns <= 0", lambda row: row["time_ns"] == 0),
+                    ("time_ns < 0.5", lambda row: row["time_ns"] == 0), ("time_ns <= -0.5", lambda row: False),
+                    ("time_ns >= -0.5", lambda row: True), ("time_ns = %d.5" % times[9], lambda row: False),
+                    ("time_ns = %d.0" % times[9], lambda row: row["time_ns"] == times[9]),
+                    ("time_ns = '%d'" % times[9], lambda row: row["time_ns"] == times[9]),
+                    ("time_ns > %d" % 2**63, lambda row: False), ("time_ns < %d" % 2**63, lambda row: True),
+                    ("time_ns > -9223372036854775808", lambda row: True),
+                    ("time_ns > 9 AND time_ns < 5", lambda row: False), ("time_ns >= x'00'", lambda row: False),
+                    ("function_id = 0", lambda row: False), ("function_id = 1.0", lambda row: row["function_id"] == 1),
+                    ("file_id = 'x'", lambda row: False), ("function_id = NULL", lambda row: False),
+                    ("function_id IS NULL", lambda row: row["function_id"] is None)]
         for condition, keeps in queries:
             rows = self.rows("SELECT * FROM events WHERE %s ORDER BY thread_id, seq" % condition)
             self.assertEqual(rows, [row for row in self.events if keeps(row)], condition)
@@ -849,6 +860,19 @@ class Made(Case):
     def test_coarse_units(self):
         rows = self.check((stack(1) + bytes([0x13]) + varint(1) + bytes([0xB2]), 7, 0, {}), shift=4)
         self.assertEqual([row[1:3] for row in rows], [(7 + 3 * 16, 32), (7 + 5 * 16, 0)])
+
+    def test_a_clock_that_goes_back(self):
+        """Time stands still until the clock has caught up, and windows are of that time."""
+        chunk = stack(2, [(1, 0, 1)]) + bytes([0x8F + 0x30] * 3)
+        self.made((chunk, 100, 0, {}), (chunk, 60, 3, {}), (chunk, 110, 6, {}))
+        rows = self.rows("SELECT seq, time_ns, self_ns FROM events", inputs=["made.bin"])
+        self.assertEqual([row["time_ns"] for row in rows], [115, 130, 145, 145, 145, 145, 145, 145, 155])
+        self.assertEqual([row["self_ns"] for row in rows], [15, 15, 0, 0, 0, 0, 0, 10, 0])
+        for first in range(110, 160, 3):
+            for last in (first, first + 20, 1000):
+                found = self.rows("SELECT seq, time_ns, self_ns FROM events WHERE time_ns BETWEEN %d AND %d"
+                                  % (first, last), inputs=["made.bin"])
+                self.assertEqual(found, [row for row in rows if first <= row["time_ns"] <= last], (first, last))
 
     def test_random_streams_as_the_second_decoder_reads_them(self):
         chance = random.Random(3)
@@ -1052,6 +1076,8 @@ class Documents(Case):
     def test_zsh(self):
         if shutil.which("zsh") is None:
             self.skipTest("zsh is not installed")
+        for descriptor in os.openpty():  # zpty needs one as well
+            os.close(descriptor)
         script = r'''
             zmodload zsh/zpty
             zpty shell "PS1=PROMPT; fpath=($1 $fpath) zsh -f -i"
