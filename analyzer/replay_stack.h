@@ -152,6 +152,7 @@ static inline void replay_pop(struct replay *replay)
     }
     if (!frame->is_c)
         replay->depth -= frame->repeat;
+    /* A recursive callee may have found a line that is shared, which the caller then has too. */
     caller->watch |= caller->cell->node->function->shared;
 }
 
