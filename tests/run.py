@@ -152,7 +152,7 @@ def main():
                 slowest = sorted(slowest + [(outcome.seconds, outcome.name)], reverse=True)[:options.slowest]
             for seconds, name in slowest:
                 print("%6.1f s  %s" % (seconds, name))
-    reasons = collections.Counter(line.partition(": ")[2] for line in total.skipped)
+    reasons = collections.Counter(line.rpartition(": ")[2] for line in total.skipped)
     for reason, count in sorted(reasons.items()):
         print("skipped %d: %s" % (count, reason))
     print("%d passed, %d failed" % (total.passed, total.failed))

@@ -227,8 +227,11 @@ class Recorded(unittest.TestCase):
         self.assertNotIn(b"WARNING", report.out + report.err)
         costs = Callgrind.costs(report.out.decode())
         self.assertEqual(costs[None][0], total)
+        # Of functions that call each other in a circle, callgrind's way shows the outermost whole and the others in part.
         rows = recording.query("SELECT module || ':' || qualname, cumulative_ns FROM functions "
-                               "WHERE kind <> 'outside' GROUP BY 1 HAVING count(*) = 1")
+                               "WHERE kind <> 'outside' AND function_id NOT IN (SELECT caller_function_id FROM edges "
+                               "WHERE caller_function_id <> callee_function_id "
+                               "AND outer_cumulative_ns < cumulative_ns) GROUP BY 1 HAVING count(*) = 1")
         self.assertGreater(len(rows), 3)
         for name, cumulative in rows:
             if cumulative:
