@@ -1,9 +1,9 @@
 /* events_table.h - the virtual table `events`: a trace's events as rows, read in place.
  *
  * Nothing is loaded: a query decodes what it needs, in memory that does not grow with the events.
- * Conditions on time_ns, run_id, process_id, thread_id, file_id and function_id are used while
- * decoding; the natural order is (thread_id, seq). Columns: design in formats/profile.sql's words,
- * see pyanalyze(1).
+ * Conditions on time_ns, run_id, process_id, thread_id, file_id and function_id are decided while
+ * decoding; the natural order is (thread_id, seq). events_columns.h has the columns, pyanalyze(1) what
+ * they mean.
  */
 #ifndef ANALYZER_EVENTS_TABLE_H
 #define ANALYZER_EVENTS_TABLE_H

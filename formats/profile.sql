@@ -250,3 +250,10 @@ CREATE TABLE marks (
     file TEXT,
     line INTEGER
 );
+
+-- `events` is not stored. pyanalyze, and its loadable extension, make it as a temporary virtual table that reads the
+-- trace itself (see pyanalyze(1)); its ids are those of the tables above:
+--   events(run_id, seq, time_ns, self_ns, process_id, thread_id, event, file_id, function_id, line, depth, activation,
+--          file, function, detail)
+--   seq: number in its thread, from 1; self_ns: until that thread's next event; event: line, call, return, yield,
+--   resume, unwind, raise, c_call, c_return, switch, mark, gap; depth: open frames, its own included
