@@ -111,25 +111,27 @@ static int check_file(const char *path, bool force, int *lock, struct pyrec_erro
     return result;
 }
 
-/* Whatever is at the name: may it go? A symbolic link is never followed. */
+/* Whatever is at the name: may it go? A symbolic link is neither followed nor replaced: it may lead
+ * into somebody else's file, and be /dev/stdout. */
 static int check_existing(const char *path, bool force, int *lock, struct pyrec_error *err)
 {
+    const char *kind = "not a regular file";
     struct stat status;
 
     *lock = -1;
-    if (lstat(path, &status) < 0)
-        return errno == ENOENT ? 0
-                               : pyrec_error_set(err, PYREC_FAILED, "%s: cannot be written: %s",
-                                                 path, strerror(errno));
+    if (lstat(path, &status) < 0) {
+        if (errno == ENOENT)
+            return 0;
+        return pyrec_error_set(err, PYREC_FAILED, "%s: cannot be written: %s", path,
+                               strerror(errno));
+    }
     if (S_ISREG(status.st_mode))
         return check_file(path, force, lock, err);
-    if (S_ISLNK(status.st_mode) && force)
-        return 0;
-    return pyrec_error_set(err, PYREC_FAILED, "%s: is %s", path,
-                           S_ISDIR(status.st_mode) ? "a folder, not a file"
-                           : S_ISLNK(status.st_mode)
-                               ? "a symbolic link, which is not followed (--force replaces it)"
-                               : "not a regular file");
+    if (S_ISDIR(status.st_mode))
+        kind = "a folder, not a file";
+    else if (S_ISLNK(status.st_mode))
+        kind = "a symbolic link, which is not followed";
+    return pyrec_error_set(err, PYREC_FAILED, "%s: is %s", path, kind);
 }
 
 /* ---- putting it in place ---- */

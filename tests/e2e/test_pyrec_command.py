@@ -270,15 +270,17 @@ class Place(Command):
             self.assert_fails(125, words, "--force", "-o", name, "app.py")
         self.assertTrue(stat.S_ISCHR(os.stat("/dev/null").st_mode))
 
-    def test_a_symbolic_link_is_not_followed(self):
+    def test_a_symbolic_link_is_left_alone(self):
+        """Even with --force: it may lead into somebody else's file, and /dev/stdout is one."""
         self.write("precious", "data")
-        for target in ("precious", "nowhere"):
+        for target in ("precious", "nowhere", "/dev/null"):
             os.symlink(target, self.path("link"))
             self.assert_fails(125, "link: is a symbolic link", "-o", "link", "app.py")
-            self.assert_ran("--force", "-o", "link", "app.py")
-            self.assertFalse(os.path.islink(self.path("link")))
+            self.assert_fails(125, "link: is a symbolic link", "--force", "-o", "link", "app.py")
+            self.assertEqual(os.readlink(self.path("link")), target)
             os.remove(self.path("link"))
         self.assertEqual(self.read("precious"), b"data")
+        self.assertEqual(self.files(), ["app.py", "precious"])
 
     def test_folders_that_cannot_be_written(self):
         for name in ("missing/trace.bin", "app.py/trace.bin", "/proc/trace.bin"):
@@ -563,7 +565,8 @@ class Then(Command):
     def start(self, code, **options):
         process = subprocess.Popen(
             [self.command, "--python", self.python, "--then", "annotate", "-c", code], cwd=self.folder,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=support.environment(), **options)
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=support.environment(),
+            preexec_fn=os.setpgrp, **options)  # in an orphaned group, as this one may be, SIGTSTP does nothing
         self.addCleanup(process.stdin.close)
         self.addCleanup(process.stdout.close)
         return process
