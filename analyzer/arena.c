@@ -18,8 +18,6 @@ static int add_block(struct arena *arena, size_t size)
                   : arena->total > LARGEST ? LARGEST
                                            : arena->total;
 
-    if (size > SIZE_MAX - sizeof(struct arena_block))
-        return -1;
     if (room < size + sizeof(struct arena_block))
         room = size + sizeof(struct arena_block);
     struct arena_block *block = calloc(1, room);
@@ -35,7 +33,7 @@ static int add_block(struct arena *arena, size_t size)
 
 void *arena_take(struct arena *arena, size_t size)
 {
-    if (size > SIZE_MAX - ALIGNMENT)
+    if (size > PTRDIFF_MAX - ALIGNMENT - sizeof(struct arena_block))
         return NULL;
     size = (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     if (size > (size_t)(arena->end - arena->at) && add_block(arena, size) < 0)
