@@ -19,7 +19,7 @@ class Readme(unittest.TestCase):
         return recording
 
     def test_queries(self):
-        weblog = self.record("weblog", "--lines", "300")
+        weblog = self.record("weblog", "--lines", "1000")
         killed = self.record("killed.py", warnings=b"did not end in order")
         queries = re.findall(r"^```sql\n(.*?)^```", readme(), flags=re.M | re.S)
         self.assertGreater(len(queries), 9)
