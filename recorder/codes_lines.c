@@ -30,7 +30,7 @@ static void add_line(struct line_list *list, int line)
     list->lines[list->count++] = line;
 }
 
-#if PY_VERSION_HEX >= 0x030A0000
+#ifndef PYCOMPAT_LINES_LNOTAB
 
 /* A line counts if one of its instructions lies behind the code's prologue. */
 static void add_range(struct line_list *list, int line, int end, int prologue)
@@ -41,7 +41,7 @@ static void add_range(struct line_list *list, int line, int end, int prologue)
 
 #endif
 
-#if PY_VERSION_HEX >= 0x030B0000
+#if defined PYCOMPAT_LINES_LOCATIONS
 
 /* Entries begin with a byte that has its top bit set: kind in bits 3 to 6, instruction units less one in
  * bits 0 to 2. Kinds: 0-9 the same line; 10-12 that many less 10 lines on; 13, 14 a signed step; 15 no line. */
@@ -80,7 +80,7 @@ static void read_table(const unsigned char *at, const unsigned char *end, int fi
     }
 }
 
-#elif PY_VERSION_HEX >= 0x030A0000
+#elif defined PYCOMPAT_LINES_PAIRS
 
 /* Pairs of bytes: how long, and (signed) how many lines on it is; -128: this stretch has no line. */
 static void read_table(const unsigned char *at, const unsigned char *end, int first_line, int prologue,

@@ -36,7 +36,6 @@ struct inside_run {
     const char *path;      /* absolute */
     const char *run_event; /* the audit event that is the moment to start: "cpython.run_file", ... */
     const char *code;      /* with run_command: the program's text (borrowed for the call) or NULL */
-    void *audit_hook;      /* our C audit hook; its entry has been taken out, if it was found */
 };
 
 /* What the extension wants to be told; NULL: does not. All may be called in any thread; none may

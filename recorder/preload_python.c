@@ -185,7 +185,6 @@ static int start(const char *event, void *args, struct inside_hooks *hooks, char
         .path = python.run->path,
         .run_event = event,
         .code = read_code(event, args),
-        .audit_hook = (void *)audit,
     };
     void *extension = dlopen(python.extension, RTLD_NOW | RTLD_LOCAL);
     inside_start_function *entry = NULL;

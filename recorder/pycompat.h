@@ -232,7 +232,15 @@ static inline PyObject *pycompat_code_qualname(const PyCodeObject *code)
 #endif
 }
 
-/* The table that maps instructions to lines: a bytes object in the version's own format. */
+/* The table that maps instructions to lines: a bytes object in the version's own format, which codes_lines.c reads. */
+#if PY_VERSION_HEX >= 0x030B0000
+#define PYCOMPAT_LINES_LOCATIONS 1
+#elif PY_VERSION_HEX >= 0x030A0000
+#define PYCOMPAT_LINES_PAIRS 1
+#else
+#define PYCOMPAT_LINES_LNOTAB 1
+#endif
+
 static inline PyObject *pycompat_code_line_table(const PyCodeObject *code)
 {
 #if PY_VERSION_HEX >= 0x030A0000

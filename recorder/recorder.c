@@ -9,7 +9,6 @@
 
 #include "formats/trace/decode.h"
 #include "formats/trace/pattern.h"
-#include "recorder/audit.h"
 #include "recorder/backend/backend.h"
 #include "recorder/clock.h"
 #include "recorder/codes.h"
@@ -409,7 +408,6 @@ int recorder_start(const struct inside_run *run, struct inside_hooks *hooks, cha
     pthread_atfork(NULL, NULL, after_fork_in_child);
     *hooks = (struct inside_hooks){process_number_hook, before_exec_hook, exec_failed_hook, on_exit_hook,
                                    child_ended_hook};
-    audit_remove_hook(run->audit_hook);
     return 0;
 }
 
