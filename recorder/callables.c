@@ -10,8 +10,8 @@
 #define FIRST_SIZE 256 /* a power of two */
 #define NAME_SIZE 512
 
-/* Method definitions already named: they are as good as constants, one for each function and each method of a
- * type. Open addressing, at most half full; the GIL guards it. */
+/* Method definitions already named: they are as good as constants, one for each function and each
+ * method of a type. Open addressing, at most half full; the GIL guards it. */
 struct known_method {
     const PyMethodDef *method;
     uint32_t number;
@@ -22,7 +22,8 @@ static struct {
     size_t size, used;
 } known;
 
-static struct known_method *probe(struct known_method *items, size_t size, const PyMethodDef *method)
+static struct known_method *probe(struct known_method *items, size_t size,
+                                  const PyMethodDef *method)
 {
     size_t i = (size_t)(((uintptr_t)method >> 4) * UINT64_C(0x9E3779B97F4A7C15) >> 32) & (size - 1);
 
@@ -92,7 +93,8 @@ static uint32_t name_callable(PyObject *callable, const PyMethodDef *method)
     if (function->m_self == NULL || PyModule_Check(function->m_self))
         return name_function(function->m_module, method->ml_name);
     owner = owner_of(method, Py_TYPE(function->m_self));
-    return owner != NULL ? name_method(owner, method->ml_name) : name_function(NULL, method->ml_name);
+    return owner != NULL ? name_method(owner, method->ml_name)
+                         : name_function(NULL, method->ml_name);
 }
 
 static const PyMethodDef *definition_of(PyObject *callable)

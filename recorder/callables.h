@@ -1,6 +1,7 @@
 /* callables.h - built-in functions and methods of extensions, as callees (--c-calls).
  *
- * They are named as cProfile names them: `<built-in method builtins.len>`, `<method 'append' of 'list' objects>`.
+ * They are named as cProfile names them: `<built-in method builtins.len>`, `<method 'append' of
+ * 'list' objects>`.
  */
 #ifndef RECORDER_CALLABLES_H
 #define RECORDER_CALLABLES_H
@@ -10,7 +11,8 @@
 
 #include "recorder/pycompat.h"
 
-/* The string number of the callable's name; 0: not one that cProfile would count (a class, a Python function, ...). */
+/* The string number of the callable's name; 0: not one that cProfile would count (a class, a Python
+ * function, ...). */
 uint32_t callables_number(PyObject *callable);
 
 #endif

@@ -18,7 +18,8 @@
 
 extern bool clock_is_tsc; /* set by clock_use(), then constant */
 
-/* Nanoseconds of the system's clock `id`. Not inline: its local would cost the callbacks a stack frame. */
+/* Nanoseconds of the system's clock `id`. Not inline: its local would cost the callbacks a stack
+ * frame. */
 uint64_t clock_read_ns(clockid_t id);
 
 static inline uint64_t clock_ticks(void)

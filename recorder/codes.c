@@ -19,7 +19,8 @@ static void release_info(void *info)
         free(info);
 }
 
-/* Reading co_extra in place is right only if the layout is what we think: store by the public way, and look. */
+/* Reading co_extra in place is right only if the layout is what we think: store by the public way,
+ * and look. */
 static bool extra_is_where_expected(void)
 {
     PyCodeObject *code = PyCode_NewEmpty("pyrec", "pyrec", 1);

@@ -1,8 +1,9 @@
 /* codes.h - which code objects are in the trace, and as what.
  *
- * A code object is known by what hangs on it (co_extra), never by its address or its bytecode: addresses
- * come back, twins exist. At its first sight its CODE fact is written, with its executable lines, and
- * with it those of the code nested in it, so that what never ran is known too; and its FILE fact with the source text.
+ * A code object is known by what hangs on it (co_extra), never by its address or its bytecode:
+ * addresses come back, twins exist. At its first sight its CODE fact is written, with its
+ * executable lines, and with it those of the code nested in it, so that what never ran is known
+ * too; and its FILE fact with the source text.
  */
 #ifndef RECORDER_CODES_H
 #define RECORDER_CODES_H
@@ -13,10 +14,10 @@
 #include "recorder/pycompat.h"
 
 struct code_info {
-    uint32_t number;    /* in the trace; 0 if not wanted */
+    uint32_t number; /* in the trace; 0 if not wanted */
     int32_t first_line;
-    bool wanted;        /* false: excluded, or part of pyrec */
-    bool generator;     /* its frames may be suspended */
+    bool wanted;    /* false: excluded, or part of pyrec */
+    bool generator; /* its frames may be suspended */
 };
 
 extern Py_ssize_t codes_extra_index;
@@ -24,7 +25,8 @@ extern Py_ssize_t codes_extra_index;
 /* Gets the place on code objects. 0, or -1 with a sentence in `why`. */
 int codes_init(char *why, size_t why_size);
 
-/* Defines `code`, seen in `frame` (NULL: not running yet). Never NULL: out of memory counts as not wanted. */
+/* Defines `code`, seen in `frame` (NULL: not running yet). Never NULL: out of memory counts as not
+ * wanted. */
 const struct code_info *codes_define(PyCodeObject *code, const pycompat_frame *frame);
 
 static inline const struct code_info *codes_info(PyCodeObject *code, const pycompat_frame *frame)
@@ -39,11 +41,12 @@ static inline const struct code_info *codes_info(PyCodeObject *code, const pycom
 /* Is the code wanted, judged by its file alone? Defines nothing. */
 bool codes_is_wanted(PyCodeObject *code);
 
-/* The number of a text in the trace (names of exception types, C functions, marks); the same text keeps its number. */
+/* The number of a text in the trace (names of exception types, C functions, marks); the same text
+ * keeps its number. */
 uint32_t codes_string(const char *text, size_t size);
 
-/* The lines that can get a line event, ascending, without duplicates: at most `*count` of them, in memory the caller
- * frees; NULL if there are none or no memory. */
+/* The lines that can get a line event, ascending, without duplicates: at most `*count` of them, in
+ * memory the caller frees; NULL if there are none or no memory. */
 int *codes_lines(PyCodeObject *code, size_t *count);
 
 #endif

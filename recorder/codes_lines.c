@@ -43,8 +43,9 @@ static void add_range(struct line_list *list, int line, int end, int prologue)
 
 #if defined PYCOMPAT_LINES_LOCATIONS
 
-/* Entries begin with a byte that has its top bit set: kind in bits 3 to 6, instruction units less one in
- * bits 0 to 2. Kinds: 0-9 the same line; 10-12 that many less 10 lines on; 13, 14 a signed step; 15 no line. */
+/* Entries begin with a byte that has its top bit set: kind in bits 3 to 6, instruction units less
+ * one in bits 0 to 2. Kinds: 0-9 the same line; 10-12 that many less 10 lines on; 13, 14 a signed
+ * step; 15 no line. */
 static int signed_step(const unsigned char *at, const unsigned char *end)
 {
     unsigned value = 0, shift = 0;
@@ -58,8 +59,8 @@ static int signed_step(const unsigned char *at, const unsigned char *end)
     return value & 1 ? -(int)(value >> 1) : (int)(value >> 1);
 }
 
-static void read_table(const unsigned char *at, const unsigned char *end, int first_line, int prologue,
-                       struct line_list *list)
+static void read_table(const unsigned char *at, const unsigned char *end, int first_line,
+                       int prologue, struct line_list *list)
 {
     int line = first_line, offset = 0;
 
@@ -82,9 +83,10 @@ static void read_table(const unsigned char *at, const unsigned char *end, int fi
 
 #elif defined PYCOMPAT_LINES_PAIRS
 
-/* Pairs of bytes: how long, and (signed) how many lines on it is; -128: this stretch has no line. */
-static void read_table(const unsigned char *at, const unsigned char *end, int first_line, int prologue,
-                       struct line_list *list)
+/* Pairs of bytes: how long, and (signed) how many lines on it is; -128: this stretch has no line.
+ */
+static void read_table(const unsigned char *at, const unsigned char *end, int first_line,
+                       int prologue, struct line_list *list)
 {
     int line = first_line, offset = 0;
 
@@ -103,8 +105,8 @@ static void read_table(const unsigned char *at, const unsigned char *end, int fi
 #else
 
 /* Pairs of bytes: after how many bytes of code (signed) how many lines are added. */
-static void read_table(const unsigned char *at, const unsigned char *end, int first_line, int prologue,
-                       struct line_list *list)
+static void read_table(const unsigned char *at, const unsigned char *end, int first_line,
+                       int prologue, struct line_list *list)
 {
     int line = first_line;
 

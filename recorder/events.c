@@ -9,7 +9,8 @@
 #include "recorder/files.h"
 #include "recorder/recorder.h"
 
-/* Makes room, writes the CPU stamp if one is due, and turns `now` into units. False: recording is over. */
+/* Makes room, writes the CPU stamp if one is due, and turns `now` into units. False: recording is
+ * over. */
 static bool prepare(struct thread *t, uint64_t now, size_t need, uint64_t *units)
 {
     uint64_t elapsed;
@@ -110,7 +111,8 @@ void event_yield(struct thread *t)
 }
 
 /* `next`: the thread's, before an activation never seen before took it. */
-static uint8_t *put_reference(const struct thread *t, uint8_t *at, uint64_t activation, uint64_t next)
+static uint8_t *put_reference(const struct thread *t, uint8_t *at, uint64_t activation,
+                              uint64_t next)
 {
     uint64_t thread = activation >> ACTIVATION_THREAD_SHIFT;
     uint64_t number = activation & ACTIVATION_NUMBER_MASK;
@@ -120,7 +122,8 @@ static uint8_t *put_reference(const struct thread *t, uint8_t *at, uint64_t acti
     return trace_put_varint(trace_put_varint(at, thread << 1 | 1), number);
 }
 
-static void put_continue(struct thread *t, uint64_t units, const struct open_frame *f, uint64_t next)
+static void put_continue(struct thread *t, uint64_t units, const struct open_frame *f,
+                         uint64_t next)
 {
     uint8_t *at = trace_put_varint(t->at + 1, units);
 
@@ -139,7 +142,8 @@ static struct open_frame *push(struct thread *t)
 }
 
 /* The open frame for an interpreter's frame that was not called under our eyes. */
-static struct open_frame describe(struct thread *t, pycompat_frame *frame, const struct code_info *code)
+static struct open_frame describe(struct thread *t, pycompat_frame *frame,
+                                  const struct code_info *code)
 {
     const struct suspended *known = suspended_find(frame);
     struct open_frame f = {.frame = frame,
@@ -264,8 +268,9 @@ static bool resume_frames(struct thread *t, pycompat_frame **frames, size_t coun
     return true;
 }
 
-/* Frames left without a word: generators are suspended (throw() passed through them), others are gone (a tracer of
- * the program failed). Not for an empty stack: that may be a greenlet's beginning. */
+/* Frames left without a word: generators are suspended (throw() passed through them), others are
+ * gone (a tracer of the program failed). Not for an empty stack: that may be a greenlet's
+ * beginning. */
 static bool leave_frames(struct thread *t, size_t count, size_t kept)
 {
     if (kept != count || kept == 0)
@@ -304,7 +309,8 @@ void events_realign(struct thread *t, pycompat_frame *frame)
     bool entered;
 
     if (t->in_child)
-        thread_next_chunk(t, clock_ticks(), 0); /* its stack is right; only its chunk is not its own */
+        thread_next_chunk(t, clock_ticks(),
+                          0); /* its stack is right; only its chunk is not its own */
     frames = collect_frames(frame, &count);
     if (frames == NULL) {
         recorder_halt();
@@ -313,15 +319,15 @@ void events_realign(struct thread *t, pycompat_frame *frame)
     kept = common_frames(t, frames, count);
     /* CPython 3.9 does not link the generators that throw() passes through to their callers. */
     entered = kept == thread_depth(t) || (kept == 0 && count > 0 && has_yielded(frames[count - 1]));
-    if (!(entered && resume_frames(t, frames, count, kept)) &&
-        !leave_frames(t, count, kept))
+    if (!(entered && resume_frames(t, frames, count, kept)) && !leave_frames(t, count, kept))
         switch_frames(t, frames, count, kept);
     free(frames);
 }
 
 /* Beginning. */
 
-/* threading.Thread._bootstrap(self) is the first frame of a thread that has a name. A new reference, or NULL. */
+/* threading.Thread._bootstrap(self) is the first frame of a thread that has a name. A new
+ * reference, or NULL. */
 static PyObject *find_name(pycompat_frame *frame)
 {
     PyCodeObject *code = pycompat_frame_code(frame);

@@ -1,12 +1,13 @@
 /* events.h - the one way an event gets into a trace.
  *
- * A backend translates what its interpreter says into these calls and does nothing else. Clock, code
- * numbers, time steps, chunks and the file are behind them, once, for every Python version.
+ * A backend translates what its interpreter says into these calls and does nothing else. Clock,
+ * code numbers, time steps, chunks and the file are behind them, once, for every Python version.
  *
  * Called with the GIL held, any number of times a microsecond. None allocates on the common path,
  * raises, prints or fails: when recording cannot go on, it ends and the program does not notice.
  *
- * The backend has made sure that the frame it speaks of is on top of the thread's stack (events_align()).
+ * The backend has made sure that the frame it speaks of is on top of the thread's stack
+ * (events_align()).
  */
 #ifndef RECORDER_EVENTS_H
 #define RECORDER_EVENTS_H
@@ -24,8 +25,8 @@
 /* Kept apart, so that the fast paths need no stack frame. */
 #define EVENTS_SLOW __attribute__((noinline, cold))
 
-/* This thread, made known to the trace at its first event; `frame` is the one the event is about, and with
- * `entering` it is not on the stack yet. NULL: nothing is recorded (any more). */
+/* This thread, made known to the trace at its first event; `frame` is the one the event is about,
+ * and with `entering` it is not on the stack yet. NULL: nothing is recorded (any more). */
 struct thread *events_thread_begin(pycompat_frame *frame, bool entering);
 
 static inline struct thread *events_thread(pycompat_frame *frame, bool entering)
@@ -38,9 +39,9 @@ static inline struct thread *events_thread(pycompat_frame *frame, bool entering)
 /* The nearest recorded frame from `frame` outward, itself included; NULL: none. */
 pycompat_frame *events_recorded_frame(pycompat_frame *frame);
 
-/* Makes the thread's stack that of the interpreter, from `frame` (recorded, or NULL: no frame) outward: by RESUME,
- * YIELD and UNWIND where frames were entered or left without a word (throw() passes through generators that wait for
- * another), else by SWITCH (greenlets). */
+/* Makes the thread's stack that of the interpreter, from `frame` (recorded, or NULL: no frame)
+ * outward: by RESUME, YIELD and UNWIND where frames were entered or left without a word (throw()
+ * passes through generators that wait for another), else by SWITCH (greenlets). */
 void events_realign(struct thread *t, pycompat_frame *frame);
 
 static inline void events_align(struct thread *t, pycompat_frame *frame)
@@ -49,7 +50,8 @@ static inline void events_align(struct thread *t, pycompat_frame *frame)
         events_realign(t, frame);
 }
 
-/* Before a frame is pushed: its caller must be on top, unless it is there itself (event_resume()). */
+/* Before a frame is pushed: its caller must be on top, unless it is there itself (event_resume()).
+ */
 static inline void events_align_caller(struct thread *t, const pycompat_frame *frame)
 {
     pycompat_frame *caller = pycompat_frame_caller(frame);
@@ -152,10 +154,12 @@ static inline void event_unwind(struct thread *t)
 /* The top frame, a generator's or coroutine's, is suspended. */
 void event_yield(struct thread *t);
 
-/* A suspended frame, or one that began before recording did, goes on. Nothing happens if it is on top already. */
+/* A suspended frame, or one that began before recording did, goes on. Nothing happens if it is on
+ * top already. */
 void event_resume(struct thread *t, pycompat_frame *frame, const struct code_info *code);
 
-/* The top frame calls a function of C, of that number (callables.h); and it is back, in whatever way. */
+/* The top frame calls a function of C, of that number (callables.h); and it is back, in whatever
+ * way. */
 void event_c_call(struct thread *t, uint32_t callable);
 void event_c_return(struct thread *t);
 

@@ -97,7 +97,8 @@ static struct sink_chunk next_header(void)
     };
 }
 
-/* The next chunk comes before the end of the one in hand: where there is no room for it, that one still takes the last records. */
+/* The next chunk comes before the end of the one in hand: where there is no room for it, that one
+ * still takes the last records. */
 static bool open_chunk(uint64_t capacity)
 {
     struct sink_chunk chunk = next_header();

@@ -1,7 +1,7 @@
 /* facts.h - the FACTS chunks of this process: what its events refer to (TRACE.md section 4).
  *
- * Records are published one by one, in place, so that a kill loses none. Any thread may write, with or
- * without the GIL.
+ * Records are published one by one, in place, so that a kill loses none. Any thread may write, with
+ * or without the GIL.
  */
 #ifndef RECORDER_FACTS_H
 #define RECORDER_FACTS_H
@@ -12,7 +12,8 @@
 
 #include "formats/trace/trace.h"
 
-/* A record being built, in memory. After a failed allocation it swallows what comes; facts_write() then does nothing. */
+/* A record being built, in memory. After a failed allocation it swallows what comes; facts_write()
+ * then does nothing. */
 struct fact {
     uint8_t *bytes; /* owned */
     size_t size, capacity;
@@ -28,7 +29,8 @@ void fact_put_string(struct fact *fact, const void *bytes, size_t size);
 /* Writes the record and releases `fact`. False: there was no room, and recording is over. */
 bool facts_write(enum trace_fact_kind kind, struct fact *fact);
 
-/* Writes one of the last records of a process, for which each chunk keeps room: small, and written even if the disk is full. */
+/* Writes one of the last records of a process, for which each chunk keeps room: small, and written
+ * even if the disk is full. */
 void facts_write_last(enum trace_fact_kind kind, struct fact *fact);
 
 /* The next number of a code, file or string: one counter serves the three. */

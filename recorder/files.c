@@ -32,7 +32,7 @@ struct known_file {
 
 static struct {
     struct known_file *buckets[BUCKETS];
-    char *stdlib; /* owned: directory of the standard library, with a slash at the end */
+    char *stdlib;  /* owned: directory of the standard library, with a slash at the end */
     char *command; /* owned: the text of -c, until its file has been defined */
     size_t command_size;
 } files;
@@ -99,7 +99,8 @@ static bool is_pseudo(const char *path)
     return path[0] == '<' || path[0] == '\0';
 }
 
-/* The absolute path of a co_filename; relative ones are relative to where the process began. Owned by the caller. */
+/* The absolute path of a co_filename; relative ones are relative to where the process began. Owned
+ * by the caller. */
 static char *absolute_path(PyObject *filename, size_t *size)
 {
     char *text = files_text(filename, size);
@@ -176,7 +177,8 @@ static bool path_is_wanted(const char *path)
 
     if (recorder.settings.exclude_syspath) {
         origin = path_origin(path);
-        if (origin == TRACE_ORIGIN_FROZEN || origin == TRACE_ORIGIN_SITE || origin == TRACE_ORIGIN_STDLIB)
+        if (origin == TRACE_ORIGIN_FROZEN || origin == TRACE_ORIGIN_SITE ||
+            origin == TRACE_ORIGIN_STDLIB)
             return false;
     }
     return recorder.settings.filter == NULL ||
@@ -197,7 +199,8 @@ bool files_is_wanted(PyObject *filename)
     return wanted;
 }
 
-/* Would the interpreter read this file as the source of code with these globals? Only then do we. */
+/* Would the interpreter read this file as the source of code with these globals? Only then do we.
+ */
 static bool is_source_of(const char *path, PyCodeObject *code, PyObject *globals)
 {
     PyObject *file;
@@ -248,7 +251,8 @@ static void read_source(const char *path, struct source *source)
     close(fd);
 }
 
-/* The first code called `<string>` is that of -c; later ones (exec, eval) have texts we do not know. */
+/* The first code called `<string>` is that of -c; later ones (exec, eval) have texts we do not
+ * know. */
 static void take_command(struct source *source)
 {
     source->text = (uint8_t *)files.command;
@@ -282,8 +286,8 @@ static void write_file_fact(const struct known_file *file, const struct source *
     uint8_t digest[SHA256_SIZE];
     bool has_text = source->text != NULL;
     const char *name = relative_name(file->path);
-    size_t name_size = name == file->path ? file->path_size
-                                          : file->path_size - (size_t)(name - file->path);
+    size_t name_size =
+        name == file->path ? file->path_size : file->path_size - (size_t)(name - file->path);
     struct fact fact;
 
     if (has_text)
@@ -322,7 +326,8 @@ static bool text_has_changed(const struct known_file *file)
            st.st_mtim.tv_nsec != file->st.st_mtim.tv_nsec;
 }
 
-/* Is the known file right for this code, or does the code come from another text of the same name? */
+/* Is the known file right for this code, or does the code come from another text of the same name?
+ */
 static bool is_current(const struct known_file *file, bool is_toplevel)
 {
     if (!is_toplevel)

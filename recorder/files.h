@@ -23,13 +23,15 @@ void files_init(void);
 /* The text of -c CODE, for the file `<string>` of the main program. */
 void files_set_command(const char *code, size_t size);
 
-/* The file of `code`; `globals` (may be NULL) are those it runs in. `is_toplevel`: a module's code, which may come with a new text under an old name. Borrowed. NULL: out of memory. */
+/* The file of `code`; `globals` (may be NULL) are those it runs in. `is_toplevel`: a module's code,
+ * which may come with a new text under an old name. Borrowed. NULL: out of memory. */
 const struct file_info *files_define(PyCodeObject *code, PyObject *globals, bool is_toplevel);
 
 /* Would code from this co_filename be recorded? */
 bool files_is_wanted(PyObject *filename);
 
-/* A str as the trace's UTF-8 (TRACE.md section 1); NUL-terminated, owned by the caller. NULL: not a str, or no memory. */
+/* A str as the trace's UTF-8 (TRACE.md section 1); NUL-terminated, owned by the caller. NULL: not a
+ * str, or no memory. */
 char *files_text(PyObject *text, size_t *size);
 
 #endif

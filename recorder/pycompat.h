@@ -1,8 +1,8 @@
 /* pycompat.h - what differs from one CPython to the next.
  *
- * The only file that asks PY_VERSION_HEX. A `frame` here is the interpreter's own record of a running
- * frame, used as an identity and for looking outward: PyFrameObject to 3.10, _PyInterpreterFrame after.
- * Everything is borrowed; nothing here allocates or runs Python code.
+ * The only file that asks PY_VERSION_HEX. A `frame` here is the interpreter's own record of a
+ * running frame, used as an identity and for looking outward: PyFrameObject to 3.10,
+ * _PyInterpreterFrame after. Everything is borrowed; nothing here allocates or runs Python code.
  */
 #ifndef RECORDER_PYCOMPAT_H
 #define RECORDER_PYCOMPAT_H
@@ -58,11 +58,13 @@ static inline pycompat_frame *pycompat_current_frame(PyThreadState *tstate)
 #endif
 }
 
-/* Frames that C code put between two Python frames, and frames not yet begun, are nobody's callers. */
+/* Frames that C code put between two Python frames, and frames not yet begun, are nobody's callers.
+ */
 static inline bool pycompat_frame_is_real(const pycompat_frame *frame)
 {
 #if PY_VERSION_HEX >= 0x030E0000
-    return frame->owner < FRAME_OWNED_BY_INTERPRETER && !_PyFrame_IsIncomplete((pycompat_frame *)frame);
+    return frame->owner < FRAME_OWNED_BY_INTERPRETER &&
+           !_PyFrame_IsIncomplete((pycompat_frame *)frame);
 #elif PY_VERSION_HEX >= 0x030C0000
     return frame->owner != FRAME_OWNED_BY_CSTACK && !_PyFrame_IsIncomplete((pycompat_frame *)frame);
 #elif PY_VERSION_HEX >= 0x030B0000
@@ -187,7 +189,8 @@ static inline bool pycompat_frame_is_suspended(pycompat_frame *frame)
 #endif
 }
 
-/* PyEval_SetTrace() for any thread's state, leaving its c_traceobj alone and raising no audit event. */
+/* PyEval_SetTrace() for any thread's state, leaving its c_traceobj alone and raising no audit
+ * event. */
 static inline void pycompat_set_tracefunc(PyThreadState *state, Py_tracefunc function)
 {
 #if PY_VERSION_HEX < 0x030A0000
@@ -232,7 +235,8 @@ static inline PyObject *pycompat_code_qualname(const PyCodeObject *code)
 #endif
 }
 
-/* The table that maps instructions to lines: a bytes object in the version's own format, which codes_lines.c reads. */
+/* The table that maps instructions to lines: a bytes object in the version's own format, which
+ * codes_lines.c reads. */
 #if PY_VERSION_HEX >= 0x030B0000
 #define PYCOMPAT_LINES_LOCATIONS 1
 #elif PY_VERSION_HEX >= 0x030A0000
@@ -250,8 +254,8 @@ static inline PyObject *pycompat_code_line_table(const PyCodeObject *code)
 #endif
 }
 
-/* The extra slot `index` of a code object, read in place: _PyCode_GetExtra() without the call. The layout is private but
- * has not changed since 3.6; codes_init() checks it. */
+/* The extra slot `index` of a code object, read in place: _PyCode_GetExtra() without the call. The
+ * layout is private but has not changed since 3.6; codes_init() checks it. */
 struct pycompat_code_extra {
     Py_ssize_t size;
     void *extras[1];

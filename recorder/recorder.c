@@ -26,7 +26,8 @@ static uint64_t start_ns;
 
 /* Settings. */
 
-static int add_filter(struct recorder_settings *settings, const char *value, char *why, size_t why_size)
+static int add_filter(struct recorder_settings *settings, const char *value, char *why,
+                      size_t why_size)
 {
     if (settings->filter == NULL)
         settings->filter = pattern_list_new();
@@ -178,8 +179,8 @@ static void write_gap_fact(void)
     facts_write_last(TRACE_FACT_GAP, &fact);
 }
 
-/* Fork. Only this thread goes on, in a copy of our memory, with the parent's chunks still mapped: it must not
- * write to them. Nothing else is done here, because most children exec at once. */
+/* Fork. Only this thread goes on, in a copy of our memory, with the parent's chunks still mapped:
+ * it must not write to them. Nothing else is done here, because most children exec at once. */
 static void after_fork_in_child(void)
 {
     struct thread *t = thread_current;
@@ -269,8 +270,8 @@ static void print_own_cost(uint64_t events, const struct thread *t)
 
     if (events > 0)
         dprintf(STDERR_FILENO,
-                "pyrec: %.3f s recorded, %.1f ns and %.2f bytes an event, %.3f s spent writing\n", seconds,
-                seconds * 1e9 / (double)events, bytes / (double)events, writing);
+                "pyrec: %.3f s recorded, %.1f ns and %.2f bytes an event, %.3f s spent writing\n",
+                seconds, seconds * 1e9 / (double)events, bytes / (double)events, writing);
 }
 
 static void print_closing_line(const struct thread *t)
@@ -285,16 +286,18 @@ static void print_closing_line(const struct thread *t)
     if (recorder.settings.closing_line == 0 || !stderr_is_still_ours() ||
         (recorder.settings.closing_line == 1 && !isatty(STDERR_FILENO)))
         return;
-    dprintf(STDERR_FILENO,
-            "pyrec: %s: %.*f MB, %s events, %u thread%s, %u process%s; see it with: pyanalyze%s%s\n", path,
-            megabytes < 1 ? 2 : 1, megabytes, with_commas(events, count), threads,
-            threads == 1 ? "" : "s", processes, processes == 1 ? "" : "es",
-            strcmp(path, "trace.bin") == 0 ? "" : " ", strcmp(path, "trace.bin") == 0 ? "" : path);
+    dprintf(
+        STDERR_FILENO,
+        "pyrec: %s: %.*f MB, %s events, %u thread%s, %u process%s; see it with: pyanalyze%s%s\n",
+        path, megabytes < 1 ? 2 : 1, megabytes, with_commas(events, count), threads,
+        threads == 1 ? "" : "s", processes, processes == 1 ? "" : "es",
+        strcmp(path, "trace.bin") == 0 ? "" : " ", strcmp(path, "trace.bin") == 0 ? "" : path);
     if (recorder.settings.closing_line > 1)
         print_own_cost(events, t);
 }
 
-/* Seals what this thread and the process have; other threads may still be running and keep theirs open. */
+/* Seals what this thread and the process have; other threads may still be running and keep theirs
+ * open. */
 static void finish(enum trace_end_how how, int status)
 {
     struct thread *t = thread_current;
@@ -384,7 +387,8 @@ static void describe_process(const struct inside_run *run)
         files_set_command(run->code, strlen(run->code));
 }
 
-int recorder_start(const struct inside_run *run, struct inside_hooks *hooks, char *why, size_t why_size)
+int recorder_start(const struct inside_run *run, struct inside_hooks *hooks, char *why,
+                   size_t why_size)
 {
     if (run->version != INSIDE_VERSION) {
         snprintf(why, why_size, "preload.so and the recorder are of different versions of pyrec");
@@ -406,15 +410,16 @@ int recorder_start(const struct inside_run *run, struct inside_hooks *hooks, cha
         return -1;
     }
     pthread_atfork(NULL, NULL, after_fork_in_child);
-    *hooks = (struct inside_hooks){process_number_hook, before_exec_hook, exec_failed_hook, on_exit_hook,
-                                   child_ended_hook};
+    *hooks = (struct inside_hooks){process_number_hook, before_exec_hook, exec_failed_hook,
+                                   on_exit_hook, child_ended_hook};
     return 0;
 }
 
 /* What preload.so looks for (inside.h). */
 __attribute__((visibility("default"))) inside_start_function pyrec_inside_start;
 
-int pyrec_inside_start(const struct inside_run *run, struct inside_hooks *hooks, char *why, size_t why_size)
+int pyrec_inside_start(const struct inside_run *run, struct inside_hooks *hooks, char *why,
+                       size_t why_size)
 {
     return recorder_start(run, hooks, why, why_size);
 }

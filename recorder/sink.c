@@ -29,7 +29,8 @@ static uint64_t round_to_page(uint64_t size)
     return (size + TRACE_PAGE - 1) / TRACE_PAGE * TRACE_PAGE;
 }
 
-/* The shared fields of page 0 are little-endian on disk, as all machines we run on are in memory. */
+/* The shared fields of page 0 are little-endian on disk, as all machines we run on are in memory.
+ */
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "shared header fields are used in place");
 
 static uint64_t *shared_u64(const struct sink *sink, enum trace_header_offset offset)
@@ -67,8 +68,8 @@ static void fill_header(uint8_t *page, const uint8_t mark[TRACE_MARK_SIZE], uint
     trace_put_u64(page + TRACE_HEADER_TICK_RATE, rate);
     trace_put_u32(page + TRACE_HEADER_CLOCK, clock);
     trace_put_u32(page + TRACE_HEADER_TICK_SHIFT, clock_tick_shift(rate));
-    trace_put_u32(page + TRACE_HEADER_CRC,
-                  crc32c(0, page + TRACE_HEADER_MARK, TRACE_HEADER_CHECKED_END - TRACE_HEADER_MARK));
+    trace_put_u32(page + TRACE_HEADER_CRC, crc32c(0, page + TRACE_HEADER_MARK,
+                                                  TRACE_HEADER_CHECKED_END - TRACE_HEADER_MARK));
     trace_put_u64(page + TRACE_HEADER_END, end);
     trace_put_u32(page + TRACE_HEADER_NEXT_PROCESS, 1);
     trace_put_u32(page + TRACE_HEADER_NEXT_THREAD, 1);
@@ -97,7 +98,8 @@ static void seal_header(uint8_t header[TRACE_CHUNK_PAYLOAD], const void *payload
 {
     uint32_t crc;
 
-    trace_put_u32(header + TRACE_CHUNK_FLAGS, trace_get_u32(header + TRACE_CHUNK_FLAGS) | TRACE_FLAG_SEALED);
+    trace_put_u32(header + TRACE_CHUNK_FLAGS,
+                  trace_get_u32(header + TRACE_CHUNK_FLAGS) | TRACE_FLAG_SEALED);
     trace_put_u64(header + TRACE_CHUNK_LENGTH, length);
     crc = crc32c(0, header + TRACE_CHUNK_KIND, TRACE_CHUNK_PAYLOAD - TRACE_CHUNK_KIND);
     trace_put_u32(header + TRACE_CHUNK_CRC, crc32c(crc, payload, length));
@@ -116,8 +118,9 @@ static uint8_t *put_setting(uint8_t *at, const struct sink_setting *setting)
 {
     size_t key_size = strlen(setting->key);
     uint8_t sizes[2 * TRACE_VARINT_SIZE_MAX];
-    size_t body = (size_t)(trace_put_varint(trace_put_varint(sizes, key_size), setting->value_size) -
-                           sizes) + key_size + setting->value_size;
+    size_t body =
+        (size_t)(trace_put_varint(trace_put_varint(sizes, key_size), setting->value_size) - sizes) +
+        key_size + setting->value_size;
 
     *at++ = TRACE_FACT_SETTING;
     at = trace_put_varint(at, body);
@@ -232,7 +235,8 @@ static int check_header(struct sink *sink, const char *mark, char *why, size_t w
     sink->tick_rate = header.tick_rate;
     sink->tick_shift = header.tick_shift;
     sink->clock = (enum trace_clock)header.clock;
-    if (sink->tick_rate == 0 || sink->tick_shift > TRACE_TICK_SHIFT_MAX || !clock_use(sink->clock)) {
+    if (sink->tick_rate == 0 || sink->tick_shift > TRACE_TICK_SHIFT_MAX ||
+        !clock_use(sink->clock)) {
         snprintf(why, why_size, "%s: its clock is not available here", sink->path);
         return -1;
     }
@@ -260,7 +264,8 @@ int sink_open(struct sink *sink, const char *path, const char *mark, char *why, 
         snprintf(why, why_size, "%s: cannot be mapped: %s", path, strerror(errno));
         goto fail;
     }
-    flock(sink->fd, LOCK_SH | LOCK_NB); /* tells other pyrec commands that this trace is being recorded */
+    flock(sink->fd,
+          LOCK_SH | LOCK_NB); /* tells other pyrec commands that this trace is being recorded */
     return 0;
 fail:
     sink_close(sink);
@@ -317,7 +322,8 @@ bool sink_knows_source(struct sink *sink, const uint8_t digest[32])
         uint64_t *entry = &table[(key + i) % TRACE_HEADER_SOURCE_COUNT];
         uint64_t found = 0;
 
-        if (__atomic_compare_exchange_n(entry, &found, key, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        if (__atomic_compare_exchange_n(entry, &found, key, false, __ATOMIC_RELAXED,
+                                        __ATOMIC_RELAXED))
             return false;
         if (found == key)
             return true;
@@ -331,8 +337,8 @@ void sink_stop(struct sink *sink, enum trace_gap_reason reason)
 {
     uint32_t running = 0;
 
-    __atomic_compare_exchange_n(shared_u32(sink, TRACE_HEADER_STOP), &running, (uint32_t)reason, false,
-                                __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+    __atomic_compare_exchange_n(shared_u32(sink, TRACE_HEADER_STOP), &running, (uint32_t)reason,
+                                false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
 
 bool sink_is_stopped(const struct sink *sink)
@@ -355,7 +361,8 @@ static bool fits_limits(const struct sink *sink, uint64_t end)
 
     if (sink->max_size != 0 && end > sink->max_size)
         return false;
-    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && end > limit.rlim_cur)
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
+        end > limit.rlim_cur)
         return false;
     if (sink->min_free != 0 && fstatvfs(sink->fd, &fs) == 0 &&
         (uint64_t)fs.f_bavail * fs.f_frsize < sink->min_free)
@@ -446,7 +453,8 @@ void sink_slot_reuse(struct sink_slot *slot, const struct sink_chunk *chunk, con
     memcpy(slot->bytes + TRACE_CHUNK_PAYLOAD, prefix, prefix_size);
     fill_chunk_header(header, slot->bytes, chunk, slot->capacity);
     trace_put_u64(header + TRACE_CHUNK_SEQUENCE, *sequence);
-    memcpy(slot->bytes + TRACE_CHUNK_CRC, header + TRACE_CHUNK_CRC, sizeof header - TRACE_CHUNK_CRC);
+    memcpy(slot->bytes + TRACE_CHUNK_CRC, header + TRACE_CHUNK_CRC,
+           sizeof header - TRACE_CHUNK_CRC);
     __atomic_store_n(sequence, chunk->sequence, __ATOMIC_RELEASE);
 }
 
@@ -459,8 +467,8 @@ void sink_slot_seal(struct sink_slot *slot, uint64_t length)
     seal_header(header, bytes + TRACE_CHUNK_PAYLOAD, length);
     memcpy(bytes + TRACE_CHUNK_LENGTH, header + TRACE_CHUNK_LENGTH, 8);
     memcpy(bytes + TRACE_CHUNK_CRC, header + TRACE_CHUNK_CRC, 4);
-    __atomic_store_n((uint32_t *)(void *)(bytes + TRACE_CHUNK_FLAGS), trace_get_u32(header + TRACE_CHUNK_FLAGS),
-                     __ATOMIC_RELEASE);
+    __atomic_store_n((uint32_t *)(void *)(bytes + TRACE_CHUNK_FLAGS),
+                     trace_get_u32(header + TRACE_CHUNK_FLAGS), __ATOMIC_RELEASE);
 }
 
 void sink_slot_unmap(struct sink_slot *slot)
@@ -512,7 +520,8 @@ bool sink_slot_copy(struct sink *sink, const struct sink_slot *slot, uint64_t le
     return write_chunk(sink, header, slot->bytes + TRACE_CHUNK_PAYLOAD, length);
 }
 
-bool sink_append(struct sink *sink, const struct sink_chunk *chunk, const void *payload, size_t size)
+bool sink_append(struct sink *sink, const struct sink_chunk *chunk, const void *payload,
+                 size_t size)
 {
     uint8_t header[TRACE_CHUNK_PAYLOAD];
 

@@ -2,8 +2,8 @@
  *
  * Knows the file header, chunks and space; knows no event and no Python. Two ways into the file: a
  * *slot* is a chunk mapped and written in place (hot, and what was stored in it survives a kill);
- * sink_copy() writes a finished chunk with pwrite, which costs the least for many bytes. Space is taken by
- * adding to the shared `end` in page 0, so nobody waits for anybody.
+ * sink_slot_copy() writes a finished chunk with pwrite, which costs the least for many bytes. Space is
+ * taken by adding to the shared `end` in page 0, so nobody waits for anybody.
  *
  * Nothing here prints or raises. When the disk or a limit is reached the run is stopped: the
  * header says why, every process sees it at its next chunk, and the program goes on.
@@ -19,11 +19,11 @@
 #include "formats/trace/trace.h"
 
 struct sink {
-    int fd;          /* >= 100 where the limit allows; -1: none */
-    dev_t device;    /* what fd must be, before it is written by number: */
-    ino_t inode;     /* the program may have closed and reused it */
-    uint8_t *header; /* page 0, mapped and shared with all processes */
-    char *path;      /* owned, absolute */
+    int fd;                      /* >= 100 where the limit allows; -1: none */
+    dev_t device;                /* what fd must be, before it is written by number: */
+    ino_t inode;                 /* the program may have closed and reused it */
+    uint8_t *header;             /* page 0, mapped and shared with all processes */
+    char *path;                  /* owned, absolute */
     uint64_t max_size, min_free; /* bytes; 0: no limit */
     uint64_t tick_rate;
     unsigned tick_shift;
@@ -52,12 +52,14 @@ struct sink_slot {
     uint64_t capacity; /* bytes, header included */
 };
 
-/* Creates the trace: header page and RUN chunk with the settings (TRACE.md section 4). `path` must not exist (O_EXCL).
- * Measures the clock. `mark` gets the run's mark as 32 digits and a NUL. Returns 0, or an errno with a reason in `why`; then no file is left. */
-int sink_create(const char *path, const struct sink_setting *settings, size_t count, char mark[33], char *why,
-                size_t why_size);
+/* Creates the trace: header page and RUN chunk with the settings (TRACE.md section 4). `path` must
+ * not exist (O_EXCL). Measures the clock. `mark` gets the run's mark as 32 digits and a NUL.
+ * Returns 0, or an errno with a reason in `why`; then no file is left. */
+int sink_create(const char *path, const struct sink_setting *settings, size_t count, char mark[33],
+                char *why, size_t why_size);
 
-/* Opens the trace at `path` for appending, if its mark is `mark` (32 digits), and uses its clock. 0, or -1 with a sentence in `why`. */
+/* Opens the trace at `path` for appending, if its mark is `mark` (32 digits), and uses its clock.
+ * 0, or -1 with a sentence in `why`. */
 int sink_open(struct sink *sink, const char *path, const char *mark, char *why, size_t why_size);
 void sink_close(struct sink *sink);
 
@@ -71,12 +73,14 @@ uint32_t sink_take_thread(struct sink *sink);
 /* Is this source text in the file already? Registers it if there is room to remember. */
 bool sink_knows_source(struct sink *sink, const uint8_t sha256[32]);
 
-/* Maps a fresh, zeroed chunk of `capacity` bytes (a multiple of the page) and writes its header, unsealed. False: the run is stopped. */
+/* Maps a fresh, zeroed chunk of `capacity` bytes (a multiple of the page) and writes its header,
+ * unsealed. False: the run is stopped. */
 bool sink_slot_open(struct sink *sink, struct sink_slot *slot, uint64_t capacity,
                     const struct sink_chunk *chunk);
 
-/* Writes the header of the next chunk over a slot whose payload has been copied: the sequence last, because until
- * then a reader takes the slot for the copy's twin. The payload is cleared first; `prefix` bytes then stand at its start. */
+/* Writes the header of the next chunk over a slot whose payload has been copied: the sequence last,
+ * because until then a reader takes the slot for the copy's twin. The payload is cleared first;
+ * `prefix` bytes then stand at its start. */
 void sink_slot_reuse(struct sink_slot *slot, const struct sink_chunk *chunk, const uint8_t *prefix,
                      size_t prefix_size);
 
@@ -88,7 +92,8 @@ void sink_slot_unmap(struct sink_slot *slot);
 bool sink_slot_copy(struct sink *sink, const struct sink_slot *slot, uint64_t length);
 
 /* Writes a whole sealed chunk. False: the run is stopped. */
-bool sink_append(struct sink *sink, const struct sink_chunk *chunk, const void *payload, size_t size);
+bool sink_append(struct sink *sink, const struct sink_chunk *chunk, const void *payload,
+                 size_t size);
 
 /* Stops the whole run for `reason`, unless it is stopped already. */
 void sink_stop(struct sink *sink, enum trace_gap_reason reason);

@@ -1,7 +1,9 @@
-/* suspended.h - frames that are off the stack but will come back: generators, coroutines, switched stacks.
+/* suspended.h - frames that are off the stack but will come back: generators, coroutines, switched
+ * stacks.
  *
- * A hash table from the interpreter's frame to the activation. An entry whose frame died is harmless: a new
- * frame at its address begins by being called, and is stored anew when it is first suspended.
+ * A hash table from the interpreter's frame to the activation. An entry whose frame died is
+ * harmless: a new frame at its address begins by being called, and is stored anew when it is first
+ * suspended.
  */
 #ifndef RECORDER_SUSPENDED_H
 #define RECORDER_SUSPENDED_H

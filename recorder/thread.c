@@ -35,7 +35,8 @@ static void make_end_key(void)
     pthread_key_create(&end_key, end_at_thread_exit);
 }
 
-static void write_thread_fact(const struct thread *t, const char *name, size_t name_size, bool is_main)
+static void write_thread_fact(const struct thread *t, const char *name, size_t name_size,
+                              bool is_main)
 {
     struct fact fact;
 
@@ -199,7 +200,8 @@ static uint64_t next_capacity(const struct thread *t, size_t need)
     return capacity;
 }
 
-/* Puts the chunk away: the large slot is copied and stays mapped for the next, smaller ones are sealed where they are. */
+/* Puts the chunk away: the large slot is copied and stays mapped for the next, smaller ones are
+ * sealed where they are. */
 static bool finish_chunk(struct thread *t, uint64_t capacity)
 {
     if (t->slot.bytes == NULL)
@@ -254,7 +256,8 @@ static bool begin_chunk(struct thread *t, struct sink_chunk *chunk, size_t need)
             return false;
     }
     chunk->sequence = t->sequence;
-    done = open_chunk(t, chunk, capacity, stack, (size_t)(thread_put_stack(t, kept, stack) - stack));
+    done =
+        open_chunk(t, chunk, capacity, stack, (size_t)(thread_put_stack(t, kept, stack) - stack));
     if (stack != small)
         free(stack);
     t->low = t->top;

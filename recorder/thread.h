@@ -1,8 +1,9 @@
 /* thread.h - one thread being recorded: its chunk, its clock, its stack of open frames.
  *
- * Each OS thread writes only its own; nothing here needs the GIL or knows Python beyond the frame addresses that
- * the backends use as identities. The stack mirrors the recorded frames of the interpreter: it gives LINE its
- * step, each chunk its stack record, and shows when the thread went on with another stack.
+ * Each OS thread writes only its own; nothing here needs the GIL or knows Python beyond the frame
+ * addresses that the backends use as identities. The stack mirrors the recorded frames of the
+ * interpreter: it gives LINE its step, each chunk its stack record, and shows when the thread went
+ * on with another stack.
  */
 #ifndef RECORDER_THREAD_H
 #define RECORDER_THREAD_H
@@ -36,7 +37,7 @@ struct thread {
     uint64_t next;          /* number of the next activation */
     struct open_frame *low; /* lowest top since the chunk began */
     struct open_frame *stack_end;
-    void *state;            /* the PyThreadState, for the backends; valid while a frame is open */
+    void *state; /* the PyThreadState, for the backends; valid while a frame is open */
 
     /* The rest. */
     struct open_frame *stack; /* owned; [0] is a sentinel */
@@ -54,7 +55,8 @@ struct thread {
 /* NULL until the thread's first event. */
 extern __thread struct thread *thread_current __attribute__((tls_model("initial-exec")));
 
-/* Makes this OS thread one of the trace, with a THREAD record. `name` may be NULL. NULL: recording is not possible. */
+/* Makes this OS thread one of the trace, with a THREAD record. `name` may be NULL. NULL: recording
+ * is not possible. */
 struct thread *thread_begin(const char *name, size_t name_size, bool is_main);
 
 /* Seals and frees; the thread records no more. Safe in a pthread destructor: plain C only. */
@@ -66,14 +68,15 @@ void thread_seal(struct thread *t);
 /* Its STATS record. */
 void thread_write_stats(const struct thread *t);
 
-/* Begins a new chunk whose anchor is `now`, with at least `need` bytes. Also carries a fork's child into its own
- * process. False: recording is over. */
+/* Begins a new chunk whose anchor is `now`, with at least `need` bytes. Also carries a fork's child
+ * into its own process. False: recording is over. */
 bool thread_next_chunk(struct thread *t, uint64_t now, size_t need);
 
 /* Room for one more frame on the stack. False: out of memory, recording is over. */
 bool thread_grow_stack(struct thread *t);
 
-/* The stack record of all frames above the first `kept`, into `at`; returns its end. thread_stack_size(): a bound. */
+/* The stack record of all frames above the first `kept`, into `at`; returns its end.
+ * thread_stack_size(): a bound. */
 uint8_t *thread_put_stack(const struct thread *t, size_t kept, uint8_t *at);
 size_t thread_stack_size(const struct thread *t, size_t kept);
 

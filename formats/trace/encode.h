@@ -1,8 +1,8 @@
 /* encode.h - bytes into a trace; the twin of decode.h.
  *
  * Inline, and nothing in here can fail: the caller has made room (TRACE_EVENT_SIZE_MAX bytes, or
- * trace_varint_size() for records). An event is published operands first, tag last, so that whatever
- * kills the program leaves it complete or absent.
+ * trace_varint_size() for records). An event is published operands first, tag last, so that
+ * whatever kills the program leaves it complete or absent.
  */
 #ifndef FORMATS_TRACE_ENCODE_H
 #define FORMATS_TRACE_ENCODE_H

@@ -1,7 +1,8 @@
 /* backend.h - how an interpreter tells us what it does.
  *
- * One backend a mechanism: sys.settrace's C hook to 3.11, sys.monitoring from 3.12. A backend translates its
- * interpreter's callbacks into the calls of events.h and never sees a byte of the trace.
+ * One backend a mechanism: sys.settrace's C hook to 3.11, sys.monitoring from 3.12. A backend
+ * translates its interpreter's callbacks into the calls of events.h and never sees a byte of the
+ * trace.
  */
 #ifndef RECORDER_BACKEND_BACKEND_H
 #define RECORDER_BACKEND_BACKEND_H
@@ -11,11 +12,12 @@
 struct backend {
     const char *name;
 
-    /* Starts the callbacks, in this thread and all later ones. 0, or -1 with a sentence in `why` and nothing left
-     * attached. The GIL is held and no Python frame is running. */
+    /* Starts the callbacks, in this thread and all later ones. 0, or -1 with a sentence in `why`
+     * and nothing left attached. The GIL is held and no Python frame is running. */
     int (*attach)(char *why, size_t why_size);
 
-    /* Stops them, as far as one thread can; the rest find that recording is over. The GIL is held. */
+    /* Stops them, as far as one thread can; the rest find that recording is over. The GIL is held.
+     */
     void (*detach)(void);
 };
 

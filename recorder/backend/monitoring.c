@@ -1,8 +1,9 @@
 /* The backend for CPython from 3.12: sys.monitoring (PEP 669), with a tool id of our own.
  *
- * The callbacks are built-in functions whose vectorcall is replaced by ours, which takes the arguments as they
- * come. Without filters the events are on for all code. With filters nothing that can be local is on globally:
- * included code gets its events when it is created (code watcher), so that excluded code runs at full speed. */
+ * The callbacks are built-in functions whose vectorcall is replaced by ours, which takes the
+ * arguments as they come. Without filters the events are on for all code. With filters nothing that
+ * can be local is on globally: included code gets its events when it is created (code watcher), so
+ * that excluded code runs at full speed. */
 #include "recorder/pycompat.h"
 
 #ifdef PYCOMPAT_MONITORING
@@ -14,7 +15,8 @@
 #include "recorder/events.h"
 #include "recorder/recorder.h"
 
-/* Event bits of PEP 669. LINE without PY_START loses one-line functions on 3.13 (CPython issue 155992). */
+/* Event bits of PEP 669. LINE without PY_START loses one-line functions on 3.13 (CPython issue
+ * 155992). */
 enum {
     PY_START = 1 << 0,
     PY_RESUME = 1 << 1,
@@ -71,7 +73,8 @@ static inline struct thread *thread_at(PyCodeObject *code)
     return is_aligned(t) ? t : align(code);
 }
 
-/* The thread for a frame that is entered. A thread without frames may have come back with another state. */
+/* The thread for a frame that is entered. A thread without frames may have come back with another
+ * state. */
 EVENTS_SLOW static struct thread *begin_thread(void)
 {
     PyThreadState *state = PyThreadState_Get();
@@ -95,7 +98,7 @@ static inline struct thread *thread_entering(pycompat_frame **frame)
 }
 
 /* Every callback takes what sys.monitoring gives: (code, line or offset, ...). */
-#define CALLBACK(name) \
+#define CALLBACK(name)                                                                             \
     static PyObject *name(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *names)
 #define CALLBACK_IGNORES() ((void)self, (void)nargsf, (void)names)
 
@@ -201,7 +204,8 @@ CALLBACK(on_raise)
     return Py_None;
 }
 
-/* Also for Python functions and classes, which callables_number() sorts out, here and at the return. */
+/* Also for Python functions and classes, which callables_number() sorts out, here and at the
+ * return. */
 CALLBACK(on_c_call)
 {
     struct thread *t = thread_at(code_of(args));
@@ -255,8 +259,8 @@ static PyMethodDef callback_method = {"pyrec", never_called, METH_VARARGS, NULL}
 static bool call(const char *name, PyObject *arguments)
 {
     PyObject *function = PyObject_GetAttrString(monitoring, name);
-    PyObject *result = function != NULL && arguments != NULL ? PyObject_Call(function, arguments, NULL)
-                                                             : NULL;
+    PyObject *result =
+        function != NULL && arguments != NULL ? PyObject_Call(function, arguments, NULL) : NULL;
 
     Py_XDECREF(function);
     Py_XDECREF(arguments);

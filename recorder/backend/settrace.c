@@ -1,9 +1,11 @@
-/* The backend for CPython to 3.11: the C-level trace function of each thread, and for --c-calls its profile function.
+/* The backend for CPython to 3.11: the C-level trace function of each thread, and for --c-calls its
+ * profile function.
  *
- * The program may trace itself. c_traceobj stays the program's, so sys.gettrace() is; we put our function
- * into c_tracefunc alone and forward to the program's. To keep that so, the C function behind the existing
- * sys.settrace object is replaced by one that runs the original and then puts ours back in front; so is
- * _thread.start_new_thread, which makes every thread, to arm the new thread before it runs. */
+ * The program may trace itself. c_traceobj stays the program's, so sys.gettrace() is; we put our
+ * function into c_tracefunc alone and forward to the program's. To keep that so, the C function
+ * behind the existing sys.settrace object is replaced by one that runs the original and then puts
+ * ours back in front; so is _thread.start_new_thread, which makes every thread, to arm the new
+ * thread before it runs. */
 #include "recorder/pycompat.h"
 
 #ifdef PYCOMPAT_SETTRACE
@@ -40,8 +42,8 @@ static void disarm(PyThreadState *state, const struct thread *t)
         pycompat_set_profilefunc(state, t != NULL ? (Py_tracefunc)t->user_profile : NULL);
 }
 
-/* The program, or its tracer, may have changed the thread's functions: what is there now is the program's, and ours go
- * in front again. */
+/* The program, or its tracer, may have changed the thread's functions: what is there now is the
+ * program's, and ours go in front again. */
 static void adopt(PyThreadState *state, struct thread *t)
 {
     if (state->c_tracefunc != trace)
@@ -137,10 +139,10 @@ static void record(PyFrameObject *object, int what, PyObject *argument)
     }
 }
 
-/* The program's own tracer or profiler: it sees what it would see without us. It may put another in its place, or itself
- * off. */
-static int forward(struct thread *t, void *function, PyObject *object, PyFrameObject *frame, int what,
-                   PyObject *argument)
+/* The program's own tracer or profiler: it sees what it would see without us. It may put another in
+ * its place, or itself off. */
+static int forward(struct thread *t, void *function, PyObject *object, PyFrameObject *frame,
+                   int what, PyObject *argument)
 {
     PyThreadState *state = PyThreadState_Get();
     int result = ((Py_tracefunc)function)(object, frame, what, argument);
@@ -212,7 +214,8 @@ static PyObject *set_function(const struct replaced *replaced, PyObject *self, P
 
     if (!recorder.running || state->interp != PyInterpreterState_Main())
         return result;
-    /* A thread that sets a tracer before its first event is made known now: the tracer must be kept somewhere. */
+    /* A thread that sets a tracer before its first event is made known now: the tracer must be kept
+     * somewhere. */
     if (t == NULL && pycompat_current_frame(state) != NULL)
         t = events_thread_begin(pycompat_current_frame(state), false);
     if (t != NULL)
@@ -230,8 +233,8 @@ static PyObject *setprofile(PyObject *self, PyObject *argument)
     return set_function(&real_setprofile, self, argument);
 }
 
-/* Arms the threads that were made since `known` was the newest (NULL: all). New ones exist, but none has run: they wait
- * for the GIL, which we hold. */
+/* Arms the threads that were made since `known` was the newest (NULL: all). New ones exist, but
+ * none has run: they wait for the GIL, which we hold. */
 static void arm_new_threads(PyThreadState *known, const PyThreadState *self)
 {
     PyThreadState *state = PyInterpreterState_ThreadHead(PyInterpreterState_Main());
@@ -246,8 +249,8 @@ static void arm_new_threads(PyThreadState *known, const PyThreadState *self)
 static PyObject *start_thread(const struct replaced *starter, PyObject *self, PyObject *arguments)
 {
     PyThreadState *state = PyThreadState_Get();
-    bool wanted = recorder.running && recorder.settings.threads &&
-                  state->interp == PyInterpreterState_Main();
+    bool wanted =
+        recorder.running && recorder.settings.threads && state->interp == PyInterpreterState_Main();
     PyThreadState *known = wanted ? PyInterpreterState_ThreadHead(state->interp) : NULL;
     PyObject *result = starter->real(self, arguments);
 
@@ -293,7 +296,8 @@ static PyObject *attribute(const char *module, const char *name)
 
 static int attach(char *why, size_t why_size)
 {
-    replace(attribute("_thread", "start_new"), start_new, &thread_starters[1]); /* may be gone one day */
+    replace(attribute("_thread", "start_new"), start_new,
+            &thread_starters[1]); /* may be gone one day */
     if (!replace(PySys_GetObject("settrace"), settrace, &real_settrace) ||
         !replace(PySys_GetObject("setprofile"), setprofile, &real_setprofile) ||
         !replace(attribute("_thread", "start_new_thread"), start_new_thread, &thread_starters[0])) {

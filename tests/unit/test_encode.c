@@ -82,7 +82,8 @@ static void a_call_comes_back_with_its_code(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT(codes); i++) {
         for (size_t j = 0; j < COUNT(times); j++) {
-            uint8_t *end = trace_put_operand(bytes, TRACE_TAG_CALL, TRACE_SHORT_CALL, times[j], codes[i]);
+            uint8_t *end =
+                trace_put_operand(bytes, TRACE_TAG_CALL, TRACE_SHORT_CALL, times[j], codes[i]);
             struct trace_event ev = decode_one(bytes, end);
 
             assert_int_equal(ev.tag, TRACE_TAG_CALL);

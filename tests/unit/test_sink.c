@@ -30,7 +30,9 @@ static int setup(void **state)
     strcpy(f->directory, "/tmp/test_sink.XXXXXX");
     assert_non_null(mkdtemp(f->directory));
     snprintf(f->path, sizeof f->path, "%s/trace.bin", f->directory);
-    assert_int_equal(sink_create(f->path, &(struct sink_setting){"mode", "exact", 5}, 1, f->mark, why, sizeof why), 0);
+    assert_int_equal(sink_create(f->path, &(struct sink_setting){"mode", "exact", 5}, 1, f->mark,
+                                 why, sizeof why),
+                     0);
     assert_int_equal(sink_open(&f->sink, f->path, f->mark, why, sizeof why), 0);
     *state = f;
     return 0;
@@ -123,7 +125,8 @@ static void the_trace_of_another_run_is_refused(void **state)
     struct sink other;
     char why[256];
 
-    assert_int_equal(sink_open(&other, f->path, "00000000000000000000000000000000", why, sizeof why), -1);
+    assert_int_equal(
+        sink_open(&other, f->path, "00000000000000000000000000000000", why, sizeof why), -1);
     assert_non_null(strstr(why, "another run"));
 }
 
@@ -234,9 +237,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_trace_of_another_run_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(a_slot_is_in_the_file_at_once, setup, teardown),
         cmocka_unit_test_setup_teardown(a_full_slot_is_copied_and_used_again, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_descriptor_the_program_took_is_left_alone, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_descriptor_the_program_took_is_left_alone, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(at_the_limit_the_run_stops, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_file_size_limit_stops_the_run_and_kills_nobody, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_file_size_limit_stops_the_run_and_kills_nobody, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_source_is_known_once_it_was_asked_for, setup, teardown),
     };
 
