@@ -194,7 +194,7 @@ demo: ## build, record a sample, show the result
 
 check: ## build for every CPython found and run all tests
 	@tools/deps.sh $(if $(filter no,$(DEPS)),report,install) check
-	@+$(MAKE) --no-print-directory check-built PYTHONS="$$(tools/pythons.sh)"
+	@+$(MAKE) --no-print-directory check-built PYTHONS="$$(tools/pythons.sh | tr '\n' ' ')"
 
 check-built: all $(unit_programs)
 	@$(PYTHON) tests/run.py --build $(out) --pythons "$(PYTHONS)" unit e2e
