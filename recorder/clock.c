@@ -10,6 +10,10 @@
 
 bool clock_is_tsc;
 
+#if defined(PYREC_COUNTING_CLOCK)
+uint64_t clock_count;
+#endif
+
 uint64_t clock_read_ns(clockid_t id)
 {
     struct timespec ts;
@@ -38,7 +42,7 @@ static bool kernel_trusts_tsc(void)
 
 static bool processor_has_invariant_tsc(void)
 {
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(PYREC_COUNTING_CLOCK)
     unsigned eax, ebx, ecx, edx;
 
     if (__get_cpuid(0x80000007, &eax, &ebx, &ecx, &edx))

@@ -161,28 +161,67 @@ static struct open_frame describe(struct thread *t, pycompat_frame *frame,
     return f;
 }
 
+/* Was it suspended by a YIELD of this thread, in this chunk? Then the reader knows all about it. */
+static bool is_known_here(const struct thread *t, const struct suspended *known,
+                          const struct code_info *code)
+{
+    return known != NULL && known->code == code->number && known->thread == t->number &&
+           known->sequence == t->sequence &&
+           known->activation >> ACTIVATION_THREAD_SHIFT == t->number;
+}
+
+static struct open_frame reopen(const struct suspended *known)
+{
+    return (struct open_frame){.frame = known->frame,
+                               .activation = known->activation,
+                               .code = known->code,
+                               .line = known->line,
+                               .first_line = known->first_line,
+                               .generator = true};
+}
+
+static void put_resume(struct thread *t, uint64_t units, uint64_t activation)
+{
+    t->at = trace_put_operand(t->at, TRACE_TAG_RESUME, 0, units,
+                              t->next - (activation & ACTIVATION_NUMBER_MASK));
+}
+
+EVENTS_SLOW static struct open_frame resume_slow(struct thread *t, pycompat_frame *frame,
+                                                 const struct code_info *code, uint64_t now)
+{
+    uint64_t units, next;
+    bool ready = prepare(t, now, 0, &units); /* may have begun a new chunk, or a child */
+    const struct suspended *known = suspended_find(frame);
+    struct open_frame f;
+
+    if (ready && is_known_here(t, known, code)) {
+        put_resume(t, units, known->activation);
+        return reopen(known);
+    }
+    next = t->next;
+    f = describe(t, frame, code);
+    if (ready)
+        put_continue(t, units, &f, next);
+    return f;
+}
+
 void event_resume(struct thread *t, pycompat_frame *frame, const struct code_info *code)
 {
     uint64_t now = clock_ticks();
-    const struct suspended *known;
+    uint64_t units = (now - t->last) >> t->shift;
+    const struct suspended *known = suspended_find(frame);
     struct open_frame f;
     struct open_frame *top;
-    uint64_t units, next;
 
     if (t->top->frame == frame)
         return;
-    if (prepare(t, now, 0, &units)) {
-        next = t->next;
-        f = describe(t, frame, code);
-        known = suspended_find(frame);
-        if (known != NULL && known->activation == f.activation && known->thread == t->number &&
-            known->sequence == t->sequence && f.activation >> ACTIVATION_THREAD_SHIFT == t->number)
-            t->at = trace_put_operand(t->at, TRACE_TAG_RESUME, 0, units,
-                                      t->next - (f.activation & ACTIVATION_NUMBER_MASK));
-        else
-            put_continue(t, units, &f, next);
+    if (EVENTS_LIKELY(units < 128 && t->at < t->end && is_known_here(t, known, code))) {
+        t->last += units << t->shift;
+        t->events++;
+        put_resume(t, units, known->activation);
+        f = reopen(known);
     } else {
-        f = describe(t, frame, code);
+        f = resume_slow(t, frame, code, now);
     }
     top = push(t);
     if (top != NULL)

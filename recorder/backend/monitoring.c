@@ -147,17 +147,19 @@ CALLBACK(on_start)
 /* Also for throw(): into a generator that has not begun it is a call. */
 CALLBACK(on_resume)
 {
-    pycompat_frame *frame = pycompat_current_frame(PyThreadState_Get());
-    const struct code_info *code = codes_info(code_of(args), frame);
+    const struct code_info *code = pycompat_code_extra(code_of(args), codes_extra_index);
+    pycompat_frame *frame;
     struct thread *t;
 
     CALLBACK_IGNORES();
+    if (EVENTS_UNLIKELY(code == NULL))
+        code = define_code(code_of(args));
     if (!code->wanted)
         return Py_None;
     t = thread_entering(&frame);
     if (t == NULL)
         return Py_None;
-    if (pycompat_frame_is_fresh(frame))
+    if (EVENTS_UNLIKELY(pycompat_frame_is_fresh(frame)))
         event_call(t, frame, code);
     else
         event_resume(t, frame, code);

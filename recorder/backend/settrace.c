@@ -72,19 +72,30 @@ static void on_call(pycompat_frame *frame)
         event_call(t, frame, code);
 }
 
-/* The thread, with `frame` on top of its stack; NULL if the frame is not recorded. */
-static inline struct thread *thread_at(pycompat_frame *frame)
+/* Makes `frame` the top of the thread's stack. NULL if it is not recorded. */
+EVENTS_SLOW static struct thread *align(pycompat_frame *frame)
 {
-    struct thread *t = thread_current;
+    struct thread *t;
 
-    if (EVENTS_LIKELY(t != NULL && t->top->frame == frame))
-        return t;
     if (!codes_info(pycompat_frame_code(frame), frame)->wanted)
         return NULL;
     t = events_thread(frame, false);
     if (t != NULL)
         events_align(t, frame);
     return t;
+}
+
+/* Is it there already, as it nearly always is? */
+static inline bool is_aligned(const struct thread *t, const pycompat_frame *frame)
+{
+    return EVENTS_LIKELY(t != NULL && t->top->frame == frame);
+}
+
+static inline struct thread *thread_at(pycompat_frame *frame)
+{
+    struct thread *t = thread_current;
+
+    return is_aligned(t, frame) ? t : align(frame);
 }
 
 /* A return event is also what a generator sends when it yields. */
@@ -114,29 +125,26 @@ static void on_exception(pycompat_frame *frame, PyObject *argument)
                            : NULL);
 }
 
+static void on_line(PyFrameObject *object, pycompat_frame *frame)
+{
+    struct thread *t = thread_at(frame);
+
+    if (t != NULL)
+        event_line(t, object->f_lineno);
+}
+
 static void record(PyFrameObject *object, int what, PyObject *argument)
 {
     pycompat_frame *frame = pycompat_frame_of(object);
-    struct thread *t;
 
-    switch (what) {
-    case PyTrace_LINE:
-        t = thread_at(frame);
-        if (EVENTS_LIKELY(t != NULL))
-            event_line(t, object->f_lineno);
-        break;
-    case PyTrace_CALL:
+    if (what == PyTrace_CALL)
         on_call(frame);
-        break;
-    case PyTrace_RETURN:
+    else if (what == PyTrace_RETURN)
         on_return(frame, argument);
-        break;
-    case PyTrace_EXCEPTION:
+    else if (what == PyTrace_LINE)
+        on_line(object, frame);
+    else if (what == PyTrace_EXCEPTION)
         on_exception(frame, argument);
-        break;
-    default:
-        break;
-    }
 }
 
 /* The program's own tracer or profiler: it sees what it would see without us. It may put another in
@@ -151,7 +159,7 @@ static int forward(struct thread *t, void *function, PyObject *object, PyFrameOb
     return result;
 }
 
-static int trace(PyObject *object, PyFrameObject *frame, int what, PyObject *argument)
+static int trace_any(PyObject *object, PyFrameObject *frame, int what, PyObject *argument)
 {
     struct thread *t;
 
@@ -161,6 +169,17 @@ static int trace(PyObject *object, PyFrameObject *frame, int what, PyObject *arg
         return forward(t, t->user_trace, object, frame, what, argument);
     if (EVENTS_UNLIKELY(!recorder.running))
         disarm(PyThreadState_Get(), t);
+    return 0;
+}
+
+/* By far the most events are lines, and hardly a program traces itself. */
+static int trace(PyObject *object, PyFrameObject *frame, int what, PyObject *argument)
+{
+    struct thread *t = thread_current;
+
+    if (what != PyTrace_LINE || !is_aligned(t, pycompat_frame_of(frame)) || t->user_trace != NULL)
+        return trace_any(object, frame, what, argument);
+    event_line(t, frame->f_lineno);
     return 0;
 }
 
