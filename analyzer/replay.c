@@ -87,14 +87,6 @@ static void take_stack(struct replay *replay, const struct chunk_reader *reader,
     }
 }
 
-static void forget_suspended(struct replay *replay)
-{
-    if (replay->suspended.count == 0)
-        return;
-    map_fini(&replay->suspended);
-    arena_fini(&replay->suspended_arena);
-}
-
 static void play_chunk(struct replay *replay, struct chunk_reader *reader,
                        const struct trace_file *file, const struct trace_chunk *chunk,
                        const struct trace_chunk *before)
@@ -109,7 +101,7 @@ static void play_chunk(struct replay *replay, struct chunk_reader *reader,
     replay->cpu_total = chunk->cpu;
     replay->cpu_pending = 0;
     replay->has_cpu = false;
-    forget_suspended(replay);
+    replay_suspensions_forget(&replay->suspended);
     take_stack(replay, reader, !before, is_missing);
     replay_events(replay, &reader->events);
     replay->trouble.undecoded += chunk->sealed && reader->events.status != TRACE_AT_END;
@@ -133,7 +125,7 @@ static int list_open_frames(struct replay *replay)
 {
     for (size_t i = 1; i <= replay->top; i++) {
         const struct replay_frame *frame = &replay->frames[i];
-        if (!frame->entry)
+        if (!frame->is_booked)
             continue;
         struct replay_open *grown =
             grow_array(replay->open, replay->open_count, &replay->open_room, sizeof *grown);
@@ -186,8 +178,7 @@ int replay_thread(struct replay *replay, const struct trace_file *file,
 void replay_fini(struct replay *replay)
 {
     sums_fini(&replay->sums);
-    map_fini(&replay->suspended);
-    arena_fini(&replay->suspended_arena);
+    replay_suspensions_fini(&replay->suspended);
     free(replay->frames);
     free(replay->gaps);
     free(replay->marks);

@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #include "analyzer/clock.h"
-#include "analyzer/map.h"
+#include "analyzer/replay_suspended.h"
 #include "analyzer/sums.h"
 #include "formats/trace/decode.h"
 
@@ -31,23 +31,25 @@ struct replay_now {
 
 /* An activation on the stack. frames[0] is none: what happens there is outside. */
 struct replay_frame {
-    struct sums_cell
-        *cell; /* where it is; of a transparent frame where the recorded one below it is */
-    struct sums_entry *entry;  /* how it was entered; NULL: transparent, or frames[0] */
+    struct sums_cell *cell;   /* where it is; of a frame not booked where the one below it is */
+    struct sums_entry *entry; /* how it was entered; NULL: frames[0], or C that is not booked */
     struct sums_node *outer;   /* of its function's next lower activation */
     struct replay_now entered; /* when it was entered ... */
-    int64_t below, below_wait; /* ... and what recorded frames called from it took */
+    int64_t below, below_wait; /* ... and what booked frames called from it took */
     uint64_t key;              /* of its code */
     uint64_t activation;       /* its number; 0: begun by another thread */
-    int64_t line;              /* as the trace has it, in range or not */
-    int64_t first_line;        /* of its code */
     int64_t since;             /* ns; when it was entered or last resumed */
-    uint64_t repeat; /* this many frames like it, one on the other: of lost ones only the number is
-                        known */
+    union {
+        int64_t line;    /* as the trace has it, in range or not */
+        uint64_t repeat; /* of unknown code: this many frames like it, one on the other; of lost
+                            ones only the number is known */
+    };
     bool is_c;
     bool is_unknown;
-    bool is_plain; /* recorded Python code that is known: the hot loop can deal with it */
-    bool watch;    /* lower frames may be at its lines as well */
+    bool is_booked;      /* else it is transparent, C called by transparent code, or frames[0] */
+    bool is_plain;       /* booked Python code that is known */
+    bool is_transparent; /* Python code that is known and excluded */
+    bool watch;          /* lower frames may be at its lines as well */
 };
 
 struct replay_gap {
@@ -88,8 +90,7 @@ struct replay {
     size_t top, room;
     uint64_t depth;       /* Python frames, repeated ones counted */
     uint64_t next;        /* number of the next activation */
-    struct map suspended; /* activations that yielded in this chunk: struct replay_suspended */
-    struct arena suspended_arena;
+    struct replay_suspensions suspended; /* activations that yielded in this chunk */
     int64_t cpu_stamp_at; /* ns; where the last CPU stamp stands */
     uint64_t cpu_total;   /* thread CPU time there */
     uint64_t cpu_pending; /* of the CPU event before the event to come */

@@ -3,11 +3,6 @@
 #include "analyzer/facts.h"
 #include "analyzer/grow.h"
 
-struct replay_suspended {
-    uint64_t key;
-    int64_t step; /* its line less the first */
-};
-
 /* --- Time --- */
 
 /* How much of an interval was not on a processor (TRACE.md 6.4). */
@@ -54,7 +49,7 @@ void replay_pass_to_anchor(struct replay *replay, int64_t passed, uint64_t cpu)
 
 /* --- Lines --- */
 
-static void begin_line(struct replay *replay, int64_t step)
+void replay_line(struct replay *replay, int64_t step)
 {
     replay_pop_c(replay);
     struct replay_frame *frame = &replay->frames[replay->top];
@@ -62,15 +57,12 @@ static void begin_line(struct replay *replay, int64_t step)
         replay->trouble.strays++;
         return;
     }
-    frame->line = (int64_t)((uint64_t)frame->line + (uint64_t)step);
-    if (!frame->entry)
+    if (!frame->is_unknown)
+        frame->line = replay_step_line(frame->line, step);
+    if (!frame->is_booked)
         return;
-    uint32_t line = (uint32_t)frame->line;
-    if (frame->line < 0 || frame->line > REPLAY_LINE_MAX || frame->is_unknown) {
-        replay->trouble.bad_lines += !frame->is_unknown;
-        line = 0;
-    }
-    struct sums_cell *cell = sums_cell(&replay->sums, frame->entry->node, line);
+    struct sums_cell *cell =
+        sums_cell(&replay->sums, frame->entry->node, replay_counted_line(replay, frame));
     if (!cell) {
         replay->out_of_memory = true;
         return;
@@ -88,52 +80,43 @@ static void call(struct replay *replay, uint64_t code)
     replay_push(replay, sums_code_key(code), 0, replay->next++, REPLAY_CALL);
 }
 
-/* The top Python frame is left. False: there is none. */
-static bool leave(struct replay *replay)
+void replay_return(struct replay *replay)
 {
     replay_pop_c(replay);
     struct replay_frame *frame = &replay->frames[replay->top];
     if (replay->top == 0) {
         replay->trouble.strays++;
-        return false;
-    }
-    if (frame->repeat > 1) {
+    } else if (frame->is_unknown && frame->repeat > 1) {
         frame->repeat--;
         replay->depth--;
-        return true;
+    } else {
+        replay_pop(replay);
     }
-    replay_pop(replay);
-    return true;
 }
 
-static void suspend(struct replay *replay)
+void replay_yield(struct replay *replay)
 {
     replay_pop_c(replay);
     const struct replay_frame *frame = &replay->frames[replay->top];
-    if (replay->top > 0 && frame->activation) {
-        void **slot = map_put(&replay->suspended, frame->activation, 0);
-        if (slot && !*slot)
-            *slot = arena_take(&replay->suspended_arena, sizeof(struct replay_suspended));
-        if (!slot || !*slot) {
-            replay->out_of_memory = true;
-            return;
-        }
-        *(struct replay_suspended *)*slot = (struct replay_suspended){
-            frame->key, (int64_t)((uint64_t)frame->line - (uint64_t)frame->first_line)};
+    if (replay->top > 0 && frame->activation &&
+        !replay_suspensions_put(&replay->suspended, frame->activation, frame->key,
+                                replay_line_step(frame))) {
+        replay->out_of_memory = true;
+        return;
     }
-    leave(replay);
+    replay_return(replay);
 }
 
-static void resume(struct replay *replay, uint64_t activation)
+void replay_resume(struct replay *replay, uint64_t activation)
 {
-    const struct replay_suspended *suspended = map_get(&replay->suspended, activation, 0);
-    struct replay_suspended unknown = {SUMS_UNKNOWN_KEY, 0};
+    const struct replay_suspended *suspended =
+        replay_suspensions_get(&replay->suspended, activation);
 
-    if (!suspended) {
-        replay->trouble.unknown_resumes++;
-        suspended = &unknown;
-    }
-    replay_push(replay, suspended->key, suspended->step, activation, REPLAY_RESUME);
+    replay->trouble.unknown_resumes += !suspended;
+    if (suspended)
+        replay_push(replay, suspended->key, suspended->step, activation, REPLAY_RESUME);
+    else
+        replay_push(replay, SUMS_UNKNOWN_KEY, 0, activation, REPLAY_RESUME);
 }
 
 static void go_on(struct replay *replay, const struct trace_event *ev)
@@ -144,7 +127,7 @@ static void go_on(struct replay *replay, const struct trace_event *ev)
     replay_push(replay, sums_code_key(ev->code), ev->line_step, activation, REPLAY_RESUME);
 }
 
-static void c_call(struct replay *replay, uint64_t string)
+void replay_c_call(struct replay *replay, uint64_t string)
 {
     if (replay->top == 0)
         replay->trouble.strays++;
@@ -152,7 +135,7 @@ static void c_call(struct replay *replay, uint64_t string)
         replay_push(replay, sums_c_key(string), 0, 0, REPLAY_CALL);
 }
 
-static void c_return(struct replay *replay)
+void replay_c_return(struct replay *replay)
 {
     if (replay->frames[replay->top].is_c)
         replay_pop(replay);
@@ -160,7 +143,7 @@ static void c_return(struct replay *replay)
         replay->trouble.strays += replay->top == 0;
 }
 
-static void note_raise(struct replay *replay)
+void replay_raise(struct replay *replay)
 {
     replay_pop_c(replay);
     replay->trouble.strays += replay->top == 0;
@@ -212,19 +195,19 @@ static void play_rare(struct replay *replay, const struct trace_event *ev)
 {
     switch (ev->tag) {
     case TRACE_TAG_YIELD:
-        suspend(replay);
+        replay_yield(replay);
         break;
     case TRACE_TAG_RESUME:
-        resume(replay, replay->next - ev->back);
+        replay_resume(replay, replay->next - ev->back);
         break;
     case TRACE_TAG_RAISE:
-        note_raise(replay);
+        replay_raise(replay);
         break;
     case TRACE_TAG_C_CALL:
-        c_call(replay, ev->string);
+        replay_c_call(replay, ev->string);
         break;
     case TRACE_TAG_C_RETURN:
-        c_return(replay);
+        replay_c_return(replay);
         break;
     case TRACE_TAG_CONTINUE:
         go_on(replay, ev);
@@ -262,11 +245,11 @@ static void play(struct replay *replay, const struct trace_event *ev)
     replay->events++;
     pass(replay, ev->time);
     if (ev->tag == TRACE_TAG_LINE)
-        begin_line(replay, ev->line_step);
+        replay_line(replay, ev->line_step);
     else if (ev->tag == TRACE_TAG_CALL)
         call(replay, ev->code);
     else if (ev->tag == TRACE_TAG_RETURN || ev->tag == TRACE_TAG_UNWIND)
-        leave(replay);
+        replay_return(replay);
     else
         play_rare(replay, ev);
 }

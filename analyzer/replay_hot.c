@@ -1,18 +1,21 @@
-/* The hot loop: short forms in frames of recorded code. What it cannot do it leaves to
- * replay_events.c, which can do everything: it stops before an event, with all of the replay's
- * state as if events had come one by one.
+/* The hot loop: events whose times are short, in frames of any kind. What is out of the ordinary it
+ * leaves to replay_events.c, either the event (then it stops before it) or what an event does to a
+ * stack that is not plain.
  *
- * The state is kept in a struct of which no address escapes, so that it lives in registers. */
+ * The state is kept in a struct of which no address escapes, so that it lives in registers: functions
+ * that take one are all inlined, and state is saved and loaded around those that are not. */
 #include "analyzer/replay_stack.h"
 
-#define LONGEST_SHORT 12 /* CALL and ten bytes of code, and one to spare */
+#define LONGEST 48 /* CONTINUE: a tag and four numbers of ten bytes, and some to spare */
+#define HOT static inline __attribute__((always_inline))
 
 struct hot {
     struct replay_frame *frame; /* the top */
     struct sums_cell *cell;
-    struct sums_node *node;
+    const struct sums_node *node; /* where its lines are found; if not plain, there are none */
     int64_t line;
     bool watch;
+    struct sums *sums;
     const struct clock *clock;
     struct replay_now now;
     int64_t offset;       /* now.time and this is the stamp */
@@ -21,16 +24,17 @@ struct hot {
     const struct replay_frame *last; /* there is no room above it */
 };
 
-static inline void load_frame(struct hot *hot)
+HOT void load_frame(struct hot *hot)
 {
     hot->cell = hot->frame->cell;
-    hot->node = hot->cell->node;
+    hot->node = hot->frame->is_plain ? hot->cell->node : &hot->sums->lineless;
     hot->line = hot->frame->line;
     hot->watch = hot->frame->watch;
 }
 
-static inline void load(const struct replay *replay, struct hot *hot)
+HOT void load(struct replay *replay, struct hot *hot)
 {
+    hot->sums = &replay->sums;
     hot->frame = &replay->frames[replay->top];
     hot->last = &replay->frames[replay->room - 1];
     load_frame(hot);
@@ -43,15 +47,15 @@ static inline void load(const struct replay *replay, struct hot *hot)
     hot->next = replay->next;
 }
 
-static inline void save_frame(struct hot *hot)
+HOT void save_frame(struct hot *hot)
 {
     hot->frame->cell = hot->cell;
     hot->frame->line = hot->line;
     hot->frame->watch = hot->watch;
 }
 
-/* Frames came and went one Python frame at a time. */
-static inline void save(struct replay *replay, struct hot *hot)
+/* Frames came and went one Python frame at a time; where C frames do, replay->depth is corrected. */
+HOT void save(struct replay *replay, struct hot *hot)
 {
     size_t top = (size_t)(hot->frame - replay->frames);
 
@@ -75,7 +79,7 @@ static void watch(struct sums_line *at, int64_t passed)
         at->file_line->nested += passed;
 }
 
-static inline void pass(struct hot *hot, uint64_t units)
+HOT void pass(struct hot *hot, uint64_t units)
 {
     uint64_t rest = hot->rest + hot->clock->step_rest[units];
     uint64_t carry = rest >= hot->clock->den;
@@ -89,130 +93,335 @@ static inline void pass(struct hot *hot, uint64_t units)
         watch(hot->cell->at, passed);
 }
 
-/* A line that the context has not had yet, or not at its place in the table. False: no memory. */
-static bool find_line(struct replay *replay, struct hot *hot)
-{
-    uint32_t line = hot->line >= 0 && hot->line <= REPLAY_LINE_MAX ? (uint32_t)hot->line : 0;
-    struct sums_cell *cell = sums_find_cell(&replay->sums, hot->node, line);
+/* --- What stays --- */
 
-    if (!cell) {
-        replay->out_of_memory = true;
-        return false;
+/* A line that the context has not had yet, or not at its place in the table, or that is not counted
+ * in a plain way. False: no memory. */
+HOT bool other_line(struct replay *replay, struct hot *hot, int64_t line, int64_t step)
+{
+    const struct replay_frame *frame = hot->frame;
+
+    if (frame->is_transparent) {
+        hot->line = replay_step_line(hot->line, step);
+        return true;
     }
-    replay->trouble.bad_lines += line != hot->line;
-    hot->cell = cell;
-    hot->watch = hot->watch || hot->node->function->shared;
-    return true;
+    if (frame->is_plain && line >= 0 && line <= REPLAY_LINE_MAX) {
+        struct sums_cell *cell = sums_find_cell(hot->sums, hot->cell->node, (uint32_t)line);
+        hot->line = line;
+        hot->cell = cell ? cell : hot->cell;
+        hot->cell->hits++;
+        hot->now.hits++;
+        hot->watch |= hot->cell->node->function->shared;
+        replay->out_of_memory |= !cell;
+        return cell != NULL;
+    }
+    save(replay, hot);
+    replay_line(replay, step);
+    load(replay, hot);
+    return !replay->out_of_memory;
 }
 
-static inline bool begin_line(struct replay *replay, struct hot *hot, uint64_t units, int step)
+HOT bool line(struct replay *replay, struct hot *hot, uint64_t units, int step)
 {
+    int64_t at = hot->line + step;
+    struct sums_cell *cell = hot->node->table[(uint64_t)at & hot->node->mask];
+
     pass(hot, units);
     hot->events++;
-    hot->line = (int64_t)((uint64_t)hot->line + (uint64_t)(int64_t)step);
-    struct sums_cell *cell = hot->node->table[(uint64_t)hot->line & hot->node->mask];
-    if (__builtin_expect(cell->line == hot->line, 1))
-        hot->cell = cell;
-    else if (!find_line(replay, hot))
-        return false;
-    hot->cell->hits++;
+    if (__builtin_expect(cell->line != at, 0))
+        return other_line(replay, hot, at, step);
+    hot->line = at;
+    hot->cell = cell;
+    cell->hits++;
     hot->now.hits++;
     return true;
 }
 
-static inline uint64_t read_code(const uint8_t **at, bool *good)
+HOT void raise(struct replay *replay, struct hot *hot)
 {
-    uint64_t code = *(*at)++;
-
-    if (__builtin_expect(code < 0x80, 1))
-        return code;
-    code &= 0x7f;
-    for (unsigned shift = 7; shift < 63; shift += 7) {
-        uint64_t byte = *(*at)++;
-        code |= (byte & 0x7f) << shift;
-        if (byte < 0x80)
-            return code;
-    }
-    *good = false; /* ten bytes, or none that is a varint: not for here */
-    return 0;
+    if (hot->frame->is_plain)
+        return;
+    save(replay, hot);
+    replay_raise(replay);
+    load(replay, hot);
 }
 
-/* A call that was made before from this very place. */
-static inline void push_known(struct hot *hot, struct sums_entry *entry, struct sums_cell *cell)
+/* --- What comes --- */
+
+HOT struct replay_frame *place_frame(struct hot *hot, struct sums_entry *entry, uint64_t key,
+                                     uint64_t activation)
 {
     struct replay_frame *frame = hot->frame + 1;
 
     save_frame(hot);
     frame->cell = hot->cell;
+    frame->entry = entry;
     frame->entered = hot->now;
     frame->below = frame->below_wait = 0;
-    frame->key = entry->key;
-    frame->activation = hot->next++;
-    frame->first_line = frame->line = cell->line;
+    frame->key = key;
+    frame->activation = activation;
     frame->since = hot->now.time + hot->offset;
-    frame->repeat = 1;
-    frame->is_c = frame->is_unknown = false;
-    frame->is_plain = true;
-    replay_enter(frame, entry, cell, REPLAY_CALL);
+    frame->is_c = frame->is_unknown = frame->is_transparent = frame->is_plain = false;
+    frame->is_booked = false;
+    return frame;
+}
+
+/* False: there is no cell for it yet, or it is of unknown code. */
+HOT bool place_booked(struct replay *replay, struct hot *hot, struct sums_entry *entry,
+                      uint64_t key, int64_t step, uint64_t activation, enum replay_push how)
+{
+    int64_t at = entry->function->first_line + step;
+    struct sums_cell *cell = entry->node->table[(uint64_t)at & entry->node->mask];
+
+    if (__builtin_expect(cell->line != at || entry->function->is_unknown, 0))
+        return false;
+    struct replay_frame *frame = place_frame(hot, entry, key, activation);
+    frame->line = at;
+    frame->is_booked = true;
+    frame->is_c = key & 1;
+    frame->is_plain = !frame->is_c;
+    replay->depth -= frame->is_c;
+    replay_enter(frame, entry, cell, how);
+    hot->frame = frame;
+    load_frame(hot);
+    return true;
+}
+
+HOT void place_transparent(struct hot *hot, struct sums_entry *entry, uint64_t key, int64_t step,
+                           uint64_t activation)
+{
+    struct replay_frame *frame = place_frame(hot, entry, key, activation);
+
+    frame->line = entry->function->first_line + step;
+    frame->is_transparent = true;
+    frame->watch = hot->watch;
     hot->frame = frame;
     load_frame(hot);
 }
 
-/* Any other call. True: it was into a frame that the loop can deal with. */
-static bool push_unknown(struct replay *replay, struct hot *hot, uint64_t key)
+/* False: no memory. */
+HOT bool push(struct replay *replay, struct hot *hot, uint64_t key, int64_t step,
+              uint64_t activation, enum replay_push how)
 {
+    struct sums_entry *entry = sums_recent_entry(hot->sums, hot->cell, key);
+
+    if (entry && hot->frame < hot->last && step >= -REPLAY_LINE_MAX && step <= REPLAY_LINE_MAX) {
+        if (__builtin_expect(entry->node != NULL, 1)) {
+            if (place_booked(replay, hot, entry, key, step, activation, how))
+                return true;
+        } else if (!entry->function->is_unknown) {
+            place_transparent(hot, entry, key, step, activation);
+            return true;
+        }
+    }
     save(replay, hot);
-    replay_push(replay, key, 0, replay->next++, REPLAY_CALL);
+    replay_push(replay, key, step, activation, how);
     load(replay, hot);
-    return hot->frame->is_plain && !replay->out_of_memory;
+    return !replay->out_of_memory;
 }
 
-static inline bool call(struct replay *replay, struct hot *hot, uint64_t units, uint64_t code)
+HOT bool call(struct replay *replay, struct hot *hot, uint64_t code)
 {
-    struct sums_entry *entry = hot->cell->last;
-    uint64_t key = sums_code_key(code);
-
-    pass(hot, units);
-    hot->events++;
-    if (__builtin_expect(!entry || entry->key != key || !entry->node || hot->frame >= hot->last, 0))
-        return push_unknown(replay, hot, key);
-    int64_t line = entry->function->first_line;
-    struct sums_cell *cell = entry->node->table[(uint64_t)line & entry->node->mask];
-    if (__builtin_expect(cell->line != line || entry->function->is_unknown, 0))
-        return push_unknown(replay, hot, key);
-    push_known(hot, entry, cell);
-    return true;
+    return push(replay, hot, sums_code_key(code), 0, hot->next++, REPLAY_CALL);
 }
 
-static inline bool ret(struct hot *hot, uint64_t units)
+HOT bool c_call(struct replay *replay, struct hot *hot, uint64_t string)
 {
-    pass(hot, units);
-    hot->events++;
-    replay_leave(hot->frame, hot->now);
+    if (hot->frame->is_booked)
+        return push(replay, hot, sums_c_key(string), 0, 0, REPLAY_CALL);
+    save(replay, hot);
+    replay_c_call(replay, string);
+    load(replay, hot);
+    return !replay->out_of_memory;
+}
+
+HOT bool resume(struct replay *replay, struct hot *hot, uint64_t back)
+{
+    uint64_t activation = hot->next - back;
+    const struct replay_suspended *suspended =
+        replay_suspensions_get(&replay->suspended, activation);
+
+    if (__builtin_expect(suspended != NULL, 1))
+        return push(replay, hot, suspended->key, suspended->step, activation, REPLAY_RESUME);
+    save(replay, hot);
+    replay_resume(replay, activation);
+    load(replay, hot);
+    return !replay->out_of_memory;
+}
+
+/* An activation of this thread. */
+HOT bool go_on(struct replay *replay, struct hot *hot, uint64_t code, int64_t step, uint64_t back)
+{
+    uint64_t activation = hot->next - back;
+
+    hot->next += back == 0;
+    return push(replay, hot, sums_code_key(code), step, activation, REPLAY_RESUME);
+}
+
+/* --- What goes --- */
+
+HOT void drop_frame(struct hot *hot)
+{
     hot->frame--;
     hot->frame->watch |= hot->frame->cell->node->function->shared;
     load_frame(hot);
-    return hot->frame->is_plain;
 }
 
-/* Plays a CALL or RETURN; *at is behind it then. False: it is none, or the loop ends with it. */
-static inline bool move(struct replay *replay, struct hot *hot, const uint8_t **at)
+HOT void leave(struct replay *replay, struct hot *hot)
 {
-    uint8_t tag = **at;
-    const uint8_t *behind = *at + 1;
+    const struct replay_frame *frame = hot->frame;
+
+    if (__builtin_expect(frame->is_plain, 1)) {
+        replay_leave(hot->frame, hot->now);
+        drop_frame(hot);
+    } else if (frame->is_transparent) {
+        hot->frame[-1].below += frame->below;
+        hot->frame[-1].below_wait += frame->below_wait;
+        drop_frame(hot);
+    } else {
+        save(replay, hot);
+        replay_return(replay);
+        load(replay, hot);
+    }
+}
+
+HOT bool yield(struct replay *replay, struct hot *hot)
+{
+    struct replay_frame *frame = hot->frame;
+
+    if (__builtin_expect(frame->is_plain || frame->is_transparent, 1)) {
+        frame->line = hot->line;
+        if (frame->activation &&
+            !replay_suspensions_put(&replay->suspended, frame->activation, frame->key,
+                                    replay_line_step(frame))) {
+            replay->out_of_memory = true;
+            return false;
+        }
+        leave(replay, hot);
+        return true;
+    }
+    save(replay, hot);
+    replay_yield(replay);
+    load(replay, hot);
+    return !replay->out_of_memory;
+}
+
+HOT void c_return(struct replay *replay, struct hot *hot)
+{
+    if (__builtin_expect(hot->frame->is_c && hot->frame->is_booked, 1)) {
+        replay_leave(hot->frame, hot->now);
+        drop_frame(hot);
+        replay->depth++;
+        return;
+    }
+    save(replay, hot);
+    replay_c_return(replay);
+    load(replay, hot);
+}
+
+/* --- Bytes --- */
+
+HOT uint64_t read_number(const uint8_t **at, bool *good)
+{
+    uint64_t number = *(*at)++;
+
+    if (__builtin_expect(number < 0x80, 1))
+        return number;
+    number &= 0x7f;
+    for (unsigned shift = 7; shift < 63; shift += 7) {
+        uint64_t byte = *(*at)++;
+        number |= (byte & 0x7f) << shift;
+        if (byte < 0x80)
+            return number;
+    }
+    *good = false; /* ten bytes, or none that is a number: not for here */
+    return 0;
+}
+
+/* An event in its long form, whose operands stand at the same places in all of them. */
+struct operands {
+    uint64_t units, first, second, third;
+};
+
+HOT bool read_operands(const uint8_t **at, uint8_t tag, struct operands *operands)
+{
     bool good = true;
 
-    if (tag >> 4 == TRACE_SHORT_RETURN >> 4) {
-        *at = behind;
-        return ret(hot, tag & 15);
+    operands->units = read_number(at, &good);
+    if (tag != TRACE_TAG_RETURN && tag != TRACE_TAG_YIELD && tag != TRACE_TAG_UNWIND &&
+        tag != TRACE_TAG_C_RETURN)
+        operands->first = read_number(at, &good);
+    if (tag == TRACE_TAG_CONTINUE) {
+        operands->second = read_number(at, &good);
+        operands->third = read_number(at, &good);
+        good &= !(operands->third & 1); /* an activation of another thread */
     }
-    if (tag >> 4 != TRACE_SHORT_CALL >> 4)
+    if (tag == TRACE_TAG_LINE)
+        good &= operands->first < INT32_MAX;
+    return good && operands->units < CLOCK_STEPS;
+}
+
+HOT bool play_operands(struct replay *replay, struct hot *hot, uint8_t tag, struct operands operands)
+{
+    if (tag == TRACE_TAG_LINE)
+        return line(replay, hot, operands.units, (int)trace_unzigzag(operands.first));
+    pass(hot, operands.units);
+    hot->events++;
+    switch (tag) {
+    case TRACE_TAG_CALL:
+        return call(replay, hot, operands.first);
+    case TRACE_TAG_RESUME:
+        return resume(replay, hot, operands.first);
+    case TRACE_TAG_CONTINUE:
+        return go_on(replay, hot, operands.first, trace_unzigzag(operands.second),
+                     operands.third >> 1);
+    case TRACE_TAG_C_CALL:
+        return c_call(replay, hot, operands.first);
+    case TRACE_TAG_YIELD:
+        return yield(replay, hot);
+    case TRACE_TAG_C_RETURN:
+        c_return(replay, hot);
+        return true;
+    case TRACE_TAG_RAISE:
+        raise(replay, hot);
+        return true;
+    default: /* RETURN, UNWIND */
+        leave(replay, hot);
+        return true;
+    }
+}
+
+/* Plays an event in its long form; *at is behind it then. False: it is not for here, or the loop
+ * ends with it. */
+HOT bool play_long(struct replay *replay, struct hot *hot, const uint8_t **at, uint8_t tag)
+{
+    struct operands operands = {0};
+    const uint8_t *behind = *at + 1;
+
+    if (tag == TRACE_TAG_END || tag > TRACE_TAG_CONTINUE || !read_operands(&behind, tag, &operands))
         return false;
-    uint64_t code = read_code(&behind, &good);
+    *at = behind;
+    return play_operands(replay, hot, tag, operands);
+}
+
+/* The same for a CALL, RETURN or YIELD in its short form. */
+HOT bool play_short(struct replay *replay, struct hot *hot, const uint8_t **at, uint8_t tag)
+{
+    const uint8_t *behind = *at + 1;
+    bool good = true;
+    uint64_t code = tag >> 4 == TRACE_SHORT_CALL >> 4 ? read_number(&behind, &good) : 0;
+
     if (!good)
         return false;
     *at = behind;
-    return call(replay, hot, tag & 15, code);
+    pass(hot, tag & 15);
+    hot->events++;
+    if (tag >> 4 == TRACE_SHORT_CALL >> 4)
+        return call(replay, hot, code);
+    if (tag >> 4 == TRACE_SHORT_YIELD >> 4)
+        return yield(replay, hot);
+    leave(replay, hot);
+    return true;
 }
 
 static const uint8_t *play(struct replay *replay, const uint8_t *at, const uint8_t *last)
@@ -224,13 +433,15 @@ static const uint8_t *play(struct replay *replay, const uint8_t *at, const uint8
     while (going && at < last) {
         uint8_t tag = *at;
         if (tag & TRACE_SHORT_LINE) {
-            going = begin_line(replay, &hot, tag & 15, (tag >> 4 & 7) - TRACE_SHORT_LINE_BIAS);
             at++;
+            going = line(replay, &hot, tag & 15, (tag >> 4 & 7) - TRACE_SHORT_LINE_BIAS);
         } else if (tag & TRACE_SHORT_LINE_WIDE) {
-            going = begin_line(replay, &hot, at[1], (tag & 63) - TRACE_SHORT_LINE_WIDE_BIAS);
             at += 2;
+            going = line(replay, &hot, at[-1], (tag & 63) - TRACE_SHORT_LINE_WIDE_BIAS);
+        } else if (tag >= TRACE_SHORT_CALL) {
+            going = play_short(replay, &hot, &at, tag);
         } else {
-            going = move(replay, &hot, &at);
+            going = play_long(replay, &hot, &at, tag);
         }
     }
     save(replay, &hot);
@@ -239,8 +450,8 @@ static const uint8_t *play(struct replay *replay, const uint8_t *at, const uint8
 
 void replay_hot(struct replay *replay, struct trace_cursor *cur)
 {
-    if (cur->status != TRACE_OK || cur->end - cur->at <= LONGEST_SHORT || replay->has_cpu ||
-        replay->hand.limit < CLOCK_STEPS || !replay->frames[replay->top].is_plain)
+    if (cur->status != TRACE_OK || cur->end - cur->at <= LONGEST || replay->has_cpu ||
+        replay->hand.limit < CLOCK_STEPS)
         return;
-    cur->at = play(replay, cur->at, cur->end - LONGEST_SHORT);
+    cur->at = play(replay, cur->at, cur->end - LONGEST);
 }

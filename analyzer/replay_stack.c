@@ -13,8 +13,7 @@ int replay_grow(struct replay *replay)
     return 0;
 }
 
-/* A line as it is counted: what is out of range is line 0, as is everything in unknown code. */
-static uint32_t line_of(struct replay *replay, const struct replay_frame *frame)
+uint32_t replay_counted_line(struct replay *replay, const struct replay_frame *frame)
 {
     if (!frame->is_unknown && frame->line >= 0 && frame->line <= REPLAY_LINE_MAX)
         return (uint32_t)frame->line;
@@ -29,14 +28,21 @@ static int enter(struct replay *replay, struct replay_frame *frame, int64_t step
 
     if (!entry)
         return -1;
+    frame->entry = entry;
     frame->is_unknown = entry->function->is_unknown;
-    frame->first_line = entry->function->first_line;
-    frame->line = (int64_t)((uint64_t)frame->first_line + (uint64_t)step);
-    if (!entry->node) /* excluded: transparent */
+    if (frame->is_unknown)
+        frame->repeat = 1;
+    else
+        frame->line = replay_step_line(entry->function->first_line, step);
+    if (!entry->node) {
+        frame->is_transparent = !frame->is_unknown;
         return 0;
-    struct sums_cell *cell = sums_cell(&replay->sums, entry->node, line_of(replay, frame));
+    }
+    struct sums_cell *cell =
+        sums_cell(&replay->sums, entry->node, replay_counted_line(replay, frame));
     if (!cell)
         return -1;
+    frame->is_booked = true;
     frame->is_plain = !frame->is_c && !frame->is_unknown;
     replay_enter(frame, entry, cell, how);
     return 0;
@@ -56,12 +62,11 @@ void replay_push(struct replay *replay, uint64_t key, int64_t step, uint64_t act
         .key = key,
         .activation = activation,
         .since = replay->hand.ns,
-        .repeat = 1,
         .is_c = key & 1,
         .watch = caller->watch,
     };
     /* What excluded code calls by way of C is not recorded either. */
-    bool transparent = frame->is_c && !caller->entry && replay->top > 0;
+    bool transparent = frame->is_c && !caller->is_booked && replay->top > 0;
     if (!transparent && enter(replay, frame, step, how) < 0) {
         replay->out_of_memory = true;
         return;
@@ -78,7 +83,7 @@ static void pop_to(struct replay *replay, uint64_t kept)
     replay_pop_c(replay);
     while (replay->depth > kept) {
         struct replay_frame *frame = &replay->frames[replay->top];
-        if (frame->repeat > replay->depth - kept) {
+        if (frame->is_unknown && frame->repeat > replay->depth - kept) {
             frame->repeat -= replay->depth - kept;
             replay->depth = kept;
             break;
@@ -134,7 +139,7 @@ static size_t find_frame(const struct replay *replay, uint64_t kept)
 
     for (; i > 0 && depth > kept; i--)
         if (!replay->frames[i].is_c)
-            depth -= replay->frames[i].repeat;
+            depth -= replay_repeat(&replay->frames[i]);
     return depth == kept ? i + 1 : 0;
 }
 
@@ -143,8 +148,7 @@ static bool is_given(const struct replay_frame *frame, const struct trace_frame 
     if (frame->key != sums_code_key(given->code) ||
         frame->activation != (given->thread ? 0 : given->activation))
         return false;
-    return frame->is_unknown ||
-           (uint64_t)frame->line - (uint64_t)frame->first_line == (uint64_t)given->line_step;
+    return frame->is_unknown || replay_line_step(frame) == given->line_step;
 }
 
 bool replay_stack_is(const struct replay *replay, struct trace_stack stack)

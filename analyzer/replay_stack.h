@@ -28,15 +28,48 @@ bool replay_stack_is(const struct replay *replay, struct trace_stack stack);
 /* Plays one payload behind its stack record. */
 void replay_events(struct replay *replay, struct trace_cursor *cur);
 
-/* Plays the short forms that follow each other from cur->at on, as long as nothing out of the
- * ordinary comes. */
+/* Plays the events from cur->at on, until one comes that is out of the ordinary. */
 void replay_hot(struct replay *replay, struct trace_cursor *cur);
+
+/* The events, once their time has passed, whatever the stack is like. */
+void replay_line(struct replay *replay, int64_t step);
+void replay_return(struct replay *replay);
+void replay_yield(struct replay *replay);
+void replay_resume(struct replay *replay, uint64_t activation);
+void replay_raise(struct replay *replay);
+void replay_c_call(struct replay *replay, uint64_t string);
+void replay_c_return(struct replay *replay);
+
+/* A frame's line as it is counted: what is out of range is line 0 and trouble, and in unknown code
+ * all is line 0. */
+uint32_t replay_counted_line(struct replay *replay, const struct replay_frame *frame);
 
 /* The time from the thread's last event to a chunk's anchor, at which its CPU time was `cpu`. */
 void replay_pass_to_anchor(struct replay *replay, int64_t passed, uint64_t cpu);
 
 /* A gap from `start` until now. */
 void replay_note_gap(struct replay *replay, int64_t start, uint64_t reason);
+
+/* `step` lines on; never as far as SUMS_NO_LINE. */
+static inline int64_t replay_step_line(int64_t line, int64_t step)
+{
+    if (__builtin_add_overflow(line, step, &line))
+        line = step < 0 ? -SUMS_LINE_FAR : SUMS_LINE_FAR;
+    return line < -SUMS_LINE_FAR ? -SUMS_LINE_FAR
+           : line > SUMS_LINE_FAR ? SUMS_LINE_FAR
+                                    : line;
+}
+
+/* The line of a Python frame less its code's first. */
+static inline int64_t replay_line_step(const struct replay_frame *frame)
+{
+    return frame->is_unknown ? 0 : frame->line - frame->entry->function->first_line;
+}
+
+static inline uint64_t replay_repeat(const struct replay_frame *frame)
+{
+    return frame->is_unknown ? frame->repeat : 1;
+}
 
 /* A duration that belongs to the top of the stack, `wait` of it not on a processor. */
 static inline void replay_account(struct replay *replay, int64_t passed, int64_t wait)
@@ -80,14 +113,14 @@ static inline void replay_release(struct sums_line *at, int64_t passed, int64_t 
     }
 }
 
-/* Books the beginning of an activation; frame->cell is the caller's until now. */
+/* Books the beginning of an activation; frame->cell is the caller's until now, and the entry is
+ * set. */
 static inline void replay_enter(struct replay_frame *frame, struct sums_entry *entry,
                                 struct sums_cell *cell, enum replay_push how)
 {
     struct sums_function *function = entry->function;
     struct sums_line *caller = frame->cell->at;
 
-    frame->entry = entry;
     frame->cell = cell;
     frame->outer = function->top;
     entry->calls += how == REPLAY_CALL;
@@ -144,14 +177,14 @@ static inline void replay_pop(struct replay *replay)
 {
     struct replay_frame *frame = &replay->frames[replay->top--], *caller = frame - 1;
 
-    if (frame->entry) {
+    if (frame->is_booked) {
         replay_leave(frame, replay->now);
     } else { /* what it called counts as called by the recorded frame below */
         caller->below += frame->below;
         caller->below_wait += frame->below_wait;
     }
     if (!frame->is_c)
-        replay->depth -= frame->repeat;
+        replay->depth -= replay_repeat(frame);
     /* A recursive callee may have found a line that is shared, which the caller then has too. */
     caller->watch |= caller->cell->node->function->shared;
 }

@@ -5,7 +5,6 @@
 #include "analyzer/facts.h"
 #include "analyzer/model.h"
 
-#define NO_LINE UINT32_MAX
 #define FIRST_TABLE 4
 #define TABLE_MAX (1u << 31)
 #define SPARSE 4 /* a table may be this many times as large as full, to keep lines apart */
@@ -69,6 +68,12 @@ static struct sums_function *unknown_function(struct sums *sums)
     return slot ? *slot : NULL;
 }
 
+/* So that no frame gets to SUMS_NO_LINE. */
+static int64_t clamp_line(int64_t line)
+{
+    return line < -SUMS_LINE_FAR ? -SUMS_LINE_FAR : line > SUMS_LINE_FAR ? SUMS_LINE_FAR : line;
+}
+
 static struct sums_function *code_function(struct sums *sums, const struct facts_code *code)
 {
     const struct model_function *model = &sums->model->functions[code->id];
@@ -79,7 +84,7 @@ static struct sums_function *code_function(struct sums *sums, const struct facts
         if (function) {
             function->id = code->id;
             function->file = model->file;
-            function->first_line = model->first_line;
+            function->first_line = clamp_line(model->first_line);
             function->excluded = model->excluded;
         }
     }
@@ -211,9 +216,9 @@ static void give_back(struct sums *sums, struct sums_cell **table, uint32_t room
 
 static void place_cell(struct sums_node *node, struct sums_cell *cell)
 {
-    uint32_t i = cell->line & node->mask;
+    uint32_t i = (uint32_t)cell->line & node->mask;
 
-    while (node->table[i]->line != NO_LINE)
+    while (node->table[i]->line != SUMS_NO_LINE)
         i = (i + 1) & node->mask;
     node->table[i] = cell;
 }
@@ -241,7 +246,7 @@ static bool is_crowded(const struct sums_node *node, uint32_t line)
 
     if (4 * ((uint64_t)node->count + 1) > 3 * room)
         return true;
-    return node->table[line & node->mask]->line != NO_LINE &&
+    return node->table[line & node->mask]->line != SUMS_NO_LINE &&
            room < SPARSE * ((uint64_t)node->count + 1);
 }
 
@@ -266,7 +271,7 @@ static struct sums_cell *add_cell(struct sums *sums, struct sums_node *node, str
 
 struct sums_cell *sums_find_cell(struct sums *sums, struct sums_node *node, uint32_t line)
 {
-    for (uint32_t i = line & node->mask; node->table[i]->line != NO_LINE; i = (i + 1) & node->mask)
+    for (uint32_t i = line & node->mask; node->table[i]->line != SUMS_NO_LINE; i = (i + 1) & node->mask)
         if (node->table[i]->line == line)
             return node->table[i];
     struct sums_line *at = find_line(sums, node->function, line);
@@ -364,6 +369,7 @@ struct sums_entry *sums_find_entry(struct sums *sums, struct sums_cell *caller, 
         return NULL;
     entry->key = key;
     caller->last = entry;
+    sums->recent[sums_recent_place(caller, key)] = entry;
     return entry;
 }
 
@@ -372,8 +378,10 @@ struct sums_entry *sums_find_entry(struct sums *sums, struct sums_cell *caller, 
 int sums_init(struct sums *sums, const struct facts *facts, struct model *model, uint32_t process)
 {
     *sums = (struct sums){
-        .facts = facts, .model = model, .process = process, .nowhere = {.line = NO_LINE}};
+        .facts = facts, .model = model, .process = process, .nowhere = {.line = SUMS_NO_LINE}};
     sums->last_node = &sums->root;
+    sums->nowhere_at = &sums->nowhere;
+    sums->lineless.table = &sums->nowhere_at;
     struct sums_function *nobody = arena_take(&sums->arena, sizeof *nobody);
     struct sums_line *nowhere = new_line(sums, NULL, 0);
     if (!nobody || !nowhere || !new_node(sums, NULL, nobody))

@@ -67,6 +67,10 @@ static inline int64_t sums_line_cumulative_wait(const struct sums_line *line)
     return line->wait - line->nested_wait + line->below_wait;
 }
 
+/* The line of no cell, which no frame ever is at either. */
+#define SUMS_NO_LINE INT64_MIN
+#define SUMS_LINE_FAR (INT64_MAX / 4) /* lines go no farther than this, whatever a file says */
+
 /* The grain: one line in one context. */
 struct sums_cell {
     uint64_t hits;
@@ -74,7 +78,7 @@ struct sums_cell {
     struct sums_line *at;
     struct sums_node *node;
     struct sums_entry *last; /* the last one used of the entries from here */
-    uint32_t line;
+    int64_t line;            /* 0 to 2^31-1, or SUMS_NO_LINE */
     struct sums_cell *next; /* of the node */
 };
 
@@ -121,6 +125,10 @@ struct sums_entry {
     struct sums_entry *next;
 };
 
+/* The entries found last, each at a place that follows from its cell and key: a line that calls
+ * several functions is common. */
+#define SUMS_RECENT 512
+
 /* A table of cells that is in no use. */
 struct sums_table {
     struct sums_table *next;
@@ -139,7 +147,10 @@ struct sums {
     struct map edges;             /* by caller line and callee */
     struct map entries;           /* by caller cell and callee */
     struct sums_table *spare[32]; /* by the logarithm of their size */
-    struct sums_cell nowhere;     /* stands in the empty places of tables */
+    struct sums_entry *recent[SUMS_RECENT];
+    struct sums_cell nowhere;      /* stands in the empty places of tables */
+    struct sums_cell *nowhere_at;  /* the table of ... */
+    struct sums_node lineless;     /* ... a context that has no lines, and never gets one */
     struct sums_node *root;
     struct sums_cell *outside; /* the root's one cell */
     struct sums_function *all_functions;
@@ -183,14 +194,33 @@ static inline struct sums_cell *sums_cell(struct sums *sums, struct sums_node *n
     return __builtin_expect(cell->line == line, 1) ? cell : sums_find_cell(sums, node, line);
 }
 
+static inline size_t sums_recent_place(const struct sums_cell *caller, uint64_t key)
+{
+    return ((uintptr_t)caller / sizeof *caller + key) % SUMS_RECENT;
+}
+
+/* The way from a cell into the context of what it calls, if it was used not long ago; or NULL. */
+static inline struct sums_entry *sums_recent_entry(const struct sums *sums,
+                                                   struct sums_cell *caller, uint64_t key)
+{
+    struct sums_entry *entry = caller->last;
+
+    if (__builtin_expect(entry && entry->key == key, 1))
+        return entry;
+    entry = sums->recent[sums_recent_place(caller, key)];
+    if (!entry || entry->caller != caller || entry->key != key)
+        return NULL;
+    caller->last = entry;
+    return entry;
+}
+
 /* The way from a cell into the context of what it calls. */
 static inline struct sums_entry *sums_entry(struct sums *sums, struct sums_cell *caller,
                                             uint64_t key)
 {
-    struct sums_entry *entry = caller->last;
+    struct sums_entry *entry = sums_recent_entry(sums, caller, key);
 
-    return __builtin_expect(entry && entry->key == key, 1) ? entry
-                                                           : sums_find_entry(sums, caller, key);
+    return entry ? entry : sums_find_entry(sums, caller, key);
 }
 
 #endif
