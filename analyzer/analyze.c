@@ -7,7 +7,7 @@
 
 #include "analyzer/file_rows.h"
 #include "analyzer/model.h"
-#include "analyzer/replay.h"
+#include "analyzer/replay_pool.h"
 #include "analyzer/run.h"
 #include "analyzer/sources.h"
 #include "analyzer/store.h"
@@ -100,46 +100,87 @@ static int report_progress(void *context, uint64_t bytes)
 
 static void note_memory(struct analysis *analysis, const struct replay *replay)
 {
-    uint64_t bytes = replay->sums.arena.total + replay->room * sizeof *replay->frames +
-                     analysis->totals.arena.total;
+    uint64_t bytes = replay_memory(replay) + analysis->totals.arena.total;
 
     if (bytes > analysis->peak_memory)
         analysis->peak_memory = bytes;
 }
 
-static int analyze_thread(struct analysis *analysis, struct run *run,
-                          const struct trace_thread *thread)
-{
-    struct replay *replay = malloc(sizeof *replay);
-    int64_t process_id = run_process_id(run, thread->process);
+/* A thread of a run, and the work on it. */
+struct thread_list {
+    struct replay_job *jobs; /* owned */
+    struct run **runs;       /* owned; one a job */
+    size_t count;
+};
 
-    if (!replay)
-        return error_set(analysis->err, "%s: out of memory", run->file->path);
-    int status = replay_thread(replay, run->file, thread, run->facts, &analysis->model,
-                               report_progress, analysis, analysis->err);
-    if (status == 0) {
-        int64_t thread_id = ++analysis->thread_id;
-        run_store_thread(run, analysis->store, thread, thread_id, replay);
-        if (totals_add_thread(&analysis->totals, replay, process_id, thread_id) < 0)
-            status = error_set(analysis->err, "%s: out of memory", run->file->path);
-        note_memory(analysis, replay);
-    }
-    replay_fini(replay);
-    free(replay);
-    return status;
+static size_t count_threads(const struct analysis *analysis)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < analysis->run_count; i++)
+        count += analysis->files[i]->thread_count;
+    return count;
 }
 
-static int analyze_run(struct analysis *analysis, struct run *run)
+static void list_run(struct thread_list *list, struct analysis *analysis, struct run *run)
 {
     for (size_t i = 0; i < run->file->thread_count; i++) {
         const struct trace_thread *thread = &run->file->threads[i];
         if (!run_selects(run, &analysis->options->selection, thread))
             continue;
-        analysis->threads++;
-        if (analyze_thread(analysis, run, thread) < 0)
-            return -1;
+        list->runs[list->count] = run;
+        list->jobs[list->count++] = (struct replay_job){
+            .file = run->file, .thread = thread, .facts = run->facts, .model = &analysis->model};
     }
+}
+
+static int list_threads(struct thread_list *list, struct analysis *analysis)
+{
+    size_t count = count_threads(analysis);
+
+    list->jobs = calloc(count + 1, sizeof *list->jobs);
+    list->runs = calloc(count + 1, sizeof *list->runs);
+    if (!list->jobs || !list->runs)
+        return error_set(analysis->err, "out of memory");
+    for (size_t i = 0; i < analysis->run_count; i++)
+        list_run(list, analysis, &analysis->runs[i]);
+    analysis->threads = list->count;
     return 0;
+}
+
+static int add_thread(struct analysis *analysis, struct run *run, const struct trace_thread *thread,
+                      struct replay *replay)
+{
+    int64_t thread_id = ++analysis->thread_id;
+
+    run_store_thread(run, analysis->store, thread, thread_id, replay);
+    if (totals_add_thread(&analysis->totals, replay, run_process_id(run, thread->process),
+                          thread_id) < 0)
+        return error_set(analysis->err, "%s: out of memory", run->file->path);
+    note_memory(analysis, replay);
+    return 0;
+}
+
+/* In the order of runs and threads, whoever was replayed first. */
+static int replay_all(struct analysis *analysis)
+{
+    struct thread_list list = {0};
+    struct replay_pool *pool = NULL;
+    struct replay *replay;
+    int status = list_threads(&list, analysis);
+
+    if (status == 0 &&
+        !(pool = replay_pool_start(list.jobs, list.count, analysis->options->workers)))
+        status = error_set(analysis->err, "out of memory");
+    for (size_t i = 0; i < list.count && status == 0; i++) {
+        status = replay_pool_next(pool, report_progress, analysis, &replay, analysis->err);
+        if (status == 0)
+            status = add_thread(analysis, list.runs[i], list.jobs[i].thread, replay);
+    }
+    replay_pool_free(pool);
+    free(list.jobs);
+    free(list.runs);
+    return status;
 }
 
 /* --- Storing --- */
@@ -229,9 +270,8 @@ static int analyze(struct analysis *analysis, const char *const *paths, size_t c
         return -1;
     totals_init(&analysis->totals, &analysis->model, analysis->store);
     times[1] = now();
-    for (size_t i = 0; i < count; i++)
-        if (analyze_run(analysis, &analysis->runs[i]) < 0)
-            return -1;
+    if (replay_all(analysis) < 0)
+        return -1;
     times[2] = now();
     return store_all(analysis);
 }

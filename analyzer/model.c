@@ -274,6 +274,9 @@ int model_build(struct model *model, struct facts *const *facts, size_t count,
     size_t total;
 
     *model = (struct model){.patterns = patterns};
+    model->has_lock = pthread_mutex_init(&model->lock, NULL) == 0;
+    if (!model->has_lock)
+        return error_set(err, "out of memory");
     struct facts_file **files = collect_files(facts, count, &total);
     int status =
         files && is_excluded(patterns, bytes_of(UNKNOWN_NAME), &model->unknown_excluded) == 0 &&
@@ -292,6 +295,28 @@ void model_fini(struct model *model)
     free(model->codes);
     map_fini(&model->named);
     arena_fini(&model->arena);
+    if (model->has_lock)
+        pthread_mutex_destroy(&model->lock);
+}
+
+struct model_function model_function(struct model *model, uint32_t id)
+{
+    pthread_mutex_lock(&model->lock);
+    const struct model_function *function = &model->functions[id];
+    struct model_function copy = {
+        .file = function->file,
+        .kind = function->kind,
+        .first_line = function->first_line,
+        .name = function->name,
+        .qualname = function->qualname,
+        .module = function->module,
+        .excluded = function->excluded,
+        .row = function->row,
+        .first_code = function->first_code,
+        .code_count = function->code_count,
+    };
+    pthread_mutex_unlock(&model->lock);
+    return copy;
 }
 
 /* --- What is no code object --- */
@@ -316,8 +341,11 @@ static uint32_t add_named(struct model *model, enum model_kind kind, const char 
     struct named_function *named = arena_take(&model->arena, sizeof *named);
     /* What is in no file cannot be left out by its path; unknown code can. */
     uint32_t file = special_file(model, file_name, kind == MODEL_FUNCTION ? model->patterns : NULL);
-    struct model_function *function = named && file != MODEL_NONE ? add_function(model) : NULL;
-
+    if (!named || file == MODEL_NONE)
+        return MODEL_NONE;
+    pthread_mutex_lock(&model->lock);
+    struct model_function *function = add_function(model);
+    pthread_mutex_unlock(&model->lock);
     if (!function)
         return MODEL_NONE;
     *function = (struct model_function){.file = file, .kind = kind, .name = name, .qualname = name};

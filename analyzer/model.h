@@ -8,6 +8,7 @@
 #ifndef ANALYZER_MODEL_H
 #define ANALYZER_MODEL_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -62,6 +63,8 @@ struct model {
     struct map named;      /* functions that are no code: by hash and kind */
     struct arena arena;
     const struct pattern_list *patterns; /* borrowed */
+    pthread_mutex_t lock; /* of the place of `functions`, for model_function() */
+    bool has_lock;
 };
 
 /* Builds the model of all facts and stores its ids in them (facts_file.id, facts_code.id). 0, or -1
@@ -71,6 +74,9 @@ int model_build(struct model *model, struct facts *const *facts, size_t count,
 void model_fini(struct model *model);
 
 #define MODEL_NONE UINT32_MAX
+
+/* The function of that id, without its sums: for threads beside the one that owns the model. */
+struct model_function model_function(struct model *model, uint32_t id);
 
 uint64_t model_hash(struct trace_bytes name);
 

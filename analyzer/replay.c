@@ -184,3 +184,9 @@ void replay_fini(struct replay *replay)
     free(replay->marks);
     free(replay->open);
 }
+
+uint64_t replay_memory(const struct replay *replay)
+{
+    return sizeof *replay + sums_memory(&replay->sums) + replay->room * sizeof *replay->frames +
+           replay->suspended.room * sizeof *replay->suspended.items;
+}

@@ -119,4 +119,7 @@ int replay_thread(struct replay *replay, const struct trace_file *file,
                   replay_progress *progress, void *context, struct error *err);
 void replay_fini(struct replay *replay);
 
+/* Bytes that it holds. */
+uint64_t replay_memory(const struct replay *replay);
+
 #endif

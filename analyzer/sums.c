@@ -76,16 +76,16 @@ static int64_t clamp_line(int64_t line)
 
 static struct sums_function *code_function(struct sums *sums, const struct facts_code *code)
 {
-    const struct model_function *model = &sums->model->functions[code->id];
     void **slot = map_put(&sums->by_id, BY_ID_MODEL, code->id);
 
     if (slot && !*slot) {
         struct sums_function *function = *slot = new_function(sums);
         if (function) {
+            const struct model_function model = model_function(sums->model, code->id);
             function->id = code->id;
-            function->file = model->file;
-            function->first_line = clamp_line(model->first_line);
-            function->excluded = model->excluded;
+            function->file = model.file;
+            function->first_line = clamp_line(model.first_line);
+            function->excluded = model.excluded;
         }
     }
     return slot ? *slot : NULL;
@@ -400,4 +400,15 @@ void sums_fini(struct sums *sums)
     map_fini(&sums->edges);
     map_fini(&sums->entries);
     arena_fini(&sums->arena);
+}
+
+uint64_t sums_memory(const struct sums *sums)
+{
+    const struct map *maps[] = {&sums->functions, &sums->by_id, &sums->lines, &sums->file_lines,
+                                &sums->nodes,     &sums->edges, &sums->entries};
+    uint64_t memory = sums->arena.total;
+
+    for (size_t i = 0; i < sizeof maps / sizeof *maps; i++)
+        memory += maps[i]->room * sizeof *maps[i]->entries;
+    return memory;
 }

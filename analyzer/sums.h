@@ -166,6 +166,9 @@ struct sums {
 int sums_init(struct sums *sums, const struct facts *facts, struct model *model, uint32_t process);
 void sums_fini(struct sums *sums);
 
+/* Bytes that they hold. */
+uint64_t sums_memory(const struct sums *sums);
+
 static inline uint64_t sums_code_key(uint64_t code)
 {
     return code << 1;
