@@ -127,43 +127,38 @@ EVENTS_SLOW static const struct code_info *define_code(PyCodeObject *code)
     return codes_define(code, pycompat_current_frame(PyThreadState_Get()));
 }
 
-CALLBACK(on_start)
+/* A frame is entered, for the first time or (`again`) perhaps not. */
+static inline PyObject *enter(PyObject *const *args, bool again)
 {
     const struct code_info *code = pycompat_code_extra(code_of(args), codes_extra_index);
     pycompat_frame *frame;
     struct thread *t;
 
-    CALLBACK_IGNORES();
     if (EVENTS_UNLIKELY(code == NULL))
         code = define_code(code_of(args));
     if (!code->wanted)
         return Py_None;
     t = thread_entering(&frame);
-    if (EVENTS_LIKELY(t != NULL))
+    if (EVENTS_UNLIKELY(t == NULL))
+        return Py_None;
+    if (again && EVENTS_LIKELY(!pycompat_frame_is_fresh(frame)))
+        event_resume(t, frame, code);
+    else
         event_call(t, frame, code);
     return Py_None;
+}
+
+CALLBACK(on_start)
+{
+    CALLBACK_IGNORES();
+    return enter(args, false);
 }
 
 /* Also for throw(): into a generator that has not begun it is a call. */
 CALLBACK(on_resume)
 {
-    const struct code_info *code = pycompat_code_extra(code_of(args), codes_extra_index);
-    pycompat_frame *frame;
-    struct thread *t;
-
     CALLBACK_IGNORES();
-    if (EVENTS_UNLIKELY(code == NULL))
-        code = define_code(code_of(args));
-    if (!code->wanted)
-        return Py_None;
-    t = thread_entering(&frame);
-    if (t == NULL)
-        return Py_None;
-    if (EVENTS_UNLIKELY(pycompat_frame_is_fresh(frame)))
-        event_call(t, frame, code);
-    else
-        event_resume(t, frame, code);
-    return Py_None;
+    return enter(args, true);
 }
 
 CALLBACK(on_return)
