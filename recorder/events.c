@@ -385,6 +385,13 @@ static PyObject *find_name(pycompat_frame *frame)
     return name;
 }
 
+static pycompat_frame *outermost(pycompat_frame *frame)
+{
+    for (pycompat_frame *f = frame; f != NULL; f = pycompat_frame_caller(f))
+        frame = f;
+    return frame;
+}
+
 static char *thread_name(pycompat_frame *frame, bool is_main, size_t *size)
 {
     PyObject *name;
@@ -394,7 +401,7 @@ static char *thread_name(pycompat_frame *frame, bool is_main, size_t *size)
         *size = strlen("MainThread");
         return strdup("MainThread");
     }
-    name = find_name(frame);
+    name = find_name(outermost(frame));
     text = name != NULL ? files_text(name, size) : NULL;
     Py_XDECREF(name);
     return text;

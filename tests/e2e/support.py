@@ -79,11 +79,12 @@ def pprofile_path():
 class Recording:
     """One program, run plainly and recorded; made when first asked for."""
 
-    def __init__(self, python, program, options=(), stdin=b"", warnings=b""):
+    def __init__(self, python, program, options=(), stdin=b"", warnings=b"", env=None):
         self.python = python
         self.program = list(program)
         self.options = list(options)
         self.stdin = stdin
+        self.env = env
         self.warnings = warnings     # what pyanalyze's warnings must contain; empty: there must be none
         self.folder = tempfile.mkdtemp(prefix="pyrec-e2e-")
         self.trace = os.path.join(self.folder, "trace.bin")
@@ -97,7 +98,7 @@ class Recording:
         work = os.path.join(self.folder, "cwd")
         shutil.rmtree(work, ignore_errors=True)
         os.mkdir(work)
-        return run(command, cwd=work, input=self.stdin)
+        return run(command, cwd=work, input=self.stdin, env=self.env)
 
     @functools.cached_property
     def plain(self):

@@ -106,6 +106,28 @@ print(a.switch())
 '''
 
 
+EARLY_THREAD = '''
+import threading, time
+stop = False
+def spin():
+    n = 0
+    while not stop:
+        n += 1
+        if n % 1000 == 0:
+            time.sleep(0.001)
+thread = threading.Thread(target=spin, name="early")
+thread.start()
+'''
+
+LATE_PROGRAM = '''
+import sitecustomize, time
+def late():
+    time.sleep(0.02)
+late()
+sitecustomize.stop = True
+sitecustomize.thread.join()
+'''
+
 C_CALLS = '''
 def key(value):
     return -value
@@ -141,13 +163,13 @@ class Unusual(unittest.TestCase):
     def tearDown(self):
         self.folder.cleanup()
 
-    def check(self, source, verify, pythons=None, options=()):
+    def check(self, source, verify, pythons=None, options=(), env=None):
         """The program behaves as without us on every interpreter, the books close, and verify(recording) is content."""
         path = os.path.join(self.folder.name, "program.py")
         with open(path, "w", encoding="utf-8") as file:
             file.write(source)
         for python in support.PYTHONS if pythons is None else pythons:
-            recording = support.Recording(python, [path], options)
+            recording = support.Recording(python, [path], options, env=env)
             with self.subTest(python=python):
                 self.assertEqual(recording.plain.status, recording.recorded.status, recording.recorded)
                 self.assertEqual(recording.plain.out, recording.recorded.out)
@@ -192,6 +214,16 @@ class Unusual(unittest.TestCase):
                 "AND process_id > 1 GROUP BY 1 ORDER BY 1"), [(2, 1), (3, 1), (4, 1)])
             self.assertEqual(recording.value("SELECT count(*) FROM warnings"), 0)
         self.check(FORK_IN_GENERATOR, verify)
+
+    def test_a_thread_that_runs_already(self):
+        def verify(recording):
+            self.assertEqual(recording.query("SELECT name FROM threads ORDER BY 1"), [("MainThread",), ("early",)])
+            row = recording.query("SELECT calls, hits > 0, self_ns > 0 FROM functions WHERE name = 'spin'")
+            self.assertEqual(row, [(0, 1, 1)], "it takes time and counts no call")
+            self.assertEqual(self.function(recording, "late", "calls"), 1)
+        with open(os.path.join(self.folder.name, "sitecustomize.py"), "w", encoding="utf-8") as file:
+            file.write(EARLY_THREAD)
+        self.check(LATE_PROGRAM, verify, env=support.environment(PYTHONPATH=self.folder.name))
 
     def test_functions_of_c_are_those_of_cprofile(self):
         def verify(recording):
