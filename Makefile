@@ -76,7 +76,7 @@ generated := $(out)/generated/profile_sql.h \
 objects = $(patsubst %.c,$(obj)/$(1)/%.o,$(2))
 
 # The interpreters are asked only by goals that build; a fresh machine has none yet.
-unbuilt := help clean deps demo check lint sanitize bench uninstall
+unbuilt := help clean deps demo check lint sanitize bench bench-peers bench-check uninstall
 building := $(filter-out $(unbuilt),$(or $(MAKECMDGOALS),all))
 python_query := import sysconfig as s; p = s.get_path; \
     i = sorted({p("include"), p("platinclude")}); \
@@ -182,7 +182,7 @@ $(foreach a,$(assets),$(eval $(call define_asset,$(a))))
 
 # ---- everything else ----------------------------------------------------------------------------
 
-.PHONY: all deps demo check check-built unit unit-programs e2e lint sanitize bench install uninstall clean help force
+.PHONY: all deps demo check check-built unit unit-programs e2e lint sanitize bench bench-peers bench-check install uninstall clean help force
 
 deps: ## install what is missing (apt-get; names the packages when not root)
 	@tools/deps.sh install all
@@ -213,9 +213,16 @@ lint: ## warnings as errors, clang-tidy, cppcheck, the include law, shellcheck
 sanitize: ## all tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@+$(MAKE) --no-print-directory check-built SANITIZE=address,undefined PYTHONS="$(PYTHONS)"
 
-bench: ## slowdown of five small programs, beside other profilers
+bench: ## what recording and analyzing cost, beside other profilers (PYTHONS; BENCH_LONG=1; BENCH="--rounds 3 ...")
 	@+$(MAKE) --no-print-directory all
-	@$(PYTHON) tests/bench/bench.py --build $(out)
+	@$(PYTHON) tests/bench/bench.py --build $(out) --pythons "$(PYTHONS)" $(if $(BENCH_LONG),--long) $(BENCH)
+
+bench-peers: ## install the other profilers: Debian's, and PyPI's into virtual environments below BUILD
+	@tests/bench/peers.sh $(out)/bench $(PYTHONS)
+
+bench-check: ## instructions an event, beside tests/bench/baseline.json (BENCH=--update writes it anew)
+	@+$(MAKE) --no-print-directory all BUILD=$(BUILD)/bench/counting DEBUG= SANITIZE= CPPFLAGS=-DPYREC_COUNTING_CLOCK
+	@$(PYTHON) tests/bench/check.py --build $(BUILD)/bench/counting --pythons "$(PYTHONS)" $(BENCH)
 
 man_pages = $(wildcard recorder/*.1 analyzer/*.1)
 completions = $(wildcard completion/*.bash completion/_*)

@@ -1,126 +1,103 @@
-"""How much slower do programs run while they are recorded? Ours beside the floor and beside other profilers.
+"""How much slower do programs run while they are recorded, and how fast is the analysis? One table.
 
-    python3 tests/bench/bench.py [--build DIR] [--python PATH] [--rounds N] [--tools a,b] [--programs a,b]
+    python3 tests/bench/bench.py [--build DIR] [--pythons "PATH..."] [--rounds N] [--scale X] [--parts a,b]
+                                 [--tools a,b] [--workloads a,b] [--long]
 
-Rounds are interleaved (every tool once, then again), so that a slow minute of the machine hits all; each figure is
-the median of the rounds, divided by the median of the plain runs. `floor` is a hook that does nothing at all.
+The analyzer, the same for all, works on the traces of the last interpreter. Everything is measured side by side: each round runs every workload under every tool once. `floor` is a hook that does
+nothing at all, built here for each interpreter. What is counted is CPU time of the whole process, so other load on
+the machine matters little; the minimum of the rounds is shown, the median in brackets. The table goes to standard
+output and to BUILD/bench/table.md, all figures to BUILD/bench/bench.json.
 """
 import argparse
+import datetime
+import json
 import os
+import platform
 import shutil
-import statistics
 import subprocess
 import sys
-import sysconfig
 import tempfile
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-PROGRAMS = ("fib", "loop", "nested", "objects", "strings")
-SLOW = ("pprofile",)
+import analysis
+import recording
+import run
+import table
+import tools as tool_table
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+TOOLS = ("floor", "pyrec", "memory", "filtered") + tool_table.PEERS
 
 
 def arguments():
-    parser = argparse.ArgumentParser(description="Measure the slowdown of recording.")
-    parser.add_argument("--build", default=os.path.join(os.path.dirname(os.path.dirname(HERE)), "build"))
-    parser.add_argument("--python", default=sys.executable)
+    parser = argparse.ArgumentParser(description="Measure what recording and analyzing cost.")
+    parser.add_argument("--build", default=os.path.join(ROOT, "build"))
+    parser.add_argument("--pythons", default=sys.executable)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--scale", type=int, default=50)
-    parser.add_argument("--tools", default="floor,pyrec,cprofile,pprofile,line_profiler,viztracer,coverage")
-    parser.add_argument("--programs", default=",".join(PROGRAMS))
+    parser.add_argument("--scale", type=float, default=2.0, help="1: about 0.15 s untraced")
+    parser.add_argument("--parts", default="recording,analysis")
+    parser.add_argument("--tools", default=",".join(TOOLS))
+    parser.add_argument("--workloads", default=",".join(recording.workload_names()))
+    parser.add_argument("--long", action="store_true", help="analyze 1 G events, too (2 GB of disk, some minutes)")
+    parser.add_argument("--folder", help="where traces go meanwhile (default: a new one in the build folder)")
     return parser.parse_args()
 
 
-def build_floor(python, folder):
-    query = "import sysconfig; print(sysconfig.get_path('include'))"
-    include = subprocess.run([python, "-c", query], stdout=subprocess.PIPE, check=True).stdout.decode().strip()
-    suffix = sysconfig.get_config_var("SHLIB_SUFFIX") or ".so"
-    subprocess.run(
-        ["cc", "-O2", "-shared", "-fPIC", "-I" + include, os.path.join(HERE, "floor.c"),
-         "-o", os.path.join(folder, "floor" + suffix)], check=True)
+def machine():
+    with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+        names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
+    compiler = subprocess.run(["cc", "--version"], stdout=subprocess.PIPE, check=True).stdout.decode().splitlines()[0]
+    return {"processor": "%s, %d cores" % (names[0] if names else platform.machine(), os.cpu_count()),
+            "system": "%s %s, %s" % (platform.system(), platform.release(), compiler),
+            "load": os.getloadavg(), "date": datetime.datetime.now().isoformat(timespec="seconds")}
 
 
-class Bench:
-    def __init__(self, options, folder):
-        self.options = options
-        self.folder = folder
-        self.trace = os.path.join(folder, "trace.bin")
-        self.env = dict(os.environ, PYTHONPATH=folder, PYTHONHASHSEED="0")
-        self.env.pop("PYTHONSTARTUP", None)
-        python, nowhere = options.python, os.path.join(folder, "out")
-        self.commands = {
-            "plain": [python],
-            "floor": [python, "-c", "import sys, runpy; sys.argv[:1] = []\nimport floor\n"
-                      "runpy.run_path(sys.argv[0], run_name='__main__')"],
-            "pyrec": [os.path.join(options.build, "pyrec"), "run", "-q", "-o", self.trace, "--python", python],
-            "cprofile": [python, "-m", "cProfile", "-o", nowhere],
-            "pprofile": [python, "-m", "pprofile", "--out", nowhere],
-            "line_profiler": [python, "-m", "kernprof", "-q", "-l", "--prof-mod", os.path.join(HERE, "programs.py")],
-            "viztracer": [python, "-m", "viztracer", "--quiet", "-o", nowhere + ".json"],
-            "coverage": [python, "-m", "coverage", "run", "--data-file", nowhere],
-        }
+def sizes(options):
+    return [10 ** 7, 10 ** 8] + ([10 ** 9] if options.long else [])
 
-    def usable(self, tool):
-        modules = {"cprofile": "cProfile", "line_profiler": "kernprof"}
-        if tool in ("plain", "floor", "pyrec"):
-            return True
-        command = [self.options.python, "-c", "import " + modules.get(tool, tool)]
-        return subprocess.run(command, stderr=subprocess.DEVNULL, env=self.env, check=False).returncode == 0
 
-    def measure(self, tool, program):
-        if os.path.exists(self.trace):
-            os.remove(self.trace)
-        command = self.commands[tool] + [os.path.join(HERE, "programs.py"), program, str(self.options.scale)]
-        result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=self.env, check=False)
-        if result.returncode != 0:
-            sys.exit("%s failed:\n%s" % (" ".join(command), result.stderr.decode()))
-        return float(result.stdout.split()[0])
+def measure_version(options, python, folder, memory):
+    tools = tool_table.Tools(os.path.abspath(options.build), python, folder, memory)
+    names = ["plain"] + [name for name in options.tools.split(",") if name]
+    result = {"python": python, "peers": tools.peer_versions()}
+    result["start"] = recording.start_up(tools)
+    result["workloads"] = recording.measure(tools, options.workloads.split(","), names, options.scale, options.rounds)
+    result["summary"] = recording.summary(result["workloads"], result["start"])
+    if "recording" in options.parts:
+        result["memory"] = recording.memory(tools)
+    if "analysis" in options.parts and python == options.pythons.split()[-1]:
+        result["analysis"] = analysis.measure(tools, result["workloads"], sizes(options))
+    return tools.version, result
 
-    def events(self):
-        """(events, bytes) of the last trace."""
-        result = subprocess.run(
-            [os.path.join(self.options.build, "pyanalyze"), self.trace, "--sql", "SELECT events, bytes FROM runs"],
-            stdout=subprocess.PIPE, check=True)
-        return tuple(map(int, result.stdout.split()[-2:]))
+
+def save(options, report):
+    folder = os.path.join(options.build, "bench")
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, "bench.json"), "w", encoding="utf-8") as file:
+        json.dump(report, file, indent=1)
+    text = table.markdown(report)
+    with open(os.path.join(folder, "table.md"), "w", encoding="utf-8") as file:
+        file.write(text)
+    return text
 
 
 def main():
     options = arguments()
-    programs = options.programs.split(",")
-    folder = tempfile.mkdtemp(prefix="pyrec-bench-")
+    os.makedirs(os.path.join(options.build, "bench"), exist_ok=True)
+    folder = tempfile.mkdtemp(prefix="run-", dir=options.folder or os.path.join(options.build, "bench"))
+    memory = tempfile.mkdtemp(prefix="pyrec-bench-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
+    report = {"machine": machine(), "rounds": options.rounds, "scale": options.scale, "versions": {}}
+    text = ""
     try:
-        build_floor(options.python, folder)
-        bench = Bench(options, folder)
-        tools = ["plain"] + [tool for tool in options.tools.split(",") if bench.usable(tool)]
-        times = {(tool, program): [] for tool in tools for program in programs}
-        sizes = {}
-        for turn in range(options.rounds):
-            for program in programs:
-                for tool in tools:
-                    if tool in SLOW and turn > 0:
-                        continue
-                    times[tool, program].append(bench.measure(tool, program))
-                    if tool == "pyrec" and program not in sizes:
-                        sizes[program] = bench.events()
-        show(options, programs, tools, times, sizes)
+        for python in options.pythons.split():
+            version, result = measure_version(options, python, folder, memory)
+            report["versions"][version] = result
+            text = save(options, report)
+    except run.Failed as failure:
+        sys.exit(str(failure))
     finally:
         shutil.rmtree(folder)
-
-
-def show(options, programs, tools, times, sizes):
-    version = subprocess.run([options.python, "-V"], stdout=subprocess.PIPE, check=True).stdout.decode().strip()
-    print("%s, median of %d rounds, times untraced (lower is better)" % (version, options.rounds))
-    print("%-16s" % "" + "".join("%9s" % program for program in programs))
-    median = {key: statistics.median(values) for key, values in times.items()}
-    for tool in tools[1:]:
-        print("%-16s" % tool + "".join("%9.2f" % (median[tool, p] / median["plain", p]) for p in programs))
-    if sizes:
-        print("%-16s" % "pyrec ns/event" + "".join(
-            "%9.1f" % ((median["pyrec", p] - median["plain", p]) * 1e9 / sizes[p][0]) for p in programs))
-        print("%-16s" % "floor ns/event" + "".join(
-            "%9.1f" % ((median["floor", p] - median["plain", p]) * 1e9 / sizes[p][0]) for p in programs)
-            if "floor" in tools else "")
-        print("%-16s" % "bytes/event" + "".join("%9.2f" % (sizes[p][1] / sizes[p][0]) for p in programs))
-    print("%-16s" % "plain, ms" + "".join("%9.1f" % (1000 * median["plain", p]) for p in programs))
+        shutil.rmtree(memory)
+    print(text)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 /* floor.c - the least that a hook on every line, call and return can cost: one that does nothing.
  *
- * `import floor` starts it: PyEval_SetTrace up to CPython 3.11, sys.monitoring from 3.12. bench.py builds it.
+ * floor.start() arms it in all threads: PyEval_SetTrace up to CPython 3.11; from 3.12 the events that the recorder
+ * asks sys.monitoring for, with an ordinary built-in function. bench.py builds it.
  */
 #include <Python.h>
 
@@ -13,10 +14,28 @@ static int nothing(PyObject *self, PyFrameObject *frame, int what, PyObject *arg
     return 0;
 }
 
-static int start(void)
+/* What threading.settrace() is given: at a new thread's first event it puts the empty function in its own place. */
+static PyObject *arm(PyObject *self, PyObject *arguments)
 {
+    (void)self, (void)arguments;
     PyEval_SetTrace(nothing, NULL);
-    return 0;
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef arm_method = {"arm", arm, METH_VARARGS, NULL};
+
+static PyObject *start(PyObject *self, PyObject *none)
+{
+    PyObject *threading = PyImport_ImportModule("threading");
+    PyObject *function = PyCFunction_New(&arm_method, NULL);
+    PyObject *done = threading && function ? PyObject_CallMethod(threading, "settrace", "O", function) : NULL;
+
+    (void)self, (void)none;
+    Py_XDECREF(threading);
+    Py_XDECREF(function);
+    if (done)
+        PyEval_SetTrace(nothing, NULL);
+    return done;
 }
 #else
 static PyObject *nothing(PyObject *self, PyObject *const *arguments, Py_ssize_t count)
@@ -27,37 +46,51 @@ static PyObject *nothing(PyObject *self, PyObject *const *arguments, Py_ssize_t 
 
 static PyMethodDef callback = {"nothing", (PyCFunction)(void (*)(void))nothing, METH_FASTCALL, NULL};
 
-static int start(void)
+static const char *const names[] = {"PY_START", "PY_RESUME", "PY_RETURN", "PY_YIELD",
+                                    "LINE",     "PY_THROW",  "PY_UNWIND", "RAISE"};
+
+/* The bit of an event, or -1. */
+static long event_bit(PyObject *monitoring, const char *name)
+{
+    PyObject *events = PyObject_GetAttrString(monitoring, "events");
+    PyObject *value = events ? PyObject_GetAttrString(events, name) : NULL;
+    long bit = value ? PyLong_AsLong(value) : -1;
+
+    Py_XDECREF(events);
+    Py_XDECREF(value);
+    return bit;
+}
+
+static PyObject *start(PyObject *self, PyObject *none)
 {
     PyObject *monitoring = PySys_GetObject("monitoring"); /* borrowed */
     PyObject *function = PyCFunction_New(&callback, NULL);
     PyObject *done = NULL;
-    /* PY_START 1, PY_RESUME 2, PY_RETURN 4, PY_YIELD 8, LINE 32 */
-    const int events[] = {1, 2, 4, 8, 32};
-    int all = 0;
+    long all = 0;
 
+    (void)self, (void)none;
     if (monitoring && function)
-        done = PyObject_CallMethod(monitoring, "use_tool_id", "is", 4, "floor");
-    for (size_t i = 0; done && i < sizeof(events) / sizeof(*events); i++) {
+        done = PyObject_CallMethod(monitoring, "use_tool_id", "is", 3, "floor");
+    for (size_t i = 0; done && i < sizeof names / sizeof *names; i++) {
+        long bit = event_bit(monitoring, names[i]);
+
         Py_DECREF(done);
-        done = PyObject_CallMethod(monitoring, "register_callback", "iiO", 4, events[i], function);
-        all |= events[i];
+        done = bit > 0 ? PyObject_CallMethod(monitoring, "register_callback", "ilO", 3, bit, function) : NULL;
+        all |= bit;
     }
     if (done) {
         Py_DECREF(done);
-        done = PyObject_CallMethod(monitoring, "set_events", "ii", 4, all);
+        done = PyObject_CallMethod(monitoring, "set_events", "il", 3, all);
     }
     Py_XDECREF(function);
-    Py_XDECREF(done);
-    return done ? 0 : -1;
+    return done;
 }
 #endif
 
-static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "floor", NULL, -1, NULL, NULL, NULL, NULL, NULL};
+static PyMethodDef methods[] = {{"start", start, METH_NOARGS, NULL}, {NULL, NULL, 0, NULL}};
+static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "floor", NULL, -1, methods, NULL, NULL, NULL, NULL};
 
 PyMODINIT_FUNC PyInit_floor(void)
 {
-    if (start() < 0)
-        return NULL;
     return PyModule_Create(&module);
 }
