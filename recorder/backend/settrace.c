@@ -216,6 +216,31 @@ static int profile(PyObject *object, PyFrameObject *frame, int what, PyObject *a
 
 /* Replaced functions. */
 
+/* Functions installed from C. */
+
+/* Runs in the main thread, between two instructions. */
+static int go_in_front(void *unused)
+{
+    PyThreadState *state = PyThreadState_Get();
+
+    (void)unused;
+    if (recorder.running && thread_current != NULL && state->interp == PyInterpreterState_Main())
+        adopt(state, thread_current);
+    return 0;
+}
+
+/* The event comes before the function is installed, so that we can only leave word. */
+static int on_audit(const char *event, PyObject *arguments, void *unused)
+{
+    (void)arguments, (void)unused;
+    if (EVENTS_LIKELY(strncmp(event, "sys.set", 7) != 0))
+        return 0;
+    if (recorder.running &&
+        (strcmp(event, "sys.settrace") == 0 || strcmp(event, "sys.setprofile") == 0))
+        Py_AddPendingCall(go_in_front, NULL);
+    return 0;
+}
+
 /* A function of the interpreter that ours stands in for. */
 struct replaced {
     PyCFunction real; /* NULL: not replaced yet */
@@ -321,6 +346,11 @@ static int attach(char *why, size_t why_size)
         !replace(PySys_GetObject("setprofile"), setprofile, &real_setprofile) ||
         !replace(attribute("_thread", "start_new_thread"), start_new_thread, &thread_starters[0])) {
         snprintf(why, why_size, "sys.settrace or _thread.start_new_thread is not CPython's own");
+        return -1;
+    }
+    if (PySys_AddAuditHook(on_audit, NULL) < 0) {
+        PyErr_Clear();
+        snprintf(why, why_size, "an audit hook of the interpreter's refuses ours");
         return -1;
     }
     arm(PyThreadState_Get());

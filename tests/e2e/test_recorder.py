@@ -106,6 +106,18 @@ print(a.switch())
 '''
 
 
+TRACER_FROM_C = '''
+import ctypes
+def f():
+    return 1
+f()
+ctypes.pythonapi.PyEval_SetTrace(None, None)
+for i in range(100):
+    pass
+for i in range(3):
+    f()
+'''
+
 EARLY_THREAD = '''
 import threading, time
 stop = False
@@ -189,6 +201,12 @@ class Unusual(unittest.TestCase):
             self.assertIn(self.function(recording, "f", "calls"), (6, 7))
             self.assertEqual(self.function(recording, "f", "hits"), 12)
         self.check(SELF_TRACING, verify)
+
+    def test_a_tracer_installed_from_c(self):
+        def verify(recording):
+            self.assertEqual(self.function(recording, "f", "calls"), 4)
+            self.assertEqual(self.function(recording, "f", "hits"), 4)
+        self.check(TRACER_FROM_C, verify)
 
     def test_throw_passes_through_generators(self):
         def verify(recording):
