@@ -4,13 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "formats/trace/decode.h"
-#include "formats/trace/pattern.h"
 #include "recorder/backend/backend.h"
 #include "recorder/clock.h"
+#include "recorder/closing.h"
 #include "recorder/codes.h"
 #include "recorder/facts.h"
 #include "recorder/files.h"
@@ -19,89 +17,6 @@
 #include "recorder/thread.h"
 
 struct recorder recorder = {.sink.fd = -1};
-
-/* Where standard error led when we began: the program may put a file of its own there. */
-static struct stat first_stderr;
-static uint64_t start_ns;
-
-/* Settings. */
-
-static int add_filter(struct recorder_settings *settings, const char *value, char *why,
-                      size_t why_size)
-{
-    if (settings->filter == NULL)
-        settings->filter = pattern_list_new();
-    if (settings->filter == NULL) {
-        snprintf(why, why_size, "out of memory");
-        return -1;
-    }
-    return pattern_list_add(settings->filter, value[0] == '+', value + 1, why, why_size);
-}
-
-static int apply_setting(const char *key, const char *value, char *why, size_t why_size)
-{
-    struct recorder_settings *settings = &recorder.settings;
-    struct {
-        const char *key;
-        bool *flag;
-    } flags[] = {
-        {"exclude_syspath", &settings->exclude_syspath},
-        {"threads", &settings->threads},
-        {"children", &settings->children},
-        {"source", &settings->source},
-        {"c_calls", &settings->c_calls},
-    };
-
-    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
-        if (strcmp(key, flags[i].key) == 0)
-            *flags[i].flag = value[0] == '1';
-    }
-    if (strcmp(key, "filter") == 0 && value[0] != '\0')
-        return add_filter(settings, value, why, why_size);
-    if (strcmp(key, "closing_line") == 0)
-        settings->closing_line = atoi(value);
-    else if (strcmp(key, "max_size") == 0)
-        recorder.sink.max_size = strtoull(value, NULL, 10);
-    else if (strcmp(key, "min_free") == 0)
-        recorder.sink.min_free = strtoull(value, NULL, 10);
-    return 0;
-}
-
-static int apply_record(struct trace_record *record, char *why, size_t why_size)
-{
-    struct trace_bytes key = trace_read_string(&record->fields);
-    struct trace_bytes value = trace_read_string(&record->fields);
-    char *key_text = strndup((const char *)key.at, key.size);
-    char *value_text = strndup((const char *)value.at, value.size);
-    int status = 0;
-
-    if (key_text != NULL && value_text != NULL)
-        status = apply_setting(key_text, value_text, why, why_size);
-    free(key_text);
-    free(value_text);
-    return status;
-}
-
-static int read_settings(char *why, size_t why_size)
-{
-    size_t size = 0;
-    uint8_t *payload = sink_read_settings(&recorder.sink, &size);
-    struct trace_cursor cursor = trace_cursor_over(payload, size);
-    struct trace_record record;
-    int status = 0;
-
-    if (payload == NULL) {
-        snprintf(why, why_size, "%s: its settings cannot be read", recorder.sink.path);
-        return -1;
-    }
-    recorder.settings.threads = recorder.settings.children = recorder.settings.source = true;
-    while (status == 0 && trace_next_record(&cursor, &record)) {
-        if (record.kind == TRACE_FACT_SETTING)
-            status = apply_record(&record, why, why_size);
-    }
-    free(payload);
-    return status;
-}
 
 /* The process in the trace. */
 
@@ -228,74 +143,6 @@ void recorder_detach(void)
 
 /* The end. */
 
-static const char *path_as_typed(void)
-{
-    size_t size = recorder.cwd != NULL ? strlen(recorder.cwd) : 0;
-
-    if (size > 0 && strncmp(recorder.sink.path, recorder.cwd, size) == 0 &&
-        recorder.sink.path[size] == '/')
-        return recorder.sink.path + size + 1;
-    return recorder.sink.path;
-}
-
-/* 1234567 -> "1,234,567" */
-static const char *with_commas(uint64_t value, char text[32])
-{
-    char digits[32];
-    int size = snprintf(digits, sizeof digits, "%llu", (unsigned long long)value);
-    char *at = text;
-
-    for (int i = 0; i < size; i++) {
-        if (i > 0 && (size - i) % 3 == 0)
-            *at++ = ',';
-        *at++ = digits[i];
-    }
-    *at = '\0';
-    return text;
-}
-
-static bool stderr_is_still_ours(void)
-{
-    struct stat st;
-
-    return fstat(STDERR_FILENO, &st) == 0 && st.st_dev == first_stderr.st_dev &&
-           st.st_ino == first_stderr.st_ino;
-}
-
-static void print_own_cost(uint64_t events, const struct thread *t)
-{
-    double seconds = (double)(clock_read_ns(CLOCK_MONOTONIC) - start_ns) / 1e9;
-    double bytes = (double)sink_size(&recorder.sink);
-    double writing = t != NULL ? (double)t->writing_ticks / (double)recorder.sink.tick_rate : 0;
-
-    if (events > 0)
-        dprintf(STDERR_FILENO,
-                "pyrec: %.3f s recorded, %.1f ns and %.2f bytes an event, %.3f s spent writing\n",
-                seconds, seconds * 1e9 / (double)events, bytes / (double)events, writing);
-}
-
-static void print_closing_line(const struct thread *t)
-{
-    uint32_t processes = sink_process_count(&recorder.sink);
-    uint32_t threads = sink_thread_count(&recorder.sink);
-    uint64_t events = sink_count_events(&recorder.sink, 0);
-    double megabytes = (double)sink_size(&recorder.sink) / 1e6;
-    const char *path = path_as_typed();
-    char count[32];
-
-    if (recorder.settings.closing_line == 0 || !stderr_is_still_ours() ||
-        (recorder.settings.closing_line == 1 && !isatty(STDERR_FILENO)))
-        return;
-    dprintf(
-        STDERR_FILENO,
-        "pyrec: %s: %.*f MB, %s events, %u thread%s, %u process%s; see it with: pyanalyze%s%s\n",
-        path, megabytes < 1 ? 2 : 1, megabytes, with_commas(events, count), threads,
-        threads == 1 ? "" : "s", processes, processes == 1 ? "" : "es",
-        strcmp(path, "trace.bin") == 0 ? "" : " ", strcmp(path, "trace.bin") == 0 ? "" : path);
-    if (recorder.settings.closing_line > 1)
-        print_own_cost(events, t);
-}
-
 /* Seals what this thread and the process have; other threads may still be running and keep theirs
  * open. */
 static void finish(enum trace_end_how how, int status)
@@ -319,7 +166,7 @@ static void on_exit_hook(int status)
 {
     finish(TRACE_END_EXIT, status);
     if (recorder.is_first && recorder.pid == getpid() && recorder.sink.header != NULL)
-        print_closing_line(thread_current);
+        closing_print(thread_current);
 }
 
 static void before_exec_hook(void)
@@ -380,8 +227,7 @@ static void describe_process(const struct inside_run *run)
     recorder.stamp_ticks =
         (uint64_t)((double)TRACE_CPU_STAMP_NS * (double)recorder.sink.tick_rate / 1e9);
     recorder.process = sink_take_process(&recorder.sink);
-    fstat(STDERR_FILENO, &first_stderr);
-    start_ns = clock_read_ns(CLOCK_MONOTONIC);
+    closing_prepare();
     files_init();
     if (run->code != NULL)
         files_set_command(run->code, strlen(run->code));
@@ -397,7 +243,7 @@ int recorder_start(const struct inside_run *run, struct inside_hooks *hooks, cha
     if (check_version(why, why_size) < 0 ||
         sink_open(&recorder.sink, run->path, run->mark, why, why_size) < 0)
         return -1;
-    if (read_settings(why, why_size) < 0 || codes_init(why, why_size) < 0) {
+    if (settings_read(why, why_size) < 0 || codes_init(why, why_size) < 0) {
         sink_close(&recorder.sink);
         return -1;
     }

@@ -10,21 +10,11 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "recorder/settings.h"
 #include "recorder/sink.h"
 
-struct pattern_list;
 struct inside_run;
 struct inside_hooks;
-
-struct recorder_settings {
-    struct pattern_list *filter; /* owned */
-    bool exclude_syspath;        /* leave out the standard library and site-packages */
-    bool threads;                /* record other threads than the main one */
-    bool children;               /* go on in forked children */
-    bool source;                 /* put source text into the trace */
-    bool c_calls;
-    int closing_line; /* 0 never, 1 if stderr is a terminal, 2 always, with our own cost */
-};
 
 struct recorder {
     struct sink sink;

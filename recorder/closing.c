@@ -1,0 +1,88 @@
+#include "recorder/closing.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "recorder/clock.h"
+#include "recorder/recorder.h"
+#include "recorder/thread.h"
+
+/* Where standard error led when we began: the program may put a file of its own there. */
+static struct stat first_stderr;
+static uint64_t start_ns;
+
+void closing_prepare(void)
+{
+    fstat(STDERR_FILENO, &first_stderr);
+    start_ns = clock_read_ns(CLOCK_MONOTONIC);
+}
+
+static const char *path_as_typed(void)
+{
+    size_t size = recorder.cwd != NULL ? strlen(recorder.cwd) : 0;
+
+    if (size > 0 && strncmp(recorder.sink.path, recorder.cwd, size) == 0 &&
+        recorder.sink.path[size] == '/')
+        return recorder.sink.path + size + 1;
+    return recorder.sink.path;
+}
+
+/* 1234567 -> "1,234,567" */
+static const char *with_commas(uint64_t value, char text[32])
+{
+    char digits[32];
+    int size = snprintf(digits, sizeof digits, "%llu", (unsigned long long)value);
+    char *at = text;
+
+    for (int i = 0; i < size; i++) {
+        if (i > 0 && (size - i) % 3 == 0)
+            *at++ = ',';
+        *at++ = digits[i];
+    }
+    *at = '\0';
+    return text;
+}
+
+static bool stderr_is_still_ours(void)
+{
+    struct stat st;
+
+    return fstat(STDERR_FILENO, &st) == 0 && st.st_dev == first_stderr.st_dev &&
+           st.st_ino == first_stderr.st_ino;
+}
+
+static void print_own_cost(uint64_t events, const struct thread *t)
+{
+    double seconds = (double)(clock_read_ns(CLOCK_MONOTONIC) - start_ns) / 1e9;
+    double bytes = (double)sink_size(&recorder.sink);
+    double writing = t != NULL ? (double)t->writing_ticks / (double)recorder.sink.tick_rate : 0;
+
+    if (events > 0)
+        dprintf(STDERR_FILENO,
+                "pyrec: %.3f s recorded, %.1f ns and %.2f bytes an event, %.3f s spent writing\n",
+                seconds, seconds * 1e9 / (double)events, bytes / (double)events, writing);
+}
+
+void closing_print(const struct thread *t)
+{
+    uint32_t processes = sink_process_count(&recorder.sink);
+    uint32_t threads = sink_thread_count(&recorder.sink);
+    uint64_t events = sink_count_events(&recorder.sink, 0);
+    double megabytes = (double)sink_size(&recorder.sink) / 1e6;
+    const char *path = path_as_typed();
+    char count[32];
+
+    if (recorder.settings.closing_line == 0 || !stderr_is_still_ours() ||
+        (recorder.settings.closing_line == 1 && !isatty(STDERR_FILENO)))
+        return;
+    dprintf(
+        STDERR_FILENO,
+        "pyrec: %s: %.*f MB, %s events, %u thread%s, %u process%s; see it with: pyanalyze%s%s\n",
+        path, megabytes < 1 ? 2 : 1, megabytes, with_commas(events, count), threads,
+        threads == 1 ? "" : "s", processes, processes == 1 ? "" : "es",
+        strcmp(path, "trace.bin") == 0 ? "" : " ", strcmp(path, "trace.bin") == 0 ? "" : path);
+    if (recorder.settings.closing_line > 1)
+        print_own_cost(events, t);
+}
