@@ -189,28 +189,37 @@ static inline bool pycompat_frame_is_suspended(pycompat_frame *frame)
 #endif
 }
 
+/* Tells the interpreter's loop whether `state` has anything to call; while a callback runs, not. */
+static inline void pycompat_update_tracing(PyThreadState *state)
+{
+    bool on = state->c_tracefunc != NULL || state->c_profilefunc != NULL;
+
+#if PY_VERSION_HEX < 0x030A0000
+    state->use_tracing = on;
+#elif PY_VERSION_HEX < 0x030B0000
+    state->cframe->use_tracing = on ? 255 : 0;
+#else
+    state->cframe->use_tracing = on && state->tracing == 0 ? 255 : 0;
+#endif
+}
+
 /* PyEval_SetTrace() for any thread's state, leaving its c_traceobj alone and raising no audit
- * event. */
+ * event.
+ */
 static inline void pycompat_set_tracefunc(PyThreadState *state, Py_tracefunc function)
 {
 #if PY_VERSION_HEX < 0x030A0000
     state->interp->ceval.tracing_possible += (function != NULL) - (state->c_tracefunc != NULL);
-    state->use_tracing = function != NULL || state->c_profilefunc != NULL;
-#else
-    state->cframe->use_tracing = function != NULL || state->c_profilefunc != NULL ? 255 : 0;
 #endif
     state->c_tracefunc = function;
+    pycompat_update_tracing(state);
 }
 
 /* The same for PyEval_SetProfile(). */
 static inline void pycompat_set_profilefunc(PyThreadState *state, Py_tracefunc function)
 {
-#if PY_VERSION_HEX < 0x030A0000
-    state->use_tracing = function != NULL || state->c_tracefunc != NULL;
-#else
-    state->cframe->use_tracing = function != NULL || state->c_tracefunc != NULL ? 255 : 0;
-#endif
     state->c_profilefunc = function;
+    pycompat_update_tracing(state);
 }
 
 #endif
