@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "analyzer/grow.h"
 #include "analyzer/replay_stack.h"
 #include "analyzer/trace_file.h"
 #include "formats/error.h"
@@ -120,31 +119,11 @@ static int begin(struct replay *replay, const struct facts *facts, struct model 
     return 0;
 }
 
-/* Transparent frames are not listed: they count as not recorded. */
-static int list_open_frames(struct replay *replay)
+static void end(struct replay *replay)
 {
-    for (size_t i = 1; i <= replay->top; i++) {
-        const struct replay_frame *frame = &replay->frames[i];
-        if (!frame->is_booked)
-            continue;
-        struct replay_open *grown =
-            grow_array(replay->open, replay->open_count, &replay->open_room, sizeof *grown);
-        if (!grown)
-            return -1;
-        replay->open = grown;
-        grown[replay->open_count++] =
-            (struct replay_open){frame->entry->function, frame->cell->line, frame->since};
-    }
-    return 0;
-}
-
-static int end(struct replay *replay)
-{
-    int status = list_open_frames(replay);
-
+    replay->open = replay->top;
     while (replay->top > 0)
         replay_pop(replay);
-    return status;
 }
 
 int replay_thread(struct replay *replay, const struct trace_file *file,
@@ -166,8 +145,8 @@ int replay_thread(struct replay *replay, const struct trace_file *file,
         play_chunk(replay, &reader, file, chunk, before);
         before = chunk;
     }
-    if (status == 0 && !replay->out_of_memory && end(replay) < 0)
-        replay->out_of_memory = true;
+    if (status == 0 && !replay->out_of_memory)
+        end(replay);
     if (replay->out_of_memory)
         status = error_set(err, "%s: out of memory in thread %u", file->path, thread->thread);
     trace_buffer_free(&reader.payload);
@@ -182,7 +161,6 @@ void replay_fini(struct replay *replay)
     free(replay->frames);
     free(replay->gaps);
     free(replay->marks);
-    free(replay->open);
 }
 
 uint64_t replay_memory(const struct replay *replay)

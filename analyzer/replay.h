@@ -63,13 +63,6 @@ struct replay_mark {
     struct sums_line *at; /* NULL: outside */
 };
 
-/* A frame that was open at the end; of those below the recorded ones only. */
-struct replay_open {
-    struct sums_function *function;
-    uint32_t line;
-    int64_t since;
-};
-
 /* What was not as it should be. */
 struct replay_trouble {
     uint64_t strays;          /* events that need a frame, and there was none */
@@ -102,8 +95,8 @@ struct replay {
     size_t gap_count, gap_room;
     struct replay_mark *marks; /* owned */
     size_t mark_count, mark_room;
-    struct replay_open *open; /* owned; outermost first */
-    size_t open_count, open_room;
+    size_t open; /* frames[1 .. open] were open at the end: where, how and since when still stands
+                    there */
     struct replay_trouble trouble;
     bool guessed; /* there were frames of which nothing was known */
     bool out_of_memory;

@@ -2,12 +2,12 @@
  * leaves to replay_events.c, either the event (then it stops before it) or what an event does to a
  * stack that is not plain.
  *
- * The state is kept in a struct of which no address escapes, so that it lives in registers: functions
- * that take one are all inlined, and state is saved and loaded around those that are not. */
+ * The state is kept in a struct of which no address escapes, so that it lives in registers:
+ * functions that take one are all inlined, and it is saved and loaded around those that are not. */
 #include "analyzer/replay_stack.h"
 
 #define LONGEST 48 /* CONTINUE: a tag and four numbers of ten bytes, and some to spare */
-#define HOT static inline __attribute__((always_inline))
+#define HOT REPLAY_INLINE
 
 struct hot {
     struct replay_frame *frame; /* the top */
@@ -54,7 +54,7 @@ HOT void save_frame(struct hot *hot)
     hot->frame->watch = hot->watch;
 }
 
-/* Frames came and went one Python frame at a time; where C frames do, replay->depth is corrected. */
+/* Frames came and went one Python frame at a time; where C ones do, replay->depth is corrected. */
 HOT void save(struct replay *replay, struct hot *hot)
 {
     size_t top = (size_t)(hot->frame - replay->frames);
@@ -93,6 +93,12 @@ HOT void pass(struct hot *hot, uint64_t units)
         watch(hot->cell->at, passed);
 }
 
+HOT void begin_event(struct hot *hot, uint64_t units)
+{
+    pass(hot, units);
+    hot->events++;
+}
+
 /* --- What stays --- */
 
 /* A line that the context has not had yet, or not at its place in the table, or that is not counted
@@ -126,8 +132,7 @@ HOT bool line(struct replay *replay, struct hot *hot, uint64_t units, int step)
     int64_t at = hot->line + step;
     struct sums_cell *cell = hot->node->table[(uint64_t)at & hot->node->mask];
 
-    pass(hot, units);
-    hot->events++;
+    begin_event(hot, units);
     if (__builtin_expect(cell->line != at, 0))
         return other_line(replay, hot, at, step);
     hot->line = at;
@@ -338,90 +343,145 @@ HOT uint64_t read_number(const uint8_t **at, bool *good)
     return 0;
 }
 
-/* An event in its long form, whose operands stand at the same places in all of them. */
-struct operands {
-    uint64_t units, first, second, third;
-};
-
-HOT bool read_operands(const uint8_t **at, uint8_t tag, struct operands *operands)
+/* The time of an event. False: it is not for here. */
+HOT bool read_units(const uint8_t **at, uint64_t *units)
 {
     bool good = true;
 
-    operands->units = read_number(at, &good);
-    if (tag != TRACE_TAG_RETURN && tag != TRACE_TAG_YIELD && tag != TRACE_TAG_UNWIND &&
-        tag != TRACE_TAG_C_RETURN)
-        operands->first = read_number(at, &good);
-    if (tag == TRACE_TAG_CONTINUE) {
-        operands->second = read_number(at, &good);
-        operands->third = read_number(at, &good);
-        good &= !(operands->third & 1); /* an activation of another thread */
-    }
-    if (tag == TRACE_TAG_LINE)
-        good &= operands->first < INT32_MAX;
-    return good && operands->units < CLOCK_STEPS;
+    *units = read_number(at, &good);
+    return good && *units < CLOCK_STEPS;
 }
 
-HOT bool play_operands(struct replay *replay, struct hot *hot, uint8_t tag, struct operands operands)
+/* The same, and the one operand behind it. */
+HOT bool read_operand(const uint8_t **at, uint64_t *units, uint64_t *operand)
 {
-    if (tag == TRACE_TAG_LINE)
-        return line(replay, hot, operands.units, (int)trace_unzigzag(operands.first));
-    pass(hot, operands.units);
-    hot->events++;
-    switch (tag) {
-    case TRACE_TAG_CALL:
-        return call(replay, hot, operands.first);
-    case TRACE_TAG_RESUME:
-        return resume(replay, hot, operands.first);
-    case TRACE_TAG_CONTINUE:
-        return go_on(replay, hot, operands.first, trace_unzigzag(operands.second),
-                     operands.third >> 1);
-    case TRACE_TAG_C_CALL:
-        return c_call(replay, hot, operands.first);
-    case TRACE_TAG_YIELD:
-        return yield(replay, hot);
-    case TRACE_TAG_C_RETURN:
-        c_return(replay, hot);
-        return true;
-    case TRACE_TAG_RAISE:
-        raise(replay, hot);
-        return true;
-    default: /* RETURN, UNWIND */
-        leave(replay, hot);
-        return true;
-    }
+    bool good = read_units(at, units);
+
+    *operand = read_number(at, &good);
+    return good;
 }
 
-/* Plays an event in its long form; *at is behind it then. False: it is not for here, or the loop
- * ends with it. */
-HOT bool play_long(struct replay *replay, struct hot *hot, const uint8_t **at, uint8_t tag)
+/* --- Events ---
+ * Each passes its time itself, so that what follows an event is guessed by what event it was. *at
+ * is behind it then. False: it is not for here, or the loop ends with it. */
+
+HOT bool long_line(struct replay *replay, struct hot *hot, const uint8_t **at)
 {
-    struct operands operands = {0};
     const uint8_t *behind = *at + 1;
+    uint64_t units, step;
 
-    if (tag == TRACE_TAG_END || tag > TRACE_TAG_CONTINUE || !read_operands(&behind, tag, &operands))
+    if (!read_operand(&behind, &units, &step) || step >= INT32_MAX)
         return false;
     *at = behind;
-    return play_operands(replay, hot, tag, operands);
+    return line(replay, hot, units, (int)trace_unzigzag(step));
 }
 
-/* The same for a CALL, RETURN or YIELD in its short form. */
-HOT bool play_short(struct replay *replay, struct hot *hot, const uint8_t **at, uint8_t tag)
+/* RETURN, YIELD, UNWIND, C_RETURN: no operand. */
+HOT bool long_going(struct replay *replay, struct hot *hot, const uint8_t **at, uint8_t tag)
+{
+    const uint8_t *behind = *at + 1;
+    uint64_t units;
+
+    if (!read_units(&behind, &units))
+        return false;
+    *at = behind;
+    begin_event(hot, units);
+    if (tag == TRACE_TAG_YIELD)
+        return yield(replay, hot);
+    if (tag == TRACE_TAG_C_RETURN)
+        c_return(replay, hot);
+    else
+        leave(replay, hot);
+    return true;
+}
+
+/* CALL, RESUME, RAISE, C_CALL: one operand. */
+HOT bool long_coming(struct replay *replay, struct hot *hot, const uint8_t **at, uint8_t tag)
+{
+    const uint8_t *behind = *at + 1;
+    uint64_t units, operand;
+
+    if (!read_operand(&behind, &units, &operand))
+        return false;
+    *at = behind;
+    begin_event(hot, units);
+    if (tag == TRACE_TAG_CALL)
+        return call(replay, hot, operand);
+    if (tag == TRACE_TAG_RESUME)
+        return resume(replay, hot, operand);
+    if (tag == TRACE_TAG_C_CALL)
+        return c_call(replay, hot, operand);
+    raise(replay, hot);
+    return true;
+}
+
+HOT bool long_continue(struct replay *replay, struct hot *hot, const uint8_t **at)
+{
+    const uint8_t *behind = *at + 1;
+    uint64_t units, code;
+    bool good = read_operand(&behind, &units, &code);
+    int64_t step = trace_unzigzag(read_number(&behind, &good));
+    uint64_t ref = read_number(&behind, &good);
+
+    if (!good || ref & 1) /* an activation of another thread */
+        return false;
+    *at = behind;
+    begin_event(hot, units);
+    return go_on(replay, hot, code, step, ref >> 1);
+}
+
+HOT bool long_event(struct replay *replay, struct hot *hot, const uint8_t **at, uint8_t tag)
+{
+    switch (tag) {
+    case TRACE_TAG_LINE:
+        return long_line(replay, hot, at);
+    case TRACE_TAG_RETURN:
+    case TRACE_TAG_UNWIND:
+        return long_going(replay, hot, at, TRACE_TAG_RETURN);
+    case TRACE_TAG_YIELD:
+        return long_going(replay, hot, at, TRACE_TAG_YIELD);
+    case TRACE_TAG_C_RETURN:
+        return long_going(replay, hot, at, TRACE_TAG_C_RETURN);
+    case TRACE_TAG_CALL:
+        return long_coming(replay, hot, at, TRACE_TAG_CALL);
+    case TRACE_TAG_RESUME:
+        return long_coming(replay, hot, at, TRACE_TAG_RESUME);
+    case TRACE_TAG_RAISE:
+        return long_coming(replay, hot, at, TRACE_TAG_RAISE);
+    case TRACE_TAG_C_CALL:
+        return long_coming(replay, hot, at, TRACE_TAG_C_CALL);
+    case TRACE_TAG_CONTINUE:
+        return long_continue(replay, hot, at);
+    default: /* END, CPU, SWITCH, GAP, MARK, EXTENSION */
+        return false;
+    }
+}
+
+HOT void short_return(struct replay *replay, struct hot *hot, const uint8_t **at, uint8_t tag)
+{
+    *at += 1;
+    begin_event(hot, tag & 15);
+    leave(replay, hot);
+}
+
+HOT bool short_yield(struct replay *replay, struct hot *hot, const uint8_t **at, uint8_t tag)
+{
+    *at += 1;
+    begin_event(hot, tag & 15);
+    return yield(replay, hot);
+}
+
+HOT bool short_call(struct replay *replay, struct hot *hot, const uint8_t **at, uint8_t tag)
 {
     const uint8_t *behind = *at + 1;
     bool good = true;
-    uint64_t code = tag >> 4 == TRACE_SHORT_CALL >> 4 ? read_number(&behind, &good) : 0;
+    uint64_t code = read_number(&behind, &good);
 
     if (!good)
         return false;
     *at = behind;
-    pass(hot, tag & 15);
-    hot->events++;
-    if (tag >> 4 == TRACE_SHORT_CALL >> 4)
-        return call(replay, hot, code);
-    if (tag >> 4 == TRACE_SHORT_YIELD >> 4)
-        return yield(replay, hot);
-    leave(replay, hot);
-    return true;
+    begin_event(hot, tag & 15);
+    return call(replay, hot, code);
 }
 
 static const uint8_t *play(struct replay *replay, const uint8_t *at, const uint8_t *last)
@@ -438,10 +498,14 @@ static const uint8_t *play(struct replay *replay, const uint8_t *at, const uint8
         } else if (tag & TRACE_SHORT_LINE_WIDE) {
             at += 2;
             going = line(replay, &hot, at[-1], (tag & 63) - TRACE_SHORT_LINE_WIDE_BIAS);
+        } else if (tag >= TRACE_SHORT_YIELD) {
+            going = short_yield(replay, &hot, &at, tag);
+        } else if (tag >= TRACE_SHORT_RETURN) {
+            short_return(replay, &hot, &at, tag);
         } else if (tag >= TRACE_SHORT_CALL) {
-            going = play_short(replay, &hot, &at, tag);
+            going = short_call(replay, &hot, &at, tag);
         } else {
-            going = play_long(replay, &hot, &at, tag);
+            going = long_event(replay, &hot, &at, tag);
         }
     }
     save(replay, &hot);

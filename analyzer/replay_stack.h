@@ -50,6 +50,9 @@ void replay_pass_to_anchor(struct replay *replay, int64_t passed, uint64_t cpu);
 /* A gap from `start` until now. */
 void replay_note_gap(struct replay *replay, int64_t start, uint64_t reason);
 
+/* Into the hot loop whatever the compiler thinks of it: its state must not go through memory. */
+#define REPLAY_INLINE static inline __attribute__((always_inline))
+
 /* `step` lines on; never as far as SUMS_NO_LINE. */
 static inline int64_t replay_step_line(int64_t line, int64_t step)
 {
@@ -72,7 +75,7 @@ static inline uint64_t replay_repeat(const struct replay_frame *frame)
 }
 
 /* A duration that belongs to the top of the stack, `wait` of it not on a processor. */
-static inline void replay_account(struct replay *replay, int64_t passed, int64_t wait)
+REPLAY_INLINE void replay_account(struct replay *replay, int64_t passed, int64_t wait)
 {
     const struct replay_frame *frame = &replay->frames[replay->top];
     struct sums_cell *cell = frame->cell;
@@ -94,14 +97,14 @@ static inline void replay_account(struct replay *replay, int64_t passed, int64_t
     }
 }
 
-static inline void replay_hold(struct sums_line *at)
+REPLAY_INLINE void replay_hold(struct sums_line *at)
 {
     at->held++;
     if (at->file_line)
         at->file_line->held++;
 }
 
-static inline void replay_release(struct sums_line *at, int64_t passed, int64_t wait)
+REPLAY_INLINE void replay_release(struct sums_line *at, int64_t passed, int64_t wait)
 {
     if (--at->held == 0) {
         at->below += passed;
@@ -115,7 +118,7 @@ static inline void replay_release(struct sums_line *at, int64_t passed, int64_t 
 
 /* Books the beginning of an activation; frame->cell is the caller's until now, and the entry is
  * set. */
-static inline void replay_enter(struct replay_frame *frame, struct sums_entry *entry,
+REPLAY_INLINE void replay_enter(struct replay_frame *frame, struct sums_entry *entry,
                                 struct sums_cell *cell, enum replay_push how)
 {
     struct sums_function *function = entry->function;
@@ -136,7 +139,7 @@ static inline void replay_enter(struct replay_frame *frame, struct sums_entry *e
 }
 
 /* Books the end of an activation with its function, edge, contexts and its caller's line. */
-static inline void replay_leave(struct replay_frame *frame, struct replay_now now)
+REPLAY_INLINE void replay_leave(struct replay_frame *frame, struct replay_now now)
 {
     struct replay_frame *caller = frame - 1;
     struct sums_entry *entry = frame->entry;

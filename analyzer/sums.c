@@ -5,11 +5,42 @@
 #include "analyzer/facts.h"
 #include "analyzer/model.h"
 
-#define FIRST_TABLE 4
+#define FIRST_TABLE 2
 #define TABLE_MAX (1u << 31)
-#define SPARSE 4 /* a table may be this many times as large as full, to keep lines apart */
+#define SPARSE 4 /* a table may be this many times as large as full, to keep lines apart ... */
+#define SPARSE_NODES 4096 /* ... in the first so many contexts */
 
 enum by_id_kind { BY_ID_MODEL, BY_ID_UNKNOWN, BY_ID_C };
+
+/* --- Keys --- */
+
+static struct index_key line_key(const void *item)
+{
+    const struct sums_line *line = item;
+
+    return (struct index_key){(uintptr_t)line->function, line->line};
+}
+
+static struct index_key node_key(const void *item)
+{
+    const struct sums_node *node = item;
+
+    return (struct index_key){(uintptr_t)node->parent, (uintptr_t)node->function};
+}
+
+static struct index_key edge_key(const void *item)
+{
+    const struct sums_edge *edge = item;
+
+    return (struct index_key){(uintptr_t)edge->caller, (uintptr_t)edge->callee};
+}
+
+static struct index_key entry_key(const void *item)
+{
+    const struct sums_entry *entry = item;
+
+    return (struct index_key){(uintptr_t)entry->caller, (uintptr_t)entry->function};
+}
 
 /* --- Functions --- */
 
@@ -172,12 +203,12 @@ static struct sums_line *make_line(struct sums *sums, struct sums_function *func
 
 static struct sums_line *find_line(struct sums *sums, struct sums_function *function, uint32_t line)
 {
-    struct sums_line *at = map_get(&sums->lines, (uintptr_t)function, line);
+    struct sums_line *at = index_get(&sums->lines, (uintptr_t)function, line);
 
     if (at)
         return at;
     at = make_line(sums, function, line);
-    void **slot = at ? map_put(&sums->lines, (uintptr_t)function, line) : NULL;
+    void **slot = at ? index_put(&sums->lines, (uintptr_t)function, line) : NULL;
     if (!slot)
         return NULL;
     *slot = at;
@@ -231,23 +262,25 @@ static int grow_table(struct sums *sums, struct sums_node *node)
 
     if (!bigger)
         return -1;
-    give_back(sums, node->table, node->mask + 1);
+    struct sums_node outgrown = *node;
+    struct sums_cell *cell;
     node->table = bigger;
     node->mask = 2 * node->mask + 1;
-    for (struct sums_cell *cell = node->cells; cell; cell = cell->next)
+    for (uint64_t i = 0; (cell = sums_next_cell(&outgrown, &i));)
         place_cell(node, cell);
+    give_back(sums, outgrown.table, outgrown.mask + 1);
     return 0;
 }
 
 /* Three quarters full, or two lines in one place while there is space to spare. */
-static bool is_crowded(const struct sums_node *node, uint32_t line)
+static bool is_crowded(const struct sums *sums, const struct sums_node *node, uint32_t line)
 {
     uint64_t room = (uint64_t)node->mask + 1;
 
     if (4 * ((uint64_t)node->count + 1) > 3 * room)
         return true;
     return node->table[line & node->mask]->line != SUMS_NO_LINE &&
-           room < SPARSE * ((uint64_t)node->count + 1);
+           sums->node_count < SPARSE_NODES && room < SPARSE * ((uint64_t)node->count + 1);
 }
 
 static struct sums_cell *add_cell(struct sums *sums, struct sums_node *node, struct sums_line *at)
@@ -259,19 +292,19 @@ static struct sums_cell *add_cell(struct sums *sums, struct sums_node *node, str
     cell->at = at;
     cell->node = node;
     cell->line = at->line;
-    while (is_crowded(node, at->line))
+    while (is_crowded(sums, node, at->line))
         if (grow_table(sums, node) < 0)
             return NULL;
     place_cell(node, cell);
     node->count++;
-    cell->next = node->cells;
-    node->cells = cell;
     return cell;
 }
 
 struct sums_cell *sums_find_cell(struct sums *sums, struct sums_node *node, uint32_t line)
 {
-    for (uint32_t i = line & node->mask; node->table[i]->line != SUMS_NO_LINE; i = (i + 1) & node->mask)
+    uint32_t i = line & node->mask;
+
+    for (; node->table[i]->line != SUMS_NO_LINE; i = (i + 1) & node->mask)
         if (node->table[i]->line == line)
             return node->table[i];
     struct sums_line *at = find_line(sums, node->function, line);
@@ -318,7 +351,7 @@ static struct sums_node *find_node(struct sums *sums, struct sums_node *parent,
 {
     if (function->top && is_on_path(function->top, parent))
         return function->top;
-    void **slot = map_put(&sums->nodes, (uintptr_t)parent, (uintptr_t)function);
+    void **slot = index_put(&sums->nodes, (uintptr_t)parent, (uintptr_t)function);
     if (slot && !*slot)
         *slot = new_node(sums, parent, function);
     return slot ? *slot : NULL;
@@ -327,7 +360,7 @@ static struct sums_node *find_node(struct sums *sums, struct sums_node *parent,
 static struct sums_edge *find_edge(struct sums *sums, struct sums_line *caller,
                                    struct sums_function *callee)
 {
-    void **slot = map_put(&sums->edges, (uintptr_t)caller, (uintptr_t)callee);
+    void **slot = index_put(&sums->edges, (uintptr_t)caller, (uintptr_t)callee);
 
     if (slot && !*slot) {
         struct sums_edge *edge = *slot = arena_take(&sums->arena, sizeof *edge);
@@ -360,7 +393,8 @@ static struct sums_entry *make_entry(struct sums *sums, struct sums_cell *caller
 struct sums_entry *sums_find_entry(struct sums *sums, struct sums_cell *caller, uint64_t key)
 {
     struct sums_function *function = sums_function(sums, key);
-    void **slot = function ? map_put(&sums->entries, (uintptr_t)caller, (uintptr_t)function) : NULL;
+    void **slot =
+        function ? index_put(&sums->entries, (uintptr_t)caller, (uintptr_t)function) : NULL;
 
     if (slot && !*slot)
         *slot = make_entry(sums, caller, function);
@@ -378,7 +412,15 @@ struct sums_entry *sums_find_entry(struct sums *sums, struct sums_cell *caller, 
 int sums_init(struct sums *sums, const struct facts *facts, struct model *model, uint32_t process)
 {
     *sums = (struct sums){
-        .facts = facts, .model = model, .process = process, .nowhere = {.line = SUMS_NO_LINE}};
+        .facts = facts,
+        .model = model,
+        .process = process,
+        .lines = {.key_of = line_key},
+        .nodes = {.key_of = node_key},
+        .edges = {.key_of = edge_key},
+        .entries = {.key_of = entry_key},
+        .nowhere = {.line = SUMS_NO_LINE},
+    };
     sums->last_node = &sums->root;
     sums->nowhere_at = &sums->nowhere;
     sums->lineless.table = &sums->nowhere_at;
@@ -394,21 +436,23 @@ void sums_fini(struct sums *sums)
 {
     map_fini(&sums->functions);
     map_fini(&sums->by_id);
-    map_fini(&sums->lines);
+    index_fini(&sums->lines);
     map_fini(&sums->file_lines);
-    map_fini(&sums->nodes);
-    map_fini(&sums->edges);
-    map_fini(&sums->entries);
+    index_fini(&sums->nodes);
+    index_fini(&sums->edges);
+    index_fini(&sums->entries);
     arena_fini(&sums->arena);
 }
 
 uint64_t sums_memory(const struct sums *sums)
 {
-    const struct map *maps[] = {&sums->functions, &sums->by_id, &sums->lines, &sums->file_lines,
-                                &sums->nodes,     &sums->edges, &sums->entries};
+    const struct map *maps[] = {&sums->functions, &sums->by_id, &sums->file_lines};
+    const struct index *indexes[] = {&sums->lines, &sums->nodes, &sums->edges, &sums->entries};
     uint64_t memory = sums->arena.total;
 
     for (size_t i = 0; i < sizeof maps / sizeof *maps; i++)
         memory += maps[i]->room * sizeof *maps[i]->entries;
+    for (size_t i = 0; i < sizeof indexes / sizeof *indexes; i++)
+        memory += indexes[i]->room * sizeof *indexes[i]->items;
     return memory;
 }

@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "analyzer/arena.h"
+#include "analyzer/index.h"
 #include "analyzer/map.h"
 #include "formats/trace/decode.h"
 
@@ -79,7 +80,6 @@ struct sums_cell {
     struct sums_node *node;
     struct sums_entry *last; /* the last one used of the entries from here */
     int64_t line;            /* 0 to 2^31-1, or SUMS_NO_LINE */
-    struct sums_cell *next; /* of the node */
 };
 
 /* A calling context. */
@@ -88,16 +88,13 @@ struct sums_node {
     uint32_t mask;
     uint32_t count;
     struct sums_function *function; /* the root has one with no name and no lines */
-    uint64_t active;
     int64_t cumulative, cumulative_wait;
     struct sums_node *parent,
         *jump; /* jump: an ancestor, so that any can be reached in a logarithm of steps */
-    uint64_t depth;
-    struct sums_cell *cells;
-    uint64_t id; /* row in the database; this and these only once the thread is settled */
-    uint64_t calls, recursive_calls;
-    int64_t self, self_wait;
     struct sums_node *next; /* in order of creation: parents first */
+    uint32_t depth;
+    uint32_t active;
+    uint64_t id; /* row in the database; only once the thread is settled */
 };
 
 /* (caller function, line) -> callee. */
@@ -141,16 +138,16 @@ struct sums {
     struct arena arena;
     struct map functions;         /* by code key */
     struct map by_id;             /* by id in the model, or by kind */
-    struct map lines;             /* by function and line */
+    struct index lines;           /* by function and line */
     struct map file_lines;        /* by file and line: the first function's line */
-    struct map nodes;             /* by parent and function */
-    struct map edges;             /* by caller line and callee */
-    struct map entries;           /* by caller cell and callee */
+    struct index nodes;           /* by parent and function */
+    struct index edges;           /* by caller line and callee */
+    struct index entries;         /* by caller cell and callee */
     struct sums_table *spare[32]; /* by the logarithm of their size */
     struct sums_entry *recent[SUMS_RECENT];
-    struct sums_cell nowhere;      /* stands in the empty places of tables */
-    struct sums_cell *nowhere_at;  /* the table of ... */
-    struct sums_node lineless;     /* ... a context that has no lines, and never gets one */
+    struct sums_cell nowhere;     /* stands in the empty places of tables */
+    struct sums_cell *nowhere_at; /* the table of ... */
+    struct sums_node lineless;    /* ... a context that has no lines, and never gets one */
     struct sums_node *root;
     struct sums_cell *outside; /* the root's one cell */
     struct sums_function *all_functions;
@@ -188,6 +185,17 @@ struct sums_function *sums_function(struct sums *sums, uint64_t key);
 /* The slow ways of the two functions below. */
 struct sums_cell *sums_find_cell(struct sums *sums, struct sums_node *node, uint32_t line);
 struct sums_entry *sums_find_entry(struct sums *sums, struct sums_cell *caller, uint64_t key);
+
+/* The cells of a context one by one, in the order of its table: begin with *i 0. NULL: no more. */
+static inline struct sums_cell *sums_next_cell(const struct sums_node *node, uint64_t *i)
+{
+    while (*i <= node->mask) {
+        struct sums_cell *cell = node->table[(*i)++];
+        if (cell->line != SUMS_NO_LINE)
+            return cell;
+    }
+    return NULL;
+}
 
 /* The cell of a line of a context. */
 static inline struct sums_cell *sums_cell(struct sums *sums, struct sums_node *node, uint32_t line)

@@ -33,14 +33,14 @@ static void add_cell(struct sums_line *line, const struct sums_cell *cell)
 
 static void sum_cells(struct sums *sums)
 {
-    for (struct sums_node *node = sums->root; node; node = node->next)
-        for (struct sums_cell *cell = node->cells; cell; cell = cell->next) {
-            node->self += cell->self;
-            node->self_wait += cell->wait;
+    for (struct sums_node *node = sums->root; node; node = node->next) {
+        struct sums_cell *cell;
+        for (uint64_t i = 0; (cell = sums_next_cell(node, &i));) {
             add_cell(cell->at, cell);
             if (cell->at->file_line)
                 add_cell(cell->at->file_line, cell);
         }
+    }
 }
 
 static void sum_entries(struct sums *sums)
@@ -50,9 +50,6 @@ static void sum_entries(struct sums *sums)
         entry->edge->resumes += entry->resumes;
         entry->function->calls += entry->calls;
         entry->function->resumes += entry->resumes;
-        entry->node->calls += entry->calls;
-        if (entry->node->parent != entry->caller->node)
-            entry->node->recursive_calls += entry->calls;
     }
 }
 
@@ -78,6 +75,7 @@ struct row_writer {
     const struct model *model;
     struct store *store;
     int64_t process_id, thread_id;
+    int64_t self, wait; /* of the contexts so far */
 };
 
 static int64_t row_of(const struct row_writer *writer, const struct sums_function *function)
@@ -85,15 +83,18 @@ static int64_t row_of(const struct row_writer *writer, const struct sums_functio
     return writer->model->functions[function->id].row;
 }
 
-/* The items of a linked list in an array, sorted. NULL: no memory. */
-#define SORTED(type, first, compare, count)                                                        \
+/* The items of a linked list in an array, sorted; returns -1 if there is no memory, and frees
+ * `other` then. */
+#define SORTED(type, first, compare, count, other)                                                 \
     type **items = NULL;                                                                           \
     size_t count = 0;                                                                              \
     for (type *item = (first); item; item = item->next)                                            \
         count++;                                                                                   \
     items = malloc((count + 1) * sizeof *items);                                                   \
-    if (!items)                                                                                    \
+    if (!items) {                                                                                  \
+        free(other);                                                                               \
         return -1;                                                                                 \
+    }                                                                                              \
     count = 0;                                                                                     \
     for (type *item = (first); item; item = item->next)                                            \
         items[count++] = item;                                                                     \
@@ -125,7 +126,7 @@ static void write_line(const struct row_writer *writer, const struct sums_line *
 
 static int write_lines(const struct row_writer *writer)
 {
-    SORTED(struct sums_line, writer->replay->sums.all_lines, compare_lines, count);
+    SORTED(struct sums_line, writer->replay->sums.all_lines, compare_lines, count, NULL);
     for (size_t i = 0; i < count; i++)
         write_line(writer, items[i]);
     free(items);
@@ -167,20 +168,27 @@ static void write_edge(const struct row_writer *writer, const struct sums_edge *
 
 static int write_edges(const struct row_writer *writer)
 {
-    SORTED(struct sums_edge, writer->replay->sums.all_edges, compare_edges, count);
+    SORTED(struct sums_edge, writer->replay->sums.all_edges, compare_edges, count, NULL);
     for (size_t i = 0; i < count; i++)
         write_edge(writer, items[i]);
     free(items);
     return 0;
 }
 
-static void write_context(const struct row_writer *writer, const struct sums_node *node)
+/* The figures of a context, which are those of its cells and of the ways into it. */
+struct context_sums {
+    uint64_t calls, recursive_calls;
+    int64_t self, wait;
+};
+
+static void write_context(const struct row_writer *writer, const struct sums_node *node,
+                          const struct context_sums *sums)
 {
     int64_t id = (int64_t)node->id;
 
 #define FIGURES                                                                                    \
-    (int64_t) node->calls, (int64_t)node->recursive_calls, node->self,                             \
-        node->self - node->self_wait, node->cumulative, node->cumulative - node->cumulative_wait
+    (int64_t) sums->calls, (int64_t)sums->recursive_calls, sums->self, sums->self - sums->wait,    \
+        node->cumulative, node->cumulative - node->cumulative_wait
     if (node->parent)
         store_row(writer->store, STORE_CONTEXTS, "iiiiiiiiii", id, (int64_t)node->parent->id,
                   writer->thread_id, row_of(writer, node->function), FIGURES);
@@ -197,26 +205,30 @@ static int compare_cells(const void *a, const void *b)
     return 0;
 }
 
-static int write_cells(const struct row_writer *writer, const struct sums_node *node)
+/* The cells of a context in `cells`, which has room for them, by line. */
+static void sort_cells(const struct sums_node *node, struct sums_cell **cells,
+                       struct context_sums *sums)
 {
-    SORTED(struct sums_cell, node->cells, compare_cells, count);
-    for (size_t i = 0; i < count; i++)
-        if (items[i]->hits || items[i]->self)
-            store_row(writer->store, STORE_CONTEXT_LINES, "iiiii", (int64_t)node->id,
-                      (int64_t)items[i]->line, (int64_t)items[i]->hits, items[i]->self,
-                      items[i]->self - items[i]->wait);
-    free(items);
-    return 0;
+    size_t count = 0;
+    struct sums_cell *cell;
+
+    for (uint64_t i = 0; (cell = sums_next_cell(node, &i));) {
+        cells[count++] = cell;
+        sums->self += cell->self;
+        sums->wait += cell->wait;
+    }
+    if (count > 1)
+        qsort(cells, count, sizeof *cells, compare_cells);
 }
 
-static int write_contexts(const struct row_writer *writer)
+static void write_cells(const struct row_writer *writer, const struct sums_node *node,
+                        struct sums_cell *const *cells)
 {
-    for (struct sums_node *node = writer->replay->sums.root; node; node = node->next) {
-        write_context(writer, node);
-        if (node->parent && write_cells(writer, node) < 0)
-            return -1;
-    }
-    return 0;
+    for (size_t i = 0; i < node->count; i++)
+        if (cells[i]->hits || cells[i]->self)
+            store_row(writer->store, STORE_CONTEXT_LINES, "iiiii", (int64_t)node->id,
+                      cells[i]->line, (int64_t)cells[i]->hits, cells[i]->self,
+                      cells[i]->self - cells[i]->wait);
 }
 
 static int compare_entries(const void *a, const void *b)
@@ -237,32 +249,68 @@ static void write_entry(const struct row_writer *writer, const struct sums_entry
 
     if (caller->parent)
         store_row(writer->store, STORE_CONTEXT_EDGES, "iiiiii", id, (int64_t)caller->id,
-                  (int64_t)entry->caller->line, (int64_t)entry->calls, entry->cumulative, cpu);
+                  entry->caller->line, (int64_t)entry->calls, entry->cumulative, cpu);
     else
         store_row(writer->store, STORE_CONTEXT_EDGES, "ii-iii", id, (int64_t)caller->id,
                   (int64_t)entry->calls, entry->cumulative, cpu);
 }
 
-static int write_entries(const struct row_writer *writer)
+/* The ways into a context stand together in the sorted entries: from here on, and the result is
+ * behind them. */
+static size_t write_entries(const struct row_writer *writer, const struct sums_node *node,
+                            struct sums_entry *const *entries, size_t count,
+                            struct context_sums *sums)
 {
-    SORTED(struct sums_entry, writer->replay->sums.all_entries, compare_entries, count);
-    for (size_t i = 0; i < count; i++)
-        write_entry(writer, items[i]);
+    size_t i = 0;
+
+    for (; i < count && entries[i]->node == node; i++) {
+        sums->calls += entries[i]->calls;
+        if (node->parent != entries[i]->caller->node)
+            sums->recursive_calls += entries[i]->calls;
+        write_entry(writer, entries[i]);
+    }
+    return i;
+}
+
+static size_t count_most_cells(const struct sums *sums)
+{
+    size_t most = 0;
+
+    for (const struct sums_node *node = sums->root; node; node = node->next)
+        most = node->count > most ? node->count : most;
+    return most;
+}
+
+static int write_contexts(struct row_writer *writer)
+{
+    struct sums_cell **cells = malloc(count_most_cells(&writer->replay->sums) * sizeof *cells);
+
+    if (!cells)
+        return -1;
+    SORTED(struct sums_entry, writer->replay->sums.all_entries, compare_entries, count, cells);
+    size_t done = 0;
+    for (struct sums_node *node = writer->replay->sums.root; node; node = node->next) {
+        struct context_sums sums = {0};
+        sort_cells(node, cells, &sums);
+        done += write_entries(writer, node, &items[done], count - done, &sums);
+        write_context(writer, node, &sums);
+        if (node->parent)
+            write_cells(writer, node, cells);
+        writer->self += sums.self;
+        writer->wait += sums.wait;
+    }
     free(items);
+    free(cells);
     return 0;
 }
 
 static void write_account(const struct row_writer *writer)
 {
     const struct replay *replay = writer->replay;
-    int64_t wall = replay->hand.ns - replay->first_ns, self = 0, wait = 0;
+    int64_t wall = replay->hand.ns - replay->first_ns;
 
-    for (const struct sums_node *node = replay->sums.root; node; node = node->next) {
-        self += node->self;
-        wait += node->self_wait;
-    }
-    store_row(writer->store, STORE_ACCOUNTS, "iiiiii", writer->thread_id, wall, self, self - wait,
-              replay->gap_ns, wall - self - replay->gap_ns);
+    store_row(writer->store, STORE_ACCOUNTS, "iiiiii", writer->thread_id, wall, writer->self,
+              writer->self - writer->wait, replay->gap_ns, wall - writer->self - replay->gap_ns);
 }
 
 static void write_gaps(const struct row_writer *writer)
@@ -275,14 +323,19 @@ static void write_gaps(const struct row_writer *writer)
                   trace_gap_name(replay->gaps[i].reason));
 }
 
+/* Transparent frames are not listed: they count as not recorded. */
 static void write_open_frames(const struct row_writer *writer)
 {
     const struct replay *replay = writer->replay;
+    int64_t depth = 0;
 
-    for (size_t i = 0; i < replay->open_count; i++)
-        store_row(writer->store, STORE_OPEN_FRAMES, "iiiiii", writer->process_id, writer->thread_id,
-                  (int64_t)i, row_of(writer, replay->open[i].function),
-                  (int64_t)replay->open[i].line, replay->open[i].since);
+    for (size_t i = 1; i <= replay->open; i++) {
+        const struct replay_frame *frame = &replay->frames[i];
+        if (frame->is_booked)
+            store_row(writer->store, STORE_OPEN_FRAMES, "iiiiii", writer->process_id,
+                      writer->thread_id, depth++, row_of(writer, frame->entry->function),
+                      frame->cell->line, frame->since);
+    }
 }
 
 static void write_mark(const struct row_writer *writer, const struct replay_mark *mark)
@@ -301,10 +354,9 @@ static void write_mark(const struct row_writer *writer, const struct replay_mark
 int thread_rows_store(struct replay *replay, const struct model *model, struct store *store,
                       int64_t process_id, int64_t thread_id)
 {
-    struct row_writer writer = {replay, model, store, process_id, thread_id};
+    struct row_writer writer = {replay, model, store, process_id, thread_id, 0, 0};
 
-    if (write_lines(&writer) < 0 || write_edges(&writer) < 0 || write_contexts(&writer) < 0 ||
-        write_entries(&writer) < 0)
+    if (write_lines(&writer) < 0 || write_edges(&writer) < 0 || write_contexts(&writer) < 0)
         return -1;
     write_account(&writer);
     write_gaps(&writer);

@@ -14,7 +14,8 @@
 
 #define THREADS 12
 
-/* A trace with one process: codes 11 main (lines 1 to 9), 12 f (10 to 19), strings 20 len, 21 ord. */
+/* A trace with one process: codes 11 main (lines 1 to 9) and 12 f (10 to 19), strings 20 len and
+ * 21 ord. */
 static void begin(struct bytes *trace)
 {
     struct bytes facts = {0};
