@@ -47,6 +47,7 @@ static void begin_thread(struct replay *replay, const struct trace_file *file,
 {
     clock_hand_init(&replay->hand, &file->clock, chunk->ticks);
     replay->first_ns = replay->hand.ns;
+    replay_set_lag(replay);
     replay->trouble.lost_chunks = chunk->sequence;
     replay->trouble.lost_events = chunk->events_before;
     replay->events = 0;
@@ -114,6 +115,7 @@ static int begin(struct replay *replay, const struct facts *facts, struct model 
     memset(replay, 0, sizeof *replay);
     if (sums_init(&replay->sums, facts, model, process) < 0 || replay_grow(replay) < 0)
         return -1;
+    replay_set_lag(replay);
     replay->frames[0] = (struct replay_frame){.cell = replay->sums.outside};
     replay->next = 1;
     return 0;
@@ -159,8 +161,14 @@ void replay_fini(struct replay *replay)
     sums_fini(&replay->sums);
     replay_suspensions_fini(&replay->suspended);
     free(replay->frames);
+    free(replay->lags);
     free(replay->gaps);
     free(replay->marks);
+}
+
+int64_t replay_since(const struct replay *replay, const struct replay_frame *frame)
+{
+    return frame->entered.time + replay->lags[frame->lag];
 }
 
 uint64_t replay_memory(const struct replay *replay)

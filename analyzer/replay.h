@@ -29,6 +29,13 @@ struct replay_now {
     uint64_t hits;
 };
 
+/* What the hot loop can deal with. */
+enum replay_kind {
+    REPLAY_ODD,
+    REPLAY_PLAIN,       /* booked Python code that is known */
+    REPLAY_TRANSPARENT, /* Python code that is known and excluded */
+};
+
 /* An activation on the stack. frames[0] is none: what happens there is outside. */
 struct replay_frame {
     struct sums_cell *cell;   /* where it is; of a frame not booked where the one below it is */
@@ -36,21 +43,25 @@ struct replay_frame {
     struct sums_node *outer;   /* of its function's next lower activation */
     struct replay_now entered; /* when it was entered ... */
     int64_t below, below_wait; /* ... and what booked frames called from it took */
-    uint64_t key;              /* of its code */
+    uint64_t key;              /* of its code, or of a C function */
     uint64_t activation;       /* its number; 0: begun by another thread */
-    int64_t since;             /* ns; when it was entered or last resumed */
     union {
         int64_t line;    /* as the trace has it, in range or not */
         uint64_t repeat; /* of unknown code: this many frames like it, one on the other; of lost
                             ones only the number is known */
     };
-    bool is_c;
+    uint32_t lag; /* replay->lags[]: what of the stamp at which it was entered or last resumed is
+                     not in `entered` */
     bool is_unknown;
     bool is_booked;      /* else it is transparent, C called by transparent code, or frames[0] */
-    bool is_plain;       /* booked Python code that is known */
-    bool is_transparent; /* Python code that is known and excluded */
+    uint8_t kind;        /* enum replay_kind */
     bool watch;          /* lower frames may be at its lines as well */
 };
+
+static inline bool replay_frame_is_c(const struct replay_frame *frame)
+{
+    return frame->key & 1;
+}
 
 struct replay_gap {
     int64_t start, end;
@@ -89,6 +100,9 @@ struct replay {
     uint64_t cpu_pending; /* of the CPU event before the event to come */
     bool has_cpu;
 
+    int64_t *lags; /* owned; stamps less times, each different from the one before */
+    size_t lag_count, lag_room;
+    uint32_t lag;             /* the one now */
     int64_t first_ns, gap_ns; /* hand.ns is the last */
     uint64_t events;
     struct replay_gap *gaps; /* owned */
@@ -111,6 +125,9 @@ int replay_thread(struct replay *replay, const struct trace_file *file,
                   const struct trace_thread *thread, const struct facts *facts, struct model *model,
                   replay_progress *progress, void *context, struct error *err);
 void replay_fini(struct replay *replay);
+
+/* The stamp at which a frame was entered or last resumed. */
+int64_t replay_since(const struct replay *replay, const struct replay_frame *frame);
 
 /* Bytes that it holds. */
 uint64_t replay_memory(const struct replay *replay);

@@ -137,7 +137,7 @@ void replay_c_call(struct replay *replay, uint64_t string)
 
 void replay_c_return(struct replay *replay)
 {
-    if (replay->frames[replay->top].is_c)
+    if (replay_frame_is_c(&replay->frames[replay->top]))
         replay_pop(replay);
     else
         replay->trouble.strays += replay->top == 0;
@@ -179,6 +179,7 @@ void replay_note_gap(struct replay *replay, int64_t start, uint64_t reason)
     replay->gaps = grown;
     grown[replay->gap_count++] = (struct replay_gap){start, replay->hand.ns, reason};
     replay->gap_ns += replay->hand.ns - start;
+    replay_set_lag(replay);
 }
 
 static void gap(struct replay *replay, const struct trace_event *ev)

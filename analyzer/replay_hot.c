@@ -27,7 +27,7 @@ struct hot {
 HOT void load_frame(struct hot *hot)
 {
     hot->cell = hot->frame->cell;
-    hot->node = hot->frame->is_plain ? hot->cell->node : &hot->sums->lineless;
+    hot->node = hot->frame->kind == REPLAY_PLAIN ? hot->cell->node : &hot->sums->lineless;
     hot->line = hot->frame->line;
     hot->watch = hot->frame->watch;
 }
@@ -107,11 +107,11 @@ HOT bool other_line(struct replay *replay, struct hot *hot, int64_t line, int64_
 {
     const struct replay_frame *frame = hot->frame;
 
-    if (frame->is_transparent) {
+    if (frame->kind == REPLAY_TRANSPARENT) {
         hot->line = replay_step_line(hot->line, step);
         return true;
     }
-    if (frame->is_plain && line >= 0 && line <= REPLAY_LINE_MAX) {
+    if (frame->kind == REPLAY_PLAIN && line >= 0 && line <= REPLAY_LINE_MAX) {
         struct sums_cell *cell = sums_find_cell(hot->sums, hot->cell->node, (uint32_t)line);
         hot->line = line;
         hot->cell = cell ? cell : hot->cell;
@@ -144,7 +144,7 @@ HOT bool line(struct replay *replay, struct hot *hot, uint64_t units, int step)
 
 HOT void raise(struct replay *replay, struct hot *hot)
 {
-    if (hot->frame->is_plain)
+    if (hot->frame->kind == REPLAY_PLAIN)
         return;
     save(replay, hot);
     replay_raise(replay);
@@ -154,7 +154,7 @@ HOT void raise(struct replay *replay, struct hot *hot)
 /* --- What comes --- */
 
 HOT struct replay_frame *place_frame(struct hot *hot, struct sums_entry *entry, uint64_t key,
-                                     uint64_t activation)
+                                     uint64_t activation, uint32_t lag)
 {
     struct replay_frame *frame = hot->frame + 1;
 
@@ -165,9 +165,8 @@ HOT struct replay_frame *place_frame(struct hot *hot, struct sums_entry *entry, 
     frame->below = frame->below_wait = 0;
     frame->key = key;
     frame->activation = activation;
-    frame->since = hot->now.time + hot->offset;
-    frame->is_c = frame->is_unknown = frame->is_transparent = frame->is_plain = false;
-    frame->is_booked = false;
+    frame->lag = lag;
+    frame->is_unknown = frame->is_booked = false;
     return frame;
 }
 
@@ -180,25 +179,24 @@ HOT bool place_booked(struct replay *replay, struct hot *hot, struct sums_entry 
 
     if (__builtin_expect(cell->line != at || entry->function->is_unknown, 0))
         return false;
-    struct replay_frame *frame = place_frame(hot, entry, key, activation);
+    struct replay_frame *frame = place_frame(hot, entry, key, activation, replay->lag);
     frame->line = at;
     frame->is_booked = true;
-    frame->is_c = key & 1;
-    frame->is_plain = !frame->is_c;
-    replay->depth -= frame->is_c;
+    frame->kind = key & 1 ? REPLAY_ODD : REPLAY_PLAIN;
+    replay->depth -= key & 1;
     replay_enter(frame, entry, cell, how);
     hot->frame = frame;
     load_frame(hot);
     return true;
 }
 
-HOT void place_transparent(struct hot *hot, struct sums_entry *entry, uint64_t key, int64_t step,
-                           uint64_t activation)
+HOT void place_transparent(struct replay *replay, struct hot *hot, struct sums_entry *entry,
+                           uint64_t key, int64_t step, uint64_t activation)
 {
-    struct replay_frame *frame = place_frame(hot, entry, key, activation);
+    struct replay_frame *frame = place_frame(hot, entry, key, activation, replay->lag);
 
     frame->line = entry->function->first_line + step;
-    frame->is_transparent = true;
+    frame->kind = REPLAY_TRANSPARENT;
     frame->watch = hot->watch;
     hot->frame = frame;
     load_frame(hot);
@@ -215,7 +213,7 @@ HOT bool push(struct replay *replay, struct hot *hot, uint64_t key, int64_t step
             if (place_booked(replay, hot, entry, key, step, activation, how))
                 return true;
         } else if (!entry->function->is_unknown) {
-            place_transparent(hot, entry, key, step, activation);
+            place_transparent(replay, hot, entry, key, step, activation);
             return true;
         }
     }
@@ -276,10 +274,10 @@ HOT void leave(struct replay *replay, struct hot *hot)
 {
     const struct replay_frame *frame = hot->frame;
 
-    if (__builtin_expect(frame->is_plain, 1)) {
+    if (__builtin_expect(frame->kind == REPLAY_PLAIN, 1)) {
         replay_leave(hot->frame, hot->now);
         drop_frame(hot);
-    } else if (frame->is_transparent) {
+    } else if (frame->kind == REPLAY_TRANSPARENT) {
         hot->frame[-1].below += frame->below;
         hot->frame[-1].below_wait += frame->below_wait;
         drop_frame(hot);
@@ -294,7 +292,7 @@ HOT bool yield(struct replay *replay, struct hot *hot)
 {
     struct replay_frame *frame = hot->frame;
 
-    if (__builtin_expect(frame->is_plain || frame->is_transparent, 1)) {
+    if (__builtin_expect(frame->kind != REPLAY_ODD, 1)) {
         frame->line = hot->line;
         if (frame->activation &&
             !replay_suspensions_put(&replay->suspended, frame->activation, frame->key,
@@ -313,7 +311,7 @@ HOT bool yield(struct replay *replay, struct hot *hot)
 
 HOT void c_return(struct replay *replay, struct hot *hot)
 {
-    if (__builtin_expect(hot->frame->is_c && hot->frame->is_booked, 1)) {
+    if (__builtin_expect(replay_frame_is_c(hot->frame) && hot->frame->is_booked, 1)) {
         replay_leave(hot->frame, hot->now);
         drop_frame(hot);
         replay->depth++;

@@ -13,6 +13,32 @@ int replay_grow(struct replay *replay)
     return 0;
 }
 
+/* Where the lag stands in replay->lags. */
+static uint32_t add_lag(struct replay *replay, int64_t lag)
+{
+    size_t last = replay->lag_count - 1;
+
+    if (replay->lag_count && replay->lags[last] == lag)
+        return (uint32_t)last;
+    if (replay->lag_count && replay->lags[replay->lag] == lag)
+        return replay->lag;
+    int64_t *grown = replay->lag_count < UINT32_MAX ? grow_array(replay->lags, replay->lag_count,
+                                                                 &replay->lag_room, sizeof *grown)
+                                                    : NULL;
+    if (!grown) {
+        replay->out_of_memory = true;
+        return 0;
+    }
+    replay->lags = grown;
+    grown[replay->lag_count] = lag;
+    return (uint32_t)replay->lag_count++;
+}
+
+void replay_set_lag(struct replay *replay)
+{
+    replay->lag = add_lag(replay, replay->hand.ns - replay->now.time);
+}
+
 uint32_t replay_counted_line(struct replay *replay, const struct replay_frame *frame)
 {
     if (!frame->is_unknown && frame->line >= 0 && frame->line <= REPLAY_LINE_MAX)
@@ -35,7 +61,8 @@ static int enter(struct replay *replay, struct replay_frame *frame, int64_t step
     else
         frame->line = replay_step_line(entry->function->first_line, step);
     if (!entry->node) {
-        frame->is_transparent = !frame->is_unknown;
+        if (!frame->is_unknown && !replay_frame_is_c(frame))
+            frame->kind = REPLAY_TRANSPARENT;
         return 0;
     }
     struct sums_cell *cell =
@@ -43,7 +70,8 @@ static int enter(struct replay *replay, struct replay_frame *frame, int64_t step
     if (!cell)
         return -1;
     frame->is_booked = true;
-    frame->is_plain = !frame->is_c && !frame->is_unknown;
+    if (!frame->is_unknown && !replay_frame_is_c(frame))
+        frame->kind = REPLAY_PLAIN;
     replay_enter(frame, entry, cell, how);
     return 0;
 }
@@ -61,18 +89,18 @@ void replay_push(struct replay *replay, uint64_t key, int64_t step, uint64_t act
         .entered = replay->now,
         .key = key,
         .activation = activation,
-        .since = replay->hand.ns,
-        .is_c = key & 1,
+        .lag = replay->lag,
         .watch = caller->watch,
     };
     /* What excluded code calls by way of C is not recorded either. */
-    bool transparent = frame->is_c && !caller->is_booked && replay->top > 0;
+    bool is_c = replay_frame_is_c(frame);
+    bool transparent = is_c && !caller->is_booked && replay->top > 0;
     if (!transparent && enter(replay, frame, step, how) < 0) {
         replay->out_of_memory = true;
         return;
     }
     replay->top++;
-    replay->depth += !frame->is_c;
+    replay->depth += !is_c;
 }
 
 /* --- Stack records --- */
@@ -111,11 +139,11 @@ static void push_given(struct replay *replay, const struct trace_frame *given, s
     int64_t since = replay->hand.ns;
 
     if (continues && replay->top < old_top && activation &&
-        replay->frames[replay->top + 1].activation == activation)
-        since = replay->frames[replay->top + 1].since; /* it was popped, but not overwritten */
+        replay->frames[replay->top + 1].activation == activation) /* popped, but not overwritten */
+        since = replay_since(replay, &replay->frames[replay->top + 1]);
     replay_push(replay, key, given->line_step, activation, REPLAY_INHERIT);
     if (!replay->out_of_memory)
-        replay->frames[replay->top].since = since;
+        replay->frames[replay->top].lag = add_lag(replay, since - replay->now.time);
 }
 
 void replay_adopt(struct replay *replay, struct trace_stack stack, bool continues)
@@ -138,7 +166,7 @@ static size_t find_frame(const struct replay *replay, uint64_t kept)
     size_t i = replay->top;
 
     for (; i > 0 && depth > kept; i--)
-        if (!replay->frames[i].is_c)
+        if (!replay_frame_is_c(&replay->frames[i]))
             depth -= replay_repeat(&replay->frames[i]);
     return depth == kept ? i + 1 : 0;
 }
@@ -159,7 +187,7 @@ bool replay_stack_is(const struct replay *replay, struct trace_stack stack)
         return false;
     size_t i = find_frame(replay, stack.kept);
     for (; i && trace_next_frame(&stack, &given); i++) {
-        while (i <= replay->top && replay->frames[i].is_c)
+        while (i <= replay->top && replay_frame_is_c(&replay->frames[i]))
             i++;
         if (i > replay->top || !is_given(&replay->frames[i], &given))
             return false;

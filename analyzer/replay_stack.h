@@ -13,6 +13,9 @@ enum replay_push { REPLAY_CALL, REPLAY_RESUME, REPLAY_INHERIT };
 /* Room for one more frame. 0, or -1: no memory. */
 int replay_grow(struct replay *replay);
 
+/* The stamp and the time were moved apart: the lag changes, from the next frame on. */
+void replay_set_lag(struct replay *replay);
+
 /* Pushes an activation of the code behind `key`, `step` lines from its first; `activation` as in
  * replay_frame. Without memory nothing is pushed and out_of_memory set. */
 void replay_push(struct replay *replay, uint64_t key, int64_t step, uint64_t activation,
@@ -186,7 +189,7 @@ static inline void replay_pop(struct replay *replay)
         caller->below += frame->below;
         caller->below_wait += frame->below_wait;
     }
-    if (!frame->is_c)
+    if (!replay_frame_is_c(frame))
         replay->depth -= replay_repeat(frame);
     /* A recursive callee may have found a line that is shared, which the caller then has too. */
     caller->watch |= caller->cell->node->function->shared;
@@ -195,7 +198,7 @@ static inline void replay_pop(struct replay *replay)
 /* Python code goes on: C functions that it called are back, whether the trace says so or not. */
 static inline void replay_pop_c(struct replay *replay)
 {
-    while (__builtin_expect(replay->frames[replay->top].is_c, 0))
+    while (__builtin_expect(replay_frame_is_c(&replay->frames[replay->top]), 0))
         replay_pop(replay);
 }
 

@@ -334,7 +334,7 @@ static void write_open_frames(const struct row_writer *writer)
         if (frame->is_booked)
             store_row(writer->store, STORE_OPEN_FRAMES, "iiiiii", writer->process_id,
                       writer->thread_id, depth++, row_of(writer, frame->entry->function),
-                      frame->cell->line, frame->since);
+                      frame->cell->line, replay_since(replay, frame));
     }
 }
 
