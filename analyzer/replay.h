@@ -55,7 +55,7 @@ struct replay_frame {
     bool is_unknown;
     bool is_booked;      /* else it is transparent, C called by transparent code, or frames[0] */
     uint8_t kind;        /* enum replay_kind */
-    bool watch;          /* lower frames may be at its lines as well */
+    bool is_recursive;   /* a lower frame is of its function; not booked: as the one below it */
 };
 
 static inline bool replay_frame_is_c(const struct replay_frame *frame)

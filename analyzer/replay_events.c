@@ -67,7 +67,6 @@ void replay_line(struct replay *replay, int64_t step)
         replay->out_of_memory = true;
         return;
     }
-    frame->watch |= frame->entry->function->shared;
     frame->cell = cell;
     cell->hits++;
     replay->now.hits++;

@@ -29,7 +29,7 @@ HOT void load_frame(struct hot *hot)
     hot->cell = hot->frame->cell;
     hot->node = hot->frame->kind == REPLAY_PLAIN ? hot->cell->node : &hot->sums->lineless;
     hot->line = hot->frame->line;
-    hot->watch = hot->frame->watch;
+    hot->watch = replay_watches(hot->sums, hot->frame);
 }
 
 HOT void load(struct replay *replay, struct hot *hot)
@@ -51,7 +51,6 @@ HOT void save_frame(struct hot *hot)
 {
     hot->frame->cell = hot->cell;
     hot->frame->line = hot->line;
-    hot->frame->watch = hot->watch;
 }
 
 /* Frames came and went one Python frame at a time; where C ones do, replay->depth is corrected. */
@@ -117,7 +116,7 @@ HOT bool other_line(struct replay *replay, struct hot *hot, int64_t line, int64_
         hot->cell = cell ? cell : hot->cell;
         hot->cell->hits++;
         hot->now.hits++;
-        hot->watch |= hot->cell->node->function->shared;
+        hot->watch = replay_watches(hot->sums, frame);
         replay->out_of_memory |= !cell;
         return cell != NULL;
     }
@@ -140,6 +139,44 @@ HOT bool line(struct replay *replay, struct hot *hot, uint64_t units, int step)
     cell->hits++;
     hot->now.hits++;
     return true;
+}
+
+/* Lines in their shortest form that follow each other on a plain frame: with so little state that
+ * all of it is in registers. Stops before what is anything else. */
+HOT const uint8_t *lines(struct hot *hot, const uint8_t *at, const uint8_t *last)
+{
+    struct sums_cell *const *table = hot->node->table;
+    const struct clock *clock = hot->clock;
+    uint64_t mask = hot->node->mask, rest = hot->rest, units = 0;
+    int64_t number = hot->line, time = 0;
+    struct sums_cell *cell = hot->cell;
+    const uint8_t *first = at;
+
+    for (; at < last && *at & TRACE_SHORT_LINE; at++) {
+        int64_t next = number + (*at >> 4 & 7) - TRACE_SHORT_LINE_BIAS;
+        struct sums_cell *found = table[(uint64_t)next & mask];
+        if (__builtin_expect(found->line != next, 0))
+            break;
+        uint64_t step = *at & 15;
+        uint64_t more = clock->step_rest[step];
+        int64_t over = (int64_t)(rest + (more - clock->den)); /* what waits for `rest` is little */
+        int64_t passed = (int64_t)clock->step_ns[step] + (over >= 0);
+        rest = over >= 0 ? (uint64_t)over : rest + more;
+        cell->self += passed;
+        cell = found;
+        cell->hits++;
+        number = next;
+        time += passed;
+        units += step;
+    }
+    hot->cell = cell;
+    hot->line = number;
+    hot->rest = rest;
+    hot->units += units;
+    hot->now.time += time;
+    hot->now.hits += (uint64_t)(at - first);
+    hot->events += (uint64_t)(at - first);
+    return at;
 }
 
 HOT void raise(struct replay *replay, struct hot *hot)
@@ -184,7 +221,7 @@ HOT bool place_booked(struct replay *replay, struct hot *hot, struct sums_entry 
     frame->is_booked = true;
     frame->kind = key & 1 ? REPLAY_ODD : REPLAY_PLAIN;
     replay->depth -= key & 1;
-    replay_enter(frame, entry, cell, how);
+    replay_enter(hot->sums, frame, cell, how);
     hot->frame = frame;
     load_frame(hot);
     return true;
@@ -197,7 +234,7 @@ HOT void place_transparent(struct replay *replay, struct hot *hot, struct sums_e
 
     frame->line = entry->function->first_line + step;
     frame->kind = REPLAY_TRANSPARENT;
-    frame->watch = hot->watch;
+    frame->is_recursive = frame[-1].is_recursive;
     hot->frame = frame;
     load_frame(hot);
 }
@@ -266,7 +303,6 @@ HOT bool go_on(struct replay *replay, struct hot *hot, uint64_t code, int64_t st
 HOT void drop_frame(struct hot *hot)
 {
     hot->frame--;
-    hot->frame->watch |= hot->frame->cell->node->function->shared;
     load_frame(hot);
 }
 
@@ -275,7 +311,7 @@ HOT void leave(struct replay *replay, struct hot *hot)
     const struct replay_frame *frame = hot->frame;
 
     if (__builtin_expect(frame->kind == REPLAY_PLAIN, 1)) {
-        replay_leave(hot->frame, hot->now);
+        replay_leave(hot->sums, hot->frame, hot->now);
         drop_frame(hot);
     } else if (frame->kind == REPLAY_TRANSPARENT) {
         hot->frame[-1].below += frame->below;
@@ -312,7 +348,7 @@ HOT bool yield(struct replay *replay, struct hot *hot)
 HOT void c_return(struct replay *replay, struct hot *hot)
 {
     if (__builtin_expect(replay_frame_is_c(hot->frame) && hot->frame->is_booked, 1)) {
-        replay_leave(hot->frame, hot->now);
+        replay_leave(hot->sums, hot->frame, hot->now);
         drop_frame(hot);
         replay->depth++;
         return;
@@ -491,6 +527,9 @@ static const uint8_t *play(struct replay *replay, const uint8_t *at, const uint8
     while (going && at < last) {
         uint8_t tag = *at;
         if (tag & TRACE_SHORT_LINE) {
+            const uint8_t *before = at;
+            if (!hot.watch && (at = lines(&hot, at, last)) != before)
+                continue;
             at++;
             going = line(replay, &hot, tag & 15, (tag >> 4 & 7) - TRACE_SHORT_LINE_BIAS);
         } else if (tag & TRACE_SHORT_LINE_WIDE) {

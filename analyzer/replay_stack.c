@@ -72,7 +72,7 @@ static int enter(struct replay *replay, struct replay_frame *frame, int64_t step
     frame->is_booked = true;
     if (!frame->is_unknown && !replay_frame_is_c(frame))
         frame->kind = REPLAY_PLAIN;
-    replay_enter(frame, entry, cell, how);
+    replay_enter(&replay->sums, frame, cell, how);
     return 0;
 }
 
@@ -90,7 +90,7 @@ void replay_push(struct replay *replay, uint64_t key, int64_t step, uint64_t act
         .key = key,
         .activation = activation,
         .lag = replay->lag,
-        .watch = caller->watch,
+        .is_recursive = caller->is_recursive,
     };
     /* What excluded code calls by way of C is not recorded either. */
     bool is_c = replay_frame_is_c(frame);

@@ -77,6 +77,12 @@ static inline uint64_t replay_repeat(const struct replay_frame *frame)
     return frame->is_unknown ? frame->repeat : 1;
 }
 
+/* May lower frames be where this one is? */
+REPLAY_INLINE bool replay_watches(const struct sums *sums, const struct replay_frame *frame)
+{
+    return frame->is_recursive || sums->held_shared;
+}
+
 /* A duration that belongs to the top of the stack, `wait` of it not on a processor. */
 REPLAY_INLINE void replay_account(struct replay *replay, int64_t passed, int64_t wait)
 {
@@ -87,7 +93,7 @@ REPLAY_INLINE void replay_account(struct replay *replay, int64_t passed, int64_t
     replay->now.wait += wait;
     cell->self += passed;
     cell->wait += wait;
-    if (__builtin_expect(!frame->watch, 1))
+    if (__builtin_expect(!replay_watches(&replay->sums, frame), 1))
         return;
     struct sums_line *at = cell->at;
     if (at->held) {
@@ -100,14 +106,15 @@ REPLAY_INLINE void replay_account(struct replay *replay, int64_t passed, int64_t
     }
 }
 
-REPLAY_INLINE void replay_hold(struct sums_line *at)
+REPLAY_INLINE void replay_hold(struct sums *sums, struct sums_line *at)
 {
     at->held++;
-    if (at->file_line)
-        at->file_line->held++;
+    if (__builtin_expect(at->file_line != NULL, 0))
+        sums->held_shared += at->file_line->held++ == 0;
 }
 
-REPLAY_INLINE void replay_release(struct sums_line *at, int64_t passed, int64_t wait)
+REPLAY_INLINE void replay_release(struct sums *sums, struct sums_line *at, int64_t passed,
+                                  int64_t wait)
 {
     if (--at->held == 0) {
         at->below += passed;
@@ -116,14 +123,16 @@ REPLAY_INLINE void replay_release(struct sums_line *at, int64_t passed, int64_t 
     if (__builtin_expect(at->file_line != NULL, 0) && --at->file_line->held == 0) {
         at->file_line->below += passed;
         at->file_line->below_wait += wait;
+        sums->held_shared--;
     }
 }
 
 /* Books the beginning of an activation; frame->cell is the caller's until now, and the entry is
  * set. */
-REPLAY_INLINE void replay_enter(struct replay_frame *frame, struct sums_entry *entry,
+REPLAY_INLINE void replay_enter(struct sums *sums, struct replay_frame *frame,
                                 struct sums_cell *cell, enum replay_push how)
 {
+    struct sums_entry *entry = frame->entry;
     struct sums_function *function = entry->function;
     struct sums_line *caller = frame->cell->at;
 
@@ -137,12 +146,13 @@ REPLAY_INLINE void replay_enter(struct replay_frame *frame, struct sums_entry *e
     entry->active++;
     entry->edge->active++;
     entry->node->active++;
-    replay_hold(caller);
-    frame->watch = frame->outer || function->shared;
+    replay_hold(sums, caller);
+    frame->is_recursive = frame->outer != NULL;
 }
 
 /* Books the end of an activation with its function, edge, contexts and its caller's line. */
-REPLAY_INLINE void replay_leave(struct replay_frame *frame, struct replay_now now)
+REPLAY_INLINE void replay_leave(struct sums *sums, struct replay_frame *frame,
+                                struct replay_now now)
 {
     struct replay_frame *caller = frame - 1;
     struct sums_entry *entry = frame->entry;
@@ -174,7 +184,7 @@ REPLAY_INLINE void replay_leave(struct replay_frame *frame, struct replay_now no
     }
     edge->self += passed - frame->below;
     edge->self_wait += wait - frame->below_wait;
-    replay_release(caller->cell->at, passed, wait);
+    replay_release(sums, caller->cell->at, passed, wait);
     caller->below += passed;
     caller->below_wait += wait;
 }
@@ -184,15 +194,13 @@ static inline void replay_pop(struct replay *replay)
     struct replay_frame *frame = &replay->frames[replay->top--], *caller = frame - 1;
 
     if (frame->is_booked) {
-        replay_leave(frame, replay->now);
+        replay_leave(&replay->sums, frame, replay->now);
     } else { /* what it called counts as called by the recorded frame below */
         caller->below += frame->below;
         caller->below_wait += frame->below_wait;
     }
     if (!replay_frame_is_c(frame))
         replay->depth -= replay_repeat(frame);
-    /* A recursive callee may have found a line that is shared, which the caller then has too. */
-    caller->watch |= caller->cell->node->function->shared;
 }
 
 /* Python code goes on: C functions that it called are back, whether the trace says so or not. */

@@ -178,10 +178,9 @@ static int share_line(struct sums *sums, struct sums_line *first, struct sums_li
         both->function = NULL;
         both->next = NULL;
         first->file_line = both;
-        first->function->shared = true;
+        sums->held_shared += both->held > 0;
     }
     second->file_line = first->file_line;
-    second->function->shared = true;
     return 0;
 }
 

@@ -36,7 +36,6 @@ struct sums_function {
     uint32_t file;             /* in the model */
     bool is_c, is_unknown;
     bool excluded; /* its frames are transparent */
-    bool shared;   /* has a line that another function has too */
     struct sums_function *same_hash;
     struct sums_function *next; /* all of them, newest first */
 };
@@ -156,6 +155,8 @@ struct sums {
     struct sums_entry *all_entries;
     struct sums_node **last_node;
     uint64_t node_count;
+    uint64_t held_shared;   /* (file, line)s that several functions have and frames below the top
+                               are at */
     uint64_t unknown_codes; /* code numbers that no fact defines */
 };
 
