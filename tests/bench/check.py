@@ -99,7 +99,7 @@ class Counter:
         """Instructions an event of the analyzer, from traces of two sizes."""
         script = os.path.join(HERE, "workloads", program + ".py")
         counts, events = [], []
-        for scale in (0.05, 0.25):
+        for scale in (0.02, 0.1):
             trace = tools.trace("pyrec", program)
             run.run(tools.recorder("pyrec", program) + [script, str(scale)], tools.env)
             run.note("analyzing " + program)

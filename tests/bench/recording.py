@@ -7,8 +7,8 @@ import tools as tool_table
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CALL_HEAVY = ("recursion", "calls", "objects")
-FEW = ("recursion", "lines", "nested", "objects", "strings")  # what the slow ones are measured with
-MOST_ROUNDS = {"pprofile": 1, "line_profiler": 2, "coverage": 2, "yappi": 2, "viztracer": 2, "pyinstrument": 2}
+FEW = ("recursion", "lines", "objects", "strings")  # what the slow ones are measured with
+MOST_ROUNDS = {"pprofile": 1, "line_profiler": 1, "coverage": 2, "yappi": 1, "viztracer": 1, "pyinstrument": 2}
 STARTS = 30
 
 
