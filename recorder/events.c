@@ -170,14 +170,15 @@ static bool is_known_here(const struct thread *t, const struct suspended *known,
            known->activation >> ACTIVATION_THREAD_SHIFT == t->number;
 }
 
-static struct open_frame reopen(const struct suspended *known)
+/* In place: copying a whole frame that was just built stalls on its own stores. */
+static void reopen(struct open_frame *f, const struct suspended *known)
 {
-    return (struct open_frame){.frame = known->frame,
-                               .activation = known->activation,
-                               .code = known->code,
-                               .line = known->line,
-                               .first_line = known->first_line,
-                               .generator = true};
+    f->frame = known->frame;
+    f->activation = known->activation;
+    f->code = known->code;
+    f->line = known->line;
+    f->first_line = known->first_line;
+    f->generator = true;
 }
 
 static void put_resume(struct thread *t, uint64_t units, uint64_t activation)
@@ -186,23 +187,27 @@ static void put_resume(struct thread *t, uint64_t units, uint64_t activation)
                               t->next - (activation & ACTIVATION_NUMBER_MASK));
 }
 
-EVENTS_SLOW static struct open_frame resume_slow(struct thread *t, pycompat_frame *frame,
-                                                 const struct code_info *code, uint64_t now)
+EVENTS_SLOW static void resume_slow(struct thread *t, pycompat_frame *frame,
+                                    const struct code_info *code, uint64_t now)
 {
     uint64_t units, next;
     bool ready = prepare(t, now, 0, &units); /* may have begun a new chunk, or a child */
     const struct suspended *known = suspended_find(frame);
+    struct open_frame *top;
     struct open_frame f;
 
     if (ready && is_known_here(t, known, code)) {
         put_resume(t, units, known->activation);
-        return reopen(known);
+        reopen(&f, known);
+    } else {
+        next = t->next;
+        f = describe(t, frame, code);
+        if (ready)
+            put_continue(t, units, &f, next);
     }
-    next = t->next;
-    f = describe(t, frame, code);
-    if (ready)
-        put_continue(t, units, &f, next);
-    return f;
+    top = push(t);
+    if (top != NULL)
+        *top = f;
 }
 
 void event_resume(struct thread *t, pycompat_frame *frame, const struct code_info *code)
@@ -210,22 +215,18 @@ void event_resume(struct thread *t, pycompat_frame *frame, const struct code_inf
     uint64_t now = clock_ticks();
     uint64_t units = (now - t->last) >> t->shift;
     const struct suspended *known = suspended_find(frame);
-    struct open_frame f;
-    struct open_frame *top;
 
     if (t->top->frame == frame)
         return;
-    if (EVENTS_LIKELY(units < 128 && t->at < t->end && is_known_here(t, known, code))) {
+    if (EVENTS_LIKELY(units < 128 && t->at < t->end && t->top + 1 < t->stack_end &&
+                      is_known_here(t, known, code))) {
         t->last += units << t->shift;
         t->events++;
         put_resume(t, units, known->activation);
-        f = reopen(known);
+        reopen(++t->top, known);
     } else {
-        f = resume_slow(t, frame, code, now);
+        resume_slow(t, frame, code, now);
     }
-    top = push(t);
-    if (top != NULL)
-        *top = f;
 }
 
 /* Alignment. */

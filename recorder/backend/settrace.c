@@ -159,7 +159,8 @@ static int forward(struct thread *t, void *function, PyObject *object, PyFrameOb
     return result;
 }
 
-static int trace_any(PyObject *object, PyFrameObject *frame, int what, PyObject *argument)
+__attribute__((noinline)) static int trace_any(PyObject *object, PyFrameObject *frame, int what,
+                                               PyObject *argument)
 {
     struct thread *t;
 
