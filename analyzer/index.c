@@ -34,19 +34,20 @@ void *index_get(const struct index *index, uint64_t a, uint64_t b)
 
 static int grow(struct index *index)
 {
-    struct index bigger = *index;
+    void **old = index->items;
+    size_t old_room = index->room, room = old_room ? 2 * old_room : 16;
+    void **items = calloc(room, sizeof *items);
 
-    bigger.room = index->room ? 2 * index->room : 16;
-    bigger.items = calloc(bigger.room, sizeof *bigger.items);
-    if (!bigger.items)
+    if (!items)
         return -1;
-    for (size_t i = 0; i < index->room; i++)
-        if (index->items[i]) {
-            struct index_key key = index->key_of(index->items[i]);
-            *find(&bigger, key.a, key.b) = index->items[i];
+    index->items = items;
+    index->room = room;
+    for (size_t i = 0; i < old_room; i++)
+        if (old[i]) {
+            struct index_key key = index->key_of(old[i]);
+            *find(index, key.a, key.b) = old[i];
         }
-    free(index->items);
-    *index = bigger;
+    free(old);
     return 0;
 }
 

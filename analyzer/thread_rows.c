@@ -205,9 +205,9 @@ static int compare_cells(const void *a, const void *b)
     return 0;
 }
 
-/* The cells of a context in `cells`, which has room for them, by line. */
-static void sort_cells(const struct sums_node *node, struct sums_cell **cells,
-                       struct context_sums *sums)
+/* The cells of a context in `cells`, which has room for them, by line. How many there are. */
+static size_t sort_cells(const struct sums_node *node, struct sums_cell **cells,
+                         struct context_sums *sums)
 {
     size_t count = 0;
     struct sums_cell *cell;
@@ -219,12 +219,13 @@ static void sort_cells(const struct sums_node *node, struct sums_cell **cells,
     }
     if (count > 1)
         qsort(cells, count, sizeof *cells, compare_cells);
+    return count;
 }
 
 static void write_cells(const struct row_writer *writer, const struct sums_node *node,
-                        struct sums_cell *const *cells)
+                        struct sums_cell *const *cells, size_t count)
 {
-    for (size_t i = 0; i < node->count; i++)
+    for (size_t i = 0; i < count; i++)
         if (cells[i]->hits || cells[i]->self)
             store_row(writer->store, STORE_CONTEXT_LINES, "iiiii", (int64_t)node->id,
                       cells[i]->line, (int64_t)cells[i]->hits, cells[i]->self,
@@ -283,7 +284,7 @@ static size_t count_most_cells(const struct sums *sums)
 
 static int write_contexts(struct row_writer *writer)
 {
-    struct sums_cell **cells = malloc(count_most_cells(&writer->replay->sums) * sizeof *cells);
+    struct sums_cell **cells = malloc((count_most_cells(&writer->replay->sums) + 1) * sizeof *cells);
 
     if (!cells)
         return -1;
@@ -291,11 +292,11 @@ static int write_contexts(struct row_writer *writer)
     size_t done = 0;
     for (struct sums_node *node = writer->replay->sums.root; node; node = node->next) {
         struct context_sums sums = {0};
-        sort_cells(node, cells, &sums);
+        size_t cell_count = sort_cells(node, cells, &sums);
         done += write_entries(writer, node, &items[done], count - done, &sums);
         write_context(writer, node, &sums);
         if (node->parent)
-            write_cells(writer, node, cells);
+            write_cells(writer, node, cells, cell_count);
         writer->self += sums.self;
         writer->wait += sums.wait;
     }
