@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "formats/trace/encode.h"
 #include "recorder/facts.h"
 #include "recorder/files.h"
 #include "recorder/recorder.h"
@@ -117,8 +118,13 @@ uint32_t codes_string(const char *text, size_t size)
 static void put_text(struct fact *fact, PyObject *object)
 {
     size_t size = 0;
-    char *text = object != NULL ? files_text(object, &size) : NULL;
+    char *text;
 
+    if (object != NULL && PyUnicode_Check(object) && PyUnicode_IS_COMPACT_ASCII(object)) {
+        fact_put_string(fact, PyUnicode_1BYTE_DATA(object), (size_t)PyUnicode_GET_LENGTH(object));
+        return;
+    }
+    text = object != NULL ? files_text(object, &size) : NULL;
     fact_put_string(fact, text, text != NULL ? size : 0);
     free(text);
 }
@@ -135,7 +141,8 @@ static PyObject *module_name(PyObject *globals)
 
 static bool is_toplevel(const PyCodeObject *code)
 {
-    return PyUnicode_CompareWithASCIIString(code->co_name, "<module>") == 0;
+    return PyUnicode_GET_LENGTH(code->co_name) == sizeof "<module>" - 1 &&
+           PyUnicode_CompareWithASCIIString(code->co_name, "<module>") == 0;
 }
 
 /* A class body: neither optimized (as functions are) nor on top. */
@@ -151,18 +158,19 @@ static bool is_generator(const PyCodeObject *code)
 
 static void put_lines(struct fact *fact, PyCodeObject *code)
 {
-    size_t count = 0;
-    int *lines = codes_lines(code, &count);
+    size_t count;
+    const int *lines = codes_lines(code, &count);
     int previous = code->co_firstlineno;
+    uint8_t *at = fact_room(fact, (1 + count) * TRACE_VARINT_SIZE_MAX);
 
-    if (lines == NULL)
-        count = 0;
-    fact_put_uint(fact, count);
+    if (at == NULL)
+        return;
+    at = trace_put_varint(at, count);
     for (size_t i = 0; i < count; i++) {
-        fact_put_int(fact, (int64_t)lines[i] - previous);
+        at = trace_put_svarint(at, (int64_t)lines[i] - previous);
         previous = lines[i];
     }
-    free(lines);
+    fact_end(fact, at);
 }
 
 struct definition {

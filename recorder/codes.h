@@ -45,8 +45,8 @@ bool codes_is_wanted(PyCodeObject *code);
  * keeps its number. */
 uint32_t codes_string(const char *text, size_t size);
 
-/* The lines that can get a line event, ascending, without duplicates: at most `*count` of them, in
- * memory the caller frees; NULL if there are none or no memory. */
-int *codes_lines(PyCodeObject *code, size_t *count);
+/* The lines that can get a line event, ascending, without duplicates; borrowed until the next call.
+ */
+const int *codes_lines(PyCodeObject *code, size_t *count);
 
 #endif

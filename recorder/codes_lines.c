@@ -4,48 +4,83 @@
  * Objects/locations.md (from 3.11) in its sources describe them. */
 #include "recorder/codes.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
-struct line_list {
-    int *lines; /* owned */
+/* Kept from one code object to the next: the GIL guards it. */
+static struct line_list {
+    int *lines; /* owned; ascending, without duplicates */
     size_t count, capacity;
-    bool failed;
-};
+    int latest; /* the line added last */
+} list;
 
-static void add_line(struct line_list *list, int line)
+static bool make_room(void)
 {
-    if (list->failed || line <= 0 || (list->count > 0 && list->lines[list->count - 1] == line))
-        return;
-    if (list->count == list->capacity) {
-        size_t capacity = list->capacity != 0 ? 2 * list->capacity : 16;
-        int *lines = realloc(list->lines, capacity * sizeof *lines);
+    size_t capacity = list.capacity != 0 ? 2 * list.capacity : 256;
+    int *lines;
 
-        if (lines == NULL) {
-            list->failed = true;
-            return;
-        }
-        list->lines = lines;
-        list->capacity = capacity;
-    }
-    list->lines[list->count++] = line;
+    if (list.count < list.capacity)
+        return true;
+    lines = realloc(list.lines, capacity * sizeof *lines);
+    if (lines == NULL)
+        return false;
+    list.lines = lines;
+    list.capacity = capacity;
+    return true;
 }
 
-#ifndef PYCOMPAT_LINES_LNOTAB
+/* The first place whose line is not below `line`. */
+static size_t find_place(int line)
+{
+    size_t low = 0, high = list.count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (list.lines[middle] < line)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* Tables mostly ascend; where they go back, it is nearly always to a line that was there before.
+ * Without memory lines are left out. */
+static void insert_line(int line)
+{
+    size_t place = list.count;
+
+    if (place > 0 && list.lines[place - 1] >= line)
+        place = find_place(line);
+    if ((place < list.count && list.lines[place] == line) || !make_room())
+        return;
+    memmove(list.lines + place + 1, list.lines + place, (list.count - place) * sizeof *list.lines);
+    list.lines[place] = line;
+    list.count++;
+}
+
+static inline void add_line(int line)
+{
+    if (line == list.latest || line <= 0)
+        return;
+    list.latest = line;
+    insert_line(line);
+}
 
 /* A line counts if one of its instructions lies behind the code's prologue. */
-static void add_range(struct line_list *list, int line, int end, int prologue)
-{
-    if (end > prologue)
-        add_line(list, line);
-}
-
-#endif
 
 #if defined PYCOMPAT_LINES_LOCATIONS
 
 /* Entries begin with a byte that has its top bit set: kind in bits 3 to 6, instruction units less
- * one in bits 0 to 2. Kinds: 0-9 the same line; 10-12 that many less 10 lines on; 13, 14 a signed
- * step; 15 no line. */
+ * one in bits 0 to 2. Kinds 0 to 12 are of fixed size; 13 and 14 have a signed step and bytes
+ * without a top bit; 15 has no line. */
+static const struct {
+    signed char lines, size;
+} fixed_kinds[13] = {{0, 2}, {0, 2}, {0, 2}, {0, 2}, {0, 2}, {0, 2}, {0, 2},
+                     {0, 2}, {0, 2}, {0, 2}, {0, 3}, {1, 3}, {2, 3}};
+
 static int signed_step(const unsigned char *at, const unsigned char *end)
 {
     unsigned value = 0, shift = 0;
@@ -59,25 +94,42 @@ static int signed_step(const unsigned char *at, const unsigned char *end)
     return value & 1 ? -(int)(value >> 1) : (int)(value >> 1);
 }
 
+static const unsigned char *next_entry(const unsigned char *at, const unsigned char *end)
+{
+    while (at < end && (*at & 0x80) == 0)
+        at++;
+    return at;
+}
+
+/* Goes on to the next entry. False: this one has no line. */
+static inline bool read_entry(const unsigned char **at, const unsigned char *end, int *line)
+{
+    unsigned kind = **at >> 3 & 15;
+
+    if (kind < 13) {
+        *line += fixed_kinds[kind].lines;
+        *at += fixed_kinds[kind].size;
+        return true;
+    }
+    if (kind < 15)
+        *line += signed_step(*at + 1, end);
+    *at = next_entry(*at + 1, end);
+    return kind < 15;
+}
+
 static void read_table(const unsigned char *at, const unsigned char *end, int first_line,
-                       int prologue, struct line_list *list)
+                       int prologue)
 {
     int line = first_line, offset = 0;
 
+    while (at < end && offset <= prologue) {
+        offset += ((*at & 7) + 1) * (int)sizeof(_Py_CODEUNIT);
+        if (read_entry(&at, end, &line) && offset > prologue)
+            add_line(line);
+    }
     while (at < end) {
-        unsigned kind = *at >> 3 & 15;
-        int units = (*at & 7) + 1;
-
-        at++;
-        if (kind >= 10 && kind <= 12)
-            line += (int)kind - 10;
-        else if (kind == 13 || kind == 14)
-            line += signed_step(at, end);
-        offset += units * (int)sizeof(_Py_CODEUNIT);
-        if (kind != 15)
-            add_range(list, line, offset, prologue);
-        while (at < end && (*at & 0x80) == 0)
-            at++;
+        if (read_entry(&at, end, &line))
+            add_line(line);
     }
 }
 
@@ -86,7 +138,7 @@ static void read_table(const unsigned char *at, const unsigned char *end, int fi
 /* Pairs of bytes: how long, and (signed) how many lines on it is; -128: this stretch has no line.
  */
 static void read_table(const unsigned char *at, const unsigned char *end, int first_line,
-                       int prologue, struct line_list *list)
+                       int prologue)
 {
     int line = first_line, offset = 0;
 
@@ -97,8 +149,8 @@ static void read_table(const unsigned char *at, const unsigned char *end, int fi
         if (step == -128)
             continue;
         line += step;
-        if (at[0] != 0)
-            add_range(list, line, offset, prologue);
+        if (at[0] != 0 && offset > prologue)
+            add_line(line);
     }
 }
 
@@ -106,50 +158,33 @@ static void read_table(const unsigned char *at, const unsigned char *end, int fi
 
 /* Pairs of bytes: after how many bytes of code (signed) how many lines are added. */
 static void read_table(const unsigned char *at, const unsigned char *end, int first_line,
-                       int prologue, struct line_list *list)
+                       int prologue)
 {
     int line = first_line;
 
     (void)prologue;
     for (; at + 1 < end; at += 2) {
         if (at[0] != 0)
-            add_line(list, line);
+            add_line(line);
         line += (signed char)at[1];
     }
-    add_line(list, line);
+    add_line(line);
 }
 
 #endif
 
-static int compare_lines(const void *a, const void *b)
-{
-    int x = *(const int *)a, y = *(const int *)b;
-
-    return (x > y) - (x < y);
-}
-
-int *codes_lines(PyCodeObject *code, size_t *count)
+const int *codes_lines(PyCodeObject *code, size_t *count)
 {
     PyObject *table = pycompat_code_line_table(code);
-    struct line_list list = {0};
     const unsigned char *bytes;
-    size_t unique = 0;
 
-    *count = 0;
-    if (table == NULL || !PyBytes_Check(table))
-        return NULL;
-    bytes = (const unsigned char *)PyBytes_AS_STRING(table);
-    read_table(bytes, bytes + PyBytes_GET_SIZE(table), code->co_firstlineno,
-               pycompat_code_prologue(code), &list);
-    if (list.failed || list.count == 0) {
-        free(list.lines);
-        return NULL;
+    list.count = 0;
+    list.latest = 0;
+    if (table != NULL && PyBytes_Check(table)) {
+        bytes = (const unsigned char *)PyBytes_AS_STRING(table);
+        read_table(bytes, bytes + PyBytes_GET_SIZE(table), code->co_firstlineno,
+                   pycompat_code_prologue(code));
     }
-    qsort(list.lines, list.count, sizeof *list.lines, compare_lines);
-    for (size_t i = 0; i < list.count; i++) {
-        if (unique == 0 || list.lines[unique - 1] != list.lines[i])
-            list.lines[unique++] = list.lines[i];
-    }
-    *count = unique;
+    *count = list.count;
     return list.lines;
 }

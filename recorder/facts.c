@@ -26,35 +26,45 @@ static struct {
 
 void fact_init(struct fact *fact)
 {
-    memset(fact, 0, sizeof *fact);
+    fact->bytes = fact->small;
+    fact->size = 0;
+    fact->capacity = sizeof fact->small;
+    fact->failed = false;
 }
 
 void fact_fini(struct fact *fact)
 {
-    free(fact->bytes);
+    if (fact->bytes != fact->small)
+        free(fact->bytes);
     fact_init(fact);
 }
 
-/* Room for `size` more bytes, or NULL. */
-static uint8_t *fact_room(struct fact *fact, size_t size)
+static bool grow(struct fact *fact, size_t need)
 {
-    size_t capacity = fact->capacity != 0 ? fact->capacity : 256;
+    size_t capacity = fact->capacity;
     uint8_t *bytes;
 
-    if (fact->failed)
-        return NULL;
-    while (capacity < fact->size + size)
+    while (capacity < need)
         capacity *= 2;
-    if (capacity != fact->capacity) {
-        bytes = realloc(fact->bytes, capacity);
-        if (bytes == NULL) {
-            fact->failed = 1;
-            return NULL;
-        }
-        fact->bytes = bytes;
-        fact->capacity = capacity;
+    bytes = realloc(fact->bytes != fact->small ? fact->bytes : NULL, capacity);
+    if (bytes == NULL) {
+        fact->failed = true;
+        return false;
     }
-    return fact->bytes + fact->size;
+    if (fact->bytes == fact->small)
+        memcpy(bytes, fact->small, FACT_HEAD + fact->size);
+    fact->bytes = bytes;
+    fact->capacity = capacity;
+    return true;
+}
+
+uint8_t *fact_room(struct fact *fact, size_t size)
+{
+    size_t need = FACT_HEAD + fact->size + size;
+
+    if (fact->failed || (need > fact->capacity && !grow(fact, need)))
+        return NULL;
+    return fact->bytes + FACT_HEAD + fact->size;
 }
 
 void fact_put_uint(struct fact *fact, uint64_t value)
@@ -62,12 +72,7 @@ void fact_put_uint(struct fact *fact, uint64_t value)
     uint8_t *at = fact_room(fact, TRACE_VARINT_SIZE_MAX);
 
     if (at != NULL)
-        fact->size = (size_t)(trace_put_varint(at, value) - fact->bytes);
-}
-
-void fact_put_int(struct fact *fact, int64_t value)
-{
-    fact_put_uint(fact, trace_zigzag(value));
+        fact_end(fact, trace_put_varint(at, value));
 }
 
 void fact_put_string(struct fact *fact, const void *bytes, size_t size)
@@ -75,7 +80,18 @@ void fact_put_string(struct fact *fact, const void *bytes, size_t size)
     uint8_t *at = fact_room(fact, TRACE_VARINT_SIZE_MAX + size);
 
     if (at != NULL)
-        fact->size = (size_t)(trace_put_string(at, bytes, size) - fact->bytes);
+        fact_end(fact, trace_put_string(at, bytes, size));
+}
+
+/* Puts kind and length before the payload; returns where the record begins. */
+static uint8_t *put_head(struct fact *fact, enum trace_fact_kind kind)
+{
+    uint8_t head[FACT_HEAD] = {(uint8_t)kind};
+    size_t size = (size_t)(trace_put_varint(head + 1, fact->size) - head);
+    uint8_t *record = fact->bytes + FACT_HEAD - size;
+
+    memcpy(record, head, size);
+    return record;
 }
 
 static void close_chunk(struct sink_slot *slot, uint64_t used)
@@ -113,6 +129,19 @@ static bool open_chunk(uint64_t capacity)
     return true;
 }
 
+/* A slot that has grown to its full size is copied and stays: its pages are there already. */
+static bool reuse_chunk(void)
+{
+    struct sink_chunk chunk = next_header();
+
+    if (!sink_slot_copy(&recorder.sink, &facts.slot, facts.used))
+        return false;
+    sink_slot_reuse(&facts.slot, &chunk, NULL, 0);
+    facts.used = 0;
+    facts.sequence++;
+    return true;
+}
+
 /* A record too large for a chunk in place gets a chunk of its own. */
 static bool write_apart(const uint8_t *record, size_t size)
 {
@@ -134,6 +163,8 @@ static bool make_room(size_t size)
 {
     uint64_t capacity = facts.slot.bytes != NULL ? facts.slot.capacity * 4 : FIRST_CAPACITY;
 
+    if (facts.slot.bytes != NULL && facts.slot.capacity == LARGEST_CAPACITY)
+        return reuse_chunk();
     while (capacity < LARGEST_CAPACITY && capacity < TRACE_CHUNK_PAYLOAD + size + LAST_RECORDS)
         capacity *= 2;
     return open_chunk(capacity < LARGEST_CAPACITY ? capacity : LARGEST_CAPACITY);
@@ -161,21 +192,17 @@ static bool write_record(const uint8_t *record, size_t size, size_t reserve)
 static bool write_fact(enum trace_fact_kind kind, struct fact *fact, size_t reserve)
 {
     bool left_out = recorder.forked && !recorder.running; /* a child that is not recorded */
-    uint8_t *record = NULL;
     bool written = false;
 
-    if (!fact->failed && !left_out)
-        record = malloc(1 + TRACE_VARINT_SIZE_MAX + fact->size);
-    if (record != NULL) {
-        uint8_t *end = trace_put_string(record + 1, fact->bytes, fact->size);
+    if (!fact->failed && !left_out) {
+        const uint8_t *record = put_head(fact, kind);
+        size_t size = (size_t)(fact->bytes + FACT_HEAD + fact->size - record);
 
-        record[0] = (uint8_t)kind;
         recorder_enter_child(); /* the chunk in hand may be the parent's */
         pthread_mutex_lock(&facts.lock);
-        written = write_record(record, (size_t)(end - record), reserve);
+        written = write_record(record, size, reserve);
         pthread_mutex_unlock(&facts.lock);
     }
-    free(record);
     fact_fini(fact);
     return written;
 }

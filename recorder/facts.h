@@ -12,19 +12,32 @@
 
 #include "formats/trace/trace.h"
 
+/* Before the payload of a record: its kind and its length. */
+#define FACT_HEAD 11
+
 /* A record being built, in memory. After a failed allocation it swallows what comes; facts_write()
  * then does nothing. */
 struct fact {
-    uint8_t *bytes; /* owned */
-    size_t size, capacity;
-    int failed;
+    uint8_t *bytes; /* FACT_HEAD bytes of room, then the payload; `small`, or owned */
+    size_t size;    /* of the payload */
+    size_t capacity;
+    bool failed;
+    uint8_t small[512];
 };
 
 void fact_init(struct fact *fact);
 void fact_fini(struct fact *fact);
 void fact_put_uint(struct fact *fact, uint64_t value);
-void fact_put_int(struct fact *fact, int64_t value);
 void fact_put_string(struct fact *fact, const void *bytes, size_t size);
+
+/* Where the payload goes on, with room for `size` more bytes, or NULL; what is put there counts
+ * from fact_end() on, which is told where it ends. */
+uint8_t *fact_room(struct fact *fact, size_t size);
+
+static inline void fact_end(struct fact *fact, const uint8_t *end)
+{
+    fact->size = (size_t)(end - fact->bytes) - FACT_HEAD;
+}
 
 /* Writes the record and releases `fact`. False: there was no room, and recording is over. */
 bool facts_write(enum trace_fact_kind kind, struct fact *fact);

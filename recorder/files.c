@@ -15,8 +15,10 @@
 #include "recorder/facts.h"
 #include "recorder/recorder.h"
 
-/* A source text is put into the trace in pieces of this size. */
+/* A source text is put into the trace in pieces of this size. Before each piece stand the file's
+ * number and two sizes: the first has room for them, the others put them over what is written. */
 #define SOURCE_PIECE (1u << 20)
+#define SOURCE_HEAD (3 * TRACE_VARINT_SIZE_MAX)
 #define SOURCE_LIMIT (UINT64_C(1) << 30)
 
 /* A file as it was when we first saw it; a module loaded again from another text is another. */
@@ -32,8 +34,8 @@ struct known_file {
 
 static struct {
     struct known_file *buckets[BUCKETS];
-    char *stdlib;  /* owned: directory of the standard library, with a slash at the end */
-    char *command; /* owned: the text of -c, until its file has been defined */
+    char *stdlib;     /* owned: directory of the standard library, with a slash at the end */
+    uint8_t *command; /* owned: SOURCE_HEAD and the text of -c, until its file has been defined */
     size_t command_size;
 } files;
 
@@ -77,11 +79,16 @@ char *files_text(PyObject *text, size_t *size)
     if (!PyUnicode_Check(text) || PyUnicode_READY(text) < 0)
         return NULL;
     length = PyUnicode_GET_LENGTH(text);
-    bytes = malloc((size_t)length * 4 + 1);
+    bytes = malloc((size_t)length * (PyUnicode_IS_ASCII(text) ? 1 : 4) + 1);
     if (bytes == NULL)
         return NULL;
-    for (Py_ssize_t i = 0; i < length; i++)
-        used += put_code_point(bytes + used, PyUnicode_READ_CHAR(text, i));
+    if (PyUnicode_IS_ASCII(text)) {
+        memcpy(bytes, PyUnicode_1BYTE_DATA(text), (size_t)length);
+        used = (size_t)length;
+    } else {
+        for (Py_ssize_t i = 0; i < length; i++)
+            used += put_code_point(bytes + used, PyUnicode_READ_CHAR(text, i));
+    }
     bytes[used] = '\0';
     *size = used;
     return (char *)bytes;
@@ -225,8 +232,8 @@ static bool is_source_of(const char *path, PyCodeObject *code, PyObject *globals
 /* Source text. */
 
 struct source {
-    uint8_t *text; /* owned; NULL: none */
-    size_t size;
+    uint8_t *bytes; /* owned: SOURCE_HEAD bytes of room, then the text; NULL: none */
+    size_t size;    /* of the text */
     struct stat st;
 };
 
@@ -239,14 +246,15 @@ static void read_source(const char *path, struct source *source)
         return;
     if (fstat(fd, &source->st) == 0 && S_ISREG(source->st.st_mode) &&
         (uint64_t)source->st.st_size <= SOURCE_LIMIT)
-        source->text = malloc((size_t)source->st.st_size + 1);
-    while (source->text != NULL && source->size < (size_t)source->st.st_size) {
-        n = read(fd, source->text + source->size, (size_t)source->st.st_size - source->size);
+        source->bytes = malloc(SOURCE_HEAD + (size_t)source->st.st_size);
+    while (source->bytes != NULL && source->size < (size_t)source->st.st_size) {
+        n = read(fd, source->bytes + SOURCE_HEAD + source->size,
+                 (size_t)source->st.st_size - source->size);
         if (n <= 0)
             break;
         source->size += (size_t)n;
     }
-    if (source->text == NULL)
+    if (source->bytes == NULL)
         memset(&source->st, 0, sizeof source->st);
     close(fd);
 }
@@ -255,43 +263,45 @@ static void read_source(const char *path, struct source *source)
  * know. */
 static void take_command(struct source *source)
 {
-    source->text = (uint8_t *)files.command;
+    source->bytes = files.command;
     source->size = files.command_size;
     files.command = NULL;
 }
 
+/* Overwrites what has been written. */
 static void write_source(uint32_t number, const struct source *source)
 {
-    uint8_t *piece = malloc(3 * TRACE_VARINT_SIZE_MAX + SOURCE_PIECE);
     struct sink_chunk chunk = {.kind = TRACE_SOURCE, .process = recorder.process};
     size_t offset = 0;
 
-    while (piece != NULL && offset < source->size) {
+    while (offset < source->size) {
         size_t size = source->size - offset < SOURCE_PIECE ? source->size - offset : SOURCE_PIECE;
-        uint8_t *at = trace_put_varint(piece, number);
+        uint8_t head[SOURCE_HEAD];
+        uint8_t *end = trace_put_varint(trace_put_varint(trace_put_varint(head, number), offset),
+                                        source->size);
+        size_t head_size = (size_t)(end - head);
+        uint8_t *piece = source->bytes + SOURCE_HEAD + offset - head_size;
 
-        at = trace_put_varint(trace_put_varint(at, offset), source->size);
-        memcpy(at, source->text + offset, size);
+        memcpy(piece, head, head_size);
         chunk.ticks = clock_ticks();
         chunk.monotonic_ns = clock_read_ns(CLOCK_MONOTONIC);
-        if (!sink_append(&recorder.sink, &chunk, piece, (size_t)(at + size - piece)))
+        if (!sink_append(&recorder.sink, &chunk, piece, head_size + size))
             break;
         offset += size;
     }
-    free(piece);
 }
 
 static void write_file_fact(const struct known_file *file, const struct source *source)
 {
     uint8_t digest[SHA256_SIZE];
-    bool has_text = source->text != NULL;
+    bool has_text = source->bytes != NULL;
     const char *name = relative_name(file->path);
     size_t name_size =
         name == file->path ? file->path_size : file->path_size - (size_t)(name - file->path);
     struct fact fact;
 
     if (has_text)
-        sha256(source->text, source->size, digest);
+        sha256(source->bytes + SOURCE_HEAD, source->size, digest);
     fact_init(&fact);
     fact_put_uint(&fact, file->info.number);
     fact_put_string(&fact, file->path, file->path_size);
@@ -369,7 +379,7 @@ static struct known_file *add_file(char *path, size_t size, PyCodeObject *code, 
     }
     file->st = source.st;
     write_file_fact(file, &source);
-    free(source.text);
+    free(source.bytes);
     file->next = *bucket;
     *bucket = file;
     return file;
@@ -424,8 +434,8 @@ void files_init(void)
 void files_set_command(const char *code, size_t size)
 {
     free(files.command);
-    files.command = malloc(size + 1);
+    files.command = malloc(SOURCE_HEAD + size);
     if (files.command != NULL)
-        memcpy(files.command, code, size);
+        memcpy(files.command + SOURCE_HEAD, code, size);
     files.command_size = size;
 }

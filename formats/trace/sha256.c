@@ -75,13 +75,27 @@ static void absorb_plain(uint32_t state[8], const uint8_t *block)
 #ifdef SHA256_HAS_INSTRUCTIONS
 
 /* SHA extensions (Intel SDM, SHA256RNDS2 and its kin): bit 29 of EBX of leaf 7. */
-static bool has_instructions(void)
+static bool find_instructions(void)
 {
     unsigned eax, ebx, ecx, edx;
 
     if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx) || (ecx & bit_SSE4_1) == 0)
         return false;
     return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) && (ebx & 1u << 29) != 0;
+}
+
+/* Asked once: in a virtual machine each CPUID is a call of the hypervisor, 4 us. */
+static bool has_instructions(void)
+{
+    enum answer { UNKNOWN, YES, NO };
+    static int known = UNKNOWN;
+    int answer = __atomic_load_n(&known, __ATOMIC_RELAXED);
+
+    if (answer == UNKNOWN) {
+        answer = find_instructions() ? YES : NO;
+        __atomic_store_n(&known, answer, __ATOMIC_RELAXED);
+    }
+    return answer == YES;
 }
 
 /* Words 4i to 4i+3 of the schedule from the sixteen before, of which w holds four times four in

@@ -35,6 +35,15 @@ for k in range(1, threads):
     threading.Thread(target=work, args=(base + k,), daemon=True).start()
 work(base)
 '''
+# Names enough for several chunks of facts, the slot of which is used again and again.
+DEFINER = """
+import os, signal
+for n in range(3000):
+    scope = {}
+    exec("def f_%d_%s(): pass" % (n, "x" * 100), scope)
+    scope.popitem()[1]()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
 STORE = 1 + PROGRAM[:PROGRAM.index("progress[k] = i")].count("\n")
 KILLS = int(os.environ.get("KILLS", "6"))
 
@@ -102,6 +111,17 @@ class Killed(unittest.TestCase):
 
     def test_forks(self):
         self.check(2, 2)
+
+    def test_what_was_defined(self):
+        with open(self.program, "w", encoding="utf-8") as file:
+            file.write(DEFINER)
+        for python in support.PYTHONS:
+            with self.subTest(python=python):
+                support.run([support.PYREC, "run", "--force", "-o", self.trace, "--python", python, self.program])
+                found = support.run([support.PYANALYZE, self.trace, "--sql",
+                                     "SELECT count(*), sum(calls), count(DISTINCT name) FROM functions "
+                                     "WHERE name LIKE 'f/_%' ESCAPE '/'"])
+                self.assertEqual(found.out.split()[-3:], [b"3000"] * 3, found)
 
 
 if __name__ == "__main__":
