@@ -1,5 +1,6 @@
 #include "analyzer/analyze.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include "analyzer/sources.h"
 #include "analyzer/store.h"
 #include "analyzer/totals.h"
+#include "analyzer/windows.h"
 #include "formats/error.h"
 #include "formats/trace/pattern.h"
 
@@ -108,8 +110,9 @@ static void note_memory(struct analysis *analysis, const struct replay *replay)
 
 /* A thread of a run, and the work on it. */
 struct thread_list {
-    struct replay_job *jobs; /* owned */
-    struct run **runs;       /* owned; one a job */
+    struct replay_job *jobs; /* owned; as many as `count`, as are the others */
+    struct run **runs;
+    struct windows *windows;
     size_t count;
 };
 
@@ -122,16 +125,32 @@ static size_t count_threads(const struct analysis *analysis)
     return count;
 }
 
-static void list_run(struct thread_list *list, struct analysis *analysis, struct run *run)
+static int list_thread(struct thread_list *list, struct analysis *analysis, struct run *run,
+                       const struct trace_thread *thread)
 {
-    for (size_t i = 0; i < run->file->thread_count; i++) {
-        const struct trace_thread *thread = &run->file->threads[i];
-        if (!run_selects(run, &analysis->options->selection, thread))
-            continue;
-        list->runs[list->count] = run;
-        list->jobs[list->count++] = (struct replay_job){
-            .file = run->file, .thread = thread, .facts = run->facts, .model = &analysis->model};
-    }
+    const struct selection *selection = &analysis->options->selection;
+    struct windows *windows = &list->windows[list->count];
+
+    if (!run_selects(run, selection, thread))
+        return 0;
+    list->runs[list->count] = run;
+    list->jobs[list->count++] = (struct replay_job){.file = run->file,
+                                                    .thread = thread,
+                                                    .facts = run->facts,
+                                                    .model = &analysis->model,
+                                                    .windows =
+                                                        selection->windows ? windows : NULL};
+    if (!selection->windows)
+        return 0;
+    return windows_of_thread(windows, run->facts, &run->file->clock, selection->windows, thread);
+}
+
+static int list_run(struct thread_list *list, struct analysis *analysis, struct run *run)
+{
+    for (size_t i = 0; i < run->file->thread_count; i++)
+        if (list_thread(list, analysis, run, &run->file->threads[i]) < 0)
+            return error_set(analysis->err, "out of memory");
+    return 0;
 }
 
 static int list_threads(struct thread_list *list, struct analysis *analysis)
@@ -140,19 +159,31 @@ static int list_threads(struct thread_list *list, struct analysis *analysis)
 
     list->jobs = calloc(count + 1, sizeof *list->jobs);
     list->runs = calloc(count + 1, sizeof *list->runs);
-    if (!list->jobs || !list->runs)
+    list->windows = calloc(count + 1, sizeof *list->windows);
+    if (!list->jobs || !list->runs || !list->windows)
         return error_set(analysis->err, "out of memory");
     for (size_t i = 0; i < analysis->run_count; i++)
-        list_run(list, analysis, &analysis->runs[i]);
+        if (list_run(list, analysis, &analysis->runs[i]) < 0)
+            return -1;
     analysis->threads = list->count;
     return 0;
+}
+
+static void free_threads(struct thread_list *list)
+{
+    for (size_t i = 0; list->windows && i < list->count; i++)
+        windows_fini(&list->windows[i]);
+    free(list->jobs);
+    free(list->runs);
+    free(list->windows);
 }
 
 static int add_thread(struct analysis *analysis, struct run *run, const struct trace_thread *thread,
                       struct replay *replay)
 {
+    if (!replay_has_part(replay))
+        return 0;
     int64_t thread_id = ++analysis->thread_id;
-
     run_store_thread(run, analysis->store, thread, thread_id, replay);
     if (totals_add_thread(&analysis->totals, replay, run_process_id(run, thread->process),
                           thread_id) < 0)
@@ -178,26 +209,41 @@ static int replay_all(struct analysis *analysis)
             status = add_thread(analysis, list.runs[i], list.jobs[i].thread, replay);
     }
     replay_pool_free(pool);
-    free(list.jobs);
-    free(list.runs);
+    free_threads(&list);
     return status;
 }
 
 /* --- Storing --- */
 
+static void describe(char *text, size_t size, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Adds a part behind those that are there, as far as it fits. */
+static void describe(char *text, size_t size, const char *format, ...)
+{
+    size_t used = strlen(text);
+    va_list values;
+
+    used += (size_t)snprintf(text + used, size - used, "%s", used ? ", " : "");
+    if (used >= size)
+        return;
+    va_start(values, format);
+    vsnprintf(text + used, size - used, format, values);
+    va_end(values);
+}
+
 /* The selection as text, as the options would be typed. */
 static void describe_selection(const struct selection *selection, char *text, size_t size)
 {
-    int used = 0;
-
     text[0] = 0;
     if (selection->thread)
-        used += snprintf(text, size, "thread %s", selection->thread);
-    if (selection->pid && (size_t)used < size)
-        used += snprintf(text + used, size - (size_t)used, "%sprocess %lld", used ? ", " : "",
-                         (long long)selection->pid);
-    if (selection->patterns && !pattern_list_is_empty(selection->patterns) && (size_t)used < size)
-        snprintf(text + used, size - (size_t)used, "%sfiles by pattern", used ? ", " : "");
+        describe(text, size, "thread %s", selection->thread);
+    if (selection->pid)
+        describe(text, size, "process %lld", (long long)selection->pid);
+    if (selection->patterns && !pattern_list_is_empty(selection->patterns))
+        describe(text, size, "files by pattern");
+    for (size_t i = 0; selection->windows && selection->windows[i]; i++)
+        describe(text, size, "window %s", selection->windows[i]);
 }
 
 static void store_number(struct store *store, const char *key, int64_t value)
@@ -228,7 +274,7 @@ static void store_meta(struct analysis *analysis)
 static int store_all(struct analysis *analysis)
 {
     for (size_t i = 0; i < analysis->run_count; i++)
-        run_store(&analysis->runs[i], analysis->store);
+        run_store(&analysis->runs[i], analysis->store, &analysis->options->selection);
     if (totals_store(&analysis->totals) < 0)
         return error_set(analysis->err, "out of memory for the sums of calls");
     if (file_rows_store(&analysis->model, &analysis->totals, analysis->sources, analysis->store,

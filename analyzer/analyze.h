@@ -20,6 +20,7 @@ struct selection {
     const char *thread;                  /* name, native id or thread number as text; NULL: all */
     int64_t pid;                         /* 0: all */
     const struct pattern_list *patterns; /* include and exclude, on paths; NULL: all. Borrowed */
+    const char *const *windows; /* their owners, ends with NULL; NULL: everything. Borrowed */
 };
 
 /* What the work cost, for -v. */

@@ -72,7 +72,7 @@ static int load_traces(struct command *command, struct error *err)
     struct load_progress load = {.progress = &command->progress};
     struct analyze_statistics cost = {0};
     const struct analyze_options how = {
-        .selection = {options->thread, options->pid, options->patterns},
+        .selection = {options->thread, options->pid, options->patterns, options->windows.items},
         .workers = count_workers(),
         .version = PYREC_VERSION,
         .progress = on_progress,
@@ -97,6 +97,7 @@ static int check_selection(const struct options *options, const char *path, stru
     const char *option = options->thread != NULL     ? "--thread"
                          : options->pid != 0         ? "--process"
                          : options->patterns != NULL ? "--include and --exclude"
+                         : options->windows.count    ? "--window"
                                                      : NULL;
 
     if (option == NULL)
@@ -170,12 +171,13 @@ static int check_selected(struct command *command, struct error *err)
     const struct options *options = command->options;
     uint64_t threads;
 
-    if (options->thread == NULL && options->pid == 0)
+    if (options->thread == NULL && options->pid == 0 && options->windows.count == 0)
         return 0;
     if (query_number(command->db, "SELECT count(*) FROM main.threads", &threads, err) < 0)
         return -1;
     if (threads == 0) {
-        fputs("pyanalyze: warning: no thread is selected: none matches --thread and --process\n",
+        fputs("pyanalyze: warning: no thread is selected: none matches --thread, --process "
+              "and --window\n",
               stderr);
         command->warnings++;
     }

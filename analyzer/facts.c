@@ -25,7 +25,7 @@ struct facts {
     uint8_t **payloads;            /* owned: what all the strings point into */
     size_t payload_count, payload_room;
     size_t order;
-    struct fact_list processes, threads, files, codes, strings;
+    struct fact_list processes, threads, files, codes, strings, windows;
     struct facts_child *children; /* owned */
     size_t child_count, child_room;
     struct facts_setting *settings; /* owned */
@@ -207,6 +207,18 @@ static void read_gap(struct facts *facts, uint32_t process, struct trace_cursor 
     facts->gap_count += cur->status == TRACE_OK;
 }
 
+static void read_window(struct facts *facts, uint32_t process, struct trace_cursor *cur)
+{
+    struct facts_window *window = list_add(facts, &facts->windows, process, trace_read_varint(cur));
+
+    if (!window)
+        return;
+    window->owner = trace_read_string(cur);
+    window->thread = trace_read_varint(cur);
+    window->start_ticks = trace_read_varint(cur);
+    window->end_ticks = trace_read_varint(cur);
+}
+
 static void read_nothing(struct facts *facts, uint32_t process, struct trace_cursor *cur)
 {
     (void)facts, (void)process, (void)cur; /* STATS: the recorder's own closing line has it */
@@ -220,6 +232,7 @@ static read_record_function *const readers[] = {
     [TRACE_FACT_CODE] = read_code,       [TRACE_FACT_STRING] = read_string,
     [TRACE_FACT_END] = read_end,         [TRACE_FACT_CHILD] = read_child,
     [TRACE_FACT_GAP] = read_gap,         [TRACE_FACT_STATS] = read_nothing,
+    [TRACE_FACT_WINDOW] = read_window,
 };
 
 static void read_records(struct facts *facts, const struct trace_chunk *chunk, const uint8_t *bytes,
@@ -364,6 +377,7 @@ static void settle(struct facts *facts)
     fact_list_settle(&facts->files);
     fact_list_settle(&facts->codes);
     fact_list_settle(&facts->strings);
+    fact_list_settle(&facts->windows);
     match_children(facts);
     struct facts_code *codes = facts->codes.items;
     for (size_t i = 0; i < facts->codes.count; i++)
@@ -384,6 +398,7 @@ struct facts *facts_read(const struct trace_file *file, struct error *err)
     facts->files.size = sizeof(struct facts_file);
     facts->codes.size = sizeof(struct facts_code);
     facts->strings.size = sizeof(struct facts_string);
+    facts->windows.size = sizeof(struct facts_window);
     int status = read_kind(facts, TRACE_RUN, err) < 0 ? -1 : read_kind(facts, TRACE_FACTS, err);
     if (status == 0)
         settle(facts);
@@ -407,6 +422,7 @@ void facts_free(struct facts *facts)
     free(facts->files.items);
     free(facts->codes.items);
     free(facts->strings.items);
+    free(facts->windows.items);
     free(facts->children);
     free(facts->settings);
     free(facts->gaps);
@@ -502,6 +518,12 @@ const struct facts_gap *facts_gaps(const struct facts *facts, size_t *count)
 {
     *count = facts->gap_count;
     return facts->gaps;
+}
+
+const struct facts_window *facts_windows(const struct facts *facts, size_t *count)
+{
+    *count = facts->windows.count;
+    return facts->windows.items;
 }
 
 const struct facts_trouble *facts_trouble(const struct facts *facts)

@@ -81,6 +81,14 @@ struct facts_gap {
     uint64_t start_ticks, end_ticks;
 };
 
+/* A part of the recording that somebody asked for. */
+struct facts_window {
+    struct facts_key key; /* its number is the window's */
+    struct trace_bytes owner;
+    uint64_t thread; /* 0: all */
+    uint64_t start_ticks, end_ticks; /* end 0: still open */
+};
+
 /* What could not be read. */
 struct facts_trouble {
     uint64_t records; /* records whose fields do not decode */
@@ -103,8 +111,8 @@ struct facts_process *facts_process(const struct facts *facts, uint32_t process)
 const struct facts_thread *facts_thread(const struct facts *facts, uint32_t process,
                                         uint64_t thread);
 
-/* All of them: processes and threads by number, files and code by process and number, the rest as
- * written. */
+/* All of them: processes and threads by number, files, code and windows by process and number, the
+ * rest as written. */
 size_t facts_process_count(const struct facts *facts);
 struct facts_process *facts_process_at(const struct facts *facts, size_t i);
 struct facts_thread *facts_threads(const struct facts *facts, size_t *count);
@@ -112,6 +120,7 @@ struct facts_file *facts_files(const struct facts *facts, size_t *count);
 struct facts_code *facts_codes(const struct facts *facts, size_t *count);
 const struct facts_setting *facts_settings(const struct facts *facts, size_t *count);
 const struct facts_gap *facts_gaps(const struct facts *facts, size_t *count);
+const struct facts_window *facts_windows(const struct facts *facts, size_t *count);
 const struct facts_trouble *facts_trouble(const struct facts *facts);
 
 /* The (last) value of a setting, or empty. */

@@ -71,6 +71,7 @@ static const struct rule rules[] = {
     HEADING("Selection:"),
     {"thread", 0, 0, "NAME|ID", apply_path, FIELD(thread), NULL, "only this thread"},
     {"process", 0, 0, "PID", apply_pid, 0, NULL, "only this process"},
+    {"window", 0, 0, "OWNER", apply_list, FIELD(windows), NULL, "only the windows of this owner (repeatable)"},
     {"include", 0, '+', "PATTERN", apply_pattern, 0, NULL, "only these files; the rest counts for its callers"},
     {"exclude", 0, '-', "PATTERN", apply_pattern, 0, NULL, "not these files; of both the last match wins"},
     {"file", 0, 0, "PATTERN", apply_list, FIELD(files), NULL, "report only these files, numbers unchanged"},
@@ -526,6 +527,7 @@ void options_fini(struct options *options)
     free(options->reports);
     free(options->queries.items);
     free(options->files.items);
+    free(options->windows.items);
     pattern_list_free(options->patterns);
     memset(options, 0, sizeof *options);
 }

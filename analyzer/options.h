@@ -52,6 +52,7 @@ struct options {
     int64_t pid;                   /* 0: all */
     struct pattern_list *patterns; /* --include and --exclude in order; owned; NULL: none */
     struct options_list files;
+    struct options_list windows; /* owners */
     struct format_options format; /* files is set from `files` */
 
     const char *output; /* -o as given; settled into the paths above */

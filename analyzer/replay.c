@@ -43,11 +43,12 @@ static int read_chunk(struct chunk_reader *reader, const struct trace_file *file
 }
 
 static void begin_thread(struct replay *replay, const struct trace_file *file,
-                         const struct trace_chunk *chunk)
+                         const struct trace_chunk *chunk, const struct windows *windows)
 {
     clock_hand_init(&replay->hand, &file->clock, chunk->ticks);
     replay->first_ns = replay->hand.ns;
     replay_set_lag(replay);
+    replay_cut_begin(replay, windows);
     replay->trouble.lost_chunks = chunk->sequence;
     replay->trouble.lost_events = chunk->events_before;
     replay->events = 0;
@@ -88,23 +89,24 @@ static void take_stack(struct replay *replay, const struct chunk_reader *reader,
 }
 
 static void play_chunk(struct replay *replay, struct chunk_reader *reader,
-                       const struct trace_file *file, const struct trace_chunk *chunk,
-                       const struct trace_chunk *before)
+                       const struct trace_chunk *chunk, bool is_first, bool is_missing)
 {
-    bool is_missing = false;
-
-    if (before)
-        is_missing = reach_chunk(replay, file, chunk, before->sequence + 1);
-    else
-        begin_thread(replay, file, chunk);
     replay->cpu_stamp_at = replay->hand.ns;
     replay->cpu_total = chunk->cpu;
     replay->cpu_pending = 0;
     replay->has_cpu = false;
     replay_suspensions_forget(&replay->suspended);
-    take_stack(replay, reader, !before, is_missing);
+    take_stack(replay, reader, is_first, is_missing);
     replay_events(replay, &reader->events);
-    replay->trouble.undecoded += chunk->sealed && reader->events.status != TRACE_AT_END;
+    replay->trouble.undecoded +=
+        chunk->sealed && reader->events.status != TRACE_AT_END && !replay_cut_is_over(replay);
+}
+
+/* The stamp before which nothing of the next chunk is. */
+static int64_t limit_of(const struct trace_file *file, const struct trace_chunk *chunk,
+                        const struct trace_chunk *end)
+{
+    return chunk + 1 < end ? clock_ns(&file->clock, chunk[1].ticks) : INT64_MAX;
 }
 
 /* --- Beginning and end --- */
@@ -123,30 +125,51 @@ static int begin(struct replay *replay, const struct facts *facts, struct model 
 
 static void end(struct replay *replay)
 {
+    replay_cut_end(replay);
     replay->open = replay->top;
     while (replay->top > 0)
         replay_pop(replay);
 }
 
+/* Up to the last window, if there are any. */
+static int play_chunks(struct replay *replay, const struct trace_file *file,
+                       const struct trace_thread *thread, const struct windows *windows,
+                       struct chunk_reader *reader, struct error *err, replay_progress *progress,
+                       void *context)
+{
+    const struct trace_chunk *chunk = &file->chunks[thread->first], *end = chunk + thread->count;
+    const struct trace_chunk *before = NULL;
+
+    for (; chunk < end && !replay->out_of_memory && !replay_cut_is_over(replay); chunk++) {
+        bool is_missing = false;
+        int filled = read_chunk(reader, file, chunk, err);
+        if (filled < 0 || (progress && progress(context, chunk->size)))
+            return error_set(err, "%s: stopped", file->path);
+        if (filled == 0)
+            continue;
+        if (before)
+            is_missing = reach_chunk(replay, file, chunk, before->sequence + 1);
+        else
+            begin_thread(replay, file, chunk, windows);
+        replay_cut_chunk(replay, limit_of(file, chunk, end));
+        if (!replay_cut_is_over(replay))
+            play_chunk(replay, reader, chunk, !before, is_missing);
+        before = chunk;
+    }
+    return 0;
+}
+
 int replay_thread(struct replay *replay, const struct trace_file *file,
                   const struct trace_thread *thread, const struct facts *facts, struct model *model,
-                  replay_progress *progress, void *context, struct error *err)
+                  const struct windows *windows, replay_progress *progress, void *context,
+                  struct error *err)
 {
     struct chunk_reader reader = {0};
-    const struct trace_chunk *before = NULL;
     int status = begin(replay, facts, model, thread->process);
 
     replay->out_of_memory = status < 0;
-    for (size_t i = 0; status == 0 && i < thread->count && !replay->out_of_memory; i++) {
-        const struct trace_chunk *chunk = &file->chunks[thread->first + i];
-        int filled = read_chunk(&reader, file, chunk, err);
-        if (filled < 0 || (progress && progress(context, chunk->size)))
-            status = error_set(err, "%s: stopped", file->path);
-        if (filled <= 0)
-            continue;
-        play_chunk(replay, &reader, file, chunk, before);
-        before = chunk;
-    }
+    if (status == 0)
+        status = play_chunks(replay, file, thread, windows, &reader, err, progress, context);
     if (status == 0 && !replay->out_of_memory)
         end(replay);
     if (replay->out_of_memory)

@@ -15,6 +15,7 @@
 #include "analyzer/clock.h"
 #include "analyzer/replay_suspended.h"
 #include "analyzer/sums.h"
+#include "analyzer/windows.h"
 #include "formats/trace/decode.h"
 
 struct error;
@@ -86,6 +87,17 @@ struct replay_trouble {
     uint64_t lost_events;
 };
 
+/* The windows that were asked for. Between them time stands still and nothing is counted, but who
+ * comes onto the stack and goes is followed; behind the last one the thread is over. */
+struct replay_cut {
+    const struct window *next, *end; /* the one that is open, or comes next */
+    int64_t since;                   /* the stamp since when it is outside of all */
+    uint64_t events;                 /* outside */
+    bool is_on;                      /* windows were asked for */
+    bool is_outside, was_inside;
+    bool is_slow; /* the chunk has an edge in it, or may have: not for the hot loop */
+};
+
 struct replay {
     struct sums sums;
     struct clock_hand hand;
@@ -112,6 +124,7 @@ struct replay {
     size_t open; /* frames[1 .. open] were open at the end: where, how and since when still stands
                     there */
     struct replay_trouble trouble;
+    struct replay_cut cut;
     bool guessed; /* there were frames of which nothing was known */
     bool out_of_memory;
 };
@@ -119,15 +132,28 @@ struct replay {
 /* Called between chunks with the bytes done. Not 0: stop. */
 typedef int replay_progress(void *context, uint64_t bytes);
 
-/* Plays all of a thread. 0, or -1 with *err set. In any case replay_fini() frees; *replay must not
- * move. */
+/* Plays a thread, all of it or (`windows` not NULL) what is in the windows. 0, or -1 with *err set.
+ * In any case replay_fini() frees; *replay must not move. */
 int replay_thread(struct replay *replay, const struct trace_file *file,
                   const struct trace_thread *thread, const struct facts *facts, struct model *model,
-                  replay_progress *progress, void *context, struct error *err);
+                  const struct windows *windows, replay_progress *progress, void *context,
+                  struct error *err);
 void replay_fini(struct replay *replay);
 
 /* The stamp at which a frame was entered or last resumed. */
 int64_t replay_since(const struct replay *replay, const struct replay_frame *frame);
+
+/* Was there anything that was asked for? */
+static inline bool replay_has_part(const struct replay *replay)
+{
+    return !replay->cut.is_on || replay->cut.was_inside;
+}
+
+/* Events that count. */
+static inline uint64_t replay_event_count(const struct replay *replay)
+{
+    return replay->events - replay->cut.events;
+}
 
 /* Bytes that it holds. */
 uint64_t replay_memory(const struct replay *replay);

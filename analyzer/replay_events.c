@@ -15,6 +15,15 @@ static int64_t waited(const struct replay *replay, int64_t passed, int64_t befor
     return passed - ran;
 }
 
+/* A duration that ends now, `wait` of it not on a processor. */
+static void take_time(struct replay *replay, int64_t passed, int64_t wait)
+{
+    if (replay->cut.is_on)
+        replay_cut_pass(replay, passed, wait, NULL);
+    else
+        replay_account(replay, passed, wait);
+}
+
 static void pass_stamped(struct replay *replay, int64_t passed)
 {
     int64_t before = replay->hand.ns - passed;
@@ -24,7 +33,7 @@ static void pass_stamped(struct replay *replay, int64_t passed)
     replay->cpu_total += replay->cpu_pending;
     replay->cpu_pending = 0;
     replay->has_cpu = false;
-    replay_account(replay, passed, wait);
+    take_time(replay, passed, wait);
 }
 
 static void pass(struct replay *replay, uint64_t units)
@@ -34,7 +43,7 @@ static void pass(struct replay *replay, uint64_t units)
     if (replay->has_cpu)
         pass_stamped(replay, passed);
     else
-        replay_account(replay, passed, 0);
+        take_time(replay, passed, 0);
 }
 
 void replay_pass_to_anchor(struct replay *replay, int64_t passed, uint64_t cpu)
@@ -44,7 +53,7 @@ void replay_pass_to_anchor(struct replay *replay, int64_t passed, uint64_t cpu)
     if (passed > (int64_t)TRACE_CPU_STAMP_NS)
         wait =
             waited(replay, passed, before, cpu > replay->cpu_total ? cpu - replay->cpu_total : 0);
-    replay_account(replay, passed, wait);
+    take_time(replay, passed, wait);
 }
 
 /* --- Lines --- */
@@ -68,8 +77,8 @@ void replay_line(struct replay *replay, int64_t step)
         return;
     }
     frame->cell = cell;
-    cell->hits++;
-    replay->now.hits++;
+    cell->hits += !replay->cut.is_outside;
+    replay->now.hits += !replay->cut.is_outside;
 }
 
 /* --- Frames --- */
@@ -152,9 +161,10 @@ void replay_raise(struct replay *replay)
 
 static void note_mark(struct replay *replay, uint64_t string)
 {
+    if (replay->cut.is_outside)
+        return;
     struct replay_mark *grown =
         grow_array(replay->marks, replay->mark_count, &replay->mark_room, sizeof *grown);
-
     if (!grown) {
         replay->out_of_memory = true;
         return;
@@ -166,7 +176,7 @@ static void note_mark(struct replay *replay, uint64_t string)
     facts_string(replay->sums.facts, replay->sums.process, string, &mark->text);
 }
 
-void replay_note_gap(struct replay *replay, int64_t start, uint64_t reason)
+void replay_add_gap(struct replay *replay, int64_t start, int64_t end, uint64_t reason)
 {
     struct replay_gap *grown =
         grow_array(replay->gaps, replay->gap_count, &replay->gap_room, sizeof *grown);
@@ -176,9 +186,18 @@ void replay_note_gap(struct replay *replay, int64_t start, uint64_t reason)
         return;
     }
     replay->gaps = grown;
-    grown[replay->gap_count++] = (struct replay_gap){start, replay->hand.ns, reason};
-    replay->gap_ns += replay->hand.ns - start;
-    replay_set_lag(replay);
+    grown[replay->gap_count++] = (struct replay_gap){start, end, reason};
+    replay->gap_ns += end - start;
+}
+
+void replay_note_gap(struct replay *replay, int64_t start, uint64_t reason)
+{
+    if (replay->cut.is_on)
+        replay_cut_pass(replay, replay->hand.ns - start, 0, &reason);
+    else
+        replay_add_gap(replay, start, replay->hand.ns, reason);
+    if (!replay->cut.is_outside)
+        replay_set_lag(replay);
 }
 
 static void gap(struct replay *replay, const struct trace_event *ev)
@@ -187,7 +206,8 @@ static void gap(struct replay *replay, const struct trace_event *ev)
 
     clock_hand_advance(&replay->hand, ev->gap);
     replay_note_gap(replay, start, ev->reason);
-    replay_adopt(replay, ev->stack, true);
+    if (!replay_cut_is_over(replay))
+        replay_adopt(replay, ev->stack, true);
 }
 
 /* What is not LINE, CALL, RETURN. */
@@ -244,6 +264,9 @@ static void play(struct replay *replay, const struct trace_event *ev)
         return;
     replay->events++;
     pass(replay, ev->time);
+    replay->cut.events += replay->cut.is_outside;
+    if (replay_cut_is_over(replay))
+        return;
     if (ev->tag == TRACE_TAG_LINE)
         replay_line(replay, ev->line_step);
     else if (ev->tag == TRACE_TAG_CALL)
@@ -259,9 +282,10 @@ void replay_events(struct replay *replay, struct trace_cursor *cur)
     struct trace_event ev;
 
     do {
-        replay_hot(replay, cur);
+        if (!replay->cut.is_slow)
+            replay_hot(replay, cur);
         if (!trace_next_event(cur, &ev))
             break;
         play(replay, &ev);
-    } while (!replay->out_of_memory);
+    } while (!replay->out_of_memory && !replay_cut_is_over(replay));
 }

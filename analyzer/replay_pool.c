@@ -47,7 +47,7 @@ static void run_job(struct replay_job *job, replay_progress *progress, void *con
     job->replay = malloc(sizeof *job->replay);
     if (job->replay)
         job->status = replay_thread(job->replay, job->file, job->thread, job->facts, job->model,
-                                    progress, context, err);
+                                    job->windows, progress, context, err);
     else
         job->status = error_set(err, "%s: out of memory", job->file->path);
     job->memory = job->replay ? replay_memory(job->replay) : 0;

@@ -18,6 +18,7 @@ struct replay_job {
     const struct trace_thread *thread;
     const struct facts *facts;
     struct model *model;
+    const struct windows *windows; /* NULL: all of the thread */
 
     /* The pool's: */
     struct replay *replay; /* owned */

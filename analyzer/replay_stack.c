@@ -13,6 +13,21 @@ int replay_grow(struct replay *replay)
     return 0;
 }
 
+static bool append_lag(struct replay *replay, int64_t lag)
+{
+    int64_t *grown = replay->lag_count < UINT32_MAX ? grow_array(replay->lags, replay->lag_count,
+                                                                 &replay->lag_room, sizeof *grown)
+                                                    : NULL;
+
+    if (!grown) {
+        replay->out_of_memory = true;
+        return false;
+    }
+    replay->lags = grown;
+    grown[replay->lag_count++] = lag;
+    return true;
+}
+
 /* Where the lag stands in replay->lags. */
 static uint32_t add_lag(struct replay *replay, int64_t lag)
 {
@@ -22,21 +37,18 @@ static uint32_t add_lag(struct replay *replay, int64_t lag)
         return (uint32_t)last;
     if (replay->lag_count && replay->lags[replay->lag] == lag)
         return replay->lag;
-    int64_t *grown = replay->lag_count < UINT32_MAX ? grow_array(replay->lags, replay->lag_count,
-                                                                 &replay->lag_room, sizeof *grown)
-                                                    : NULL;
-    if (!grown) {
-        replay->out_of_memory = true;
-        return 0;
-    }
-    replay->lags = grown;
-    grown[replay->lag_count] = lag;
-    return (uint32_t)replay->lag_count++;
+    return append_lag(replay, lag) ? (uint32_t)(replay->lag_count - 1) : 0;
 }
 
 void replay_set_lag(struct replay *replay)
 {
     replay->lag = add_lag(replay, replay->hand.ns - replay->now.time);
+}
+
+void replay_new_lag(struct replay *replay, int64_t lag)
+{
+    if (append_lag(replay, lag))
+        replay->lag = (uint32_t)(replay->lag_count - 1);
 }
 
 uint32_t replay_counted_line(struct replay *replay, const struct replay_frame *frame)
@@ -72,7 +84,7 @@ static int enter(struct replay *replay, struct replay_frame *frame, int64_t step
     frame->is_booked = true;
     if (!frame->is_unknown && !replay_frame_is_c(frame))
         frame->kind = REPLAY_PLAIN;
-    replay_enter(&replay->sums, frame, cell, how);
+    replay_enter(&replay->sums, frame, cell, replay->cut.is_outside ? REPLAY_INHERIT : how);
     return 0;
 }
 
@@ -142,7 +154,8 @@ static void push_given(struct replay *replay, const struct trace_frame *given, s
         replay->frames[replay->top + 1].activation == activation) /* popped, but not overwritten */
         since = replay_since(replay, &replay->frames[replay->top + 1]);
     replay_push(replay, key, given->line_step, activation, REPLAY_INHERIT);
-    if (!replay->out_of_memory)
+    /* Who comes outside of windows has been there since the next one opened. */
+    if (!replay->out_of_memory && !(replay->cut.is_outside && since == replay->hand.ns))
         replay->frames[replay->top].lag = add_lag(replay, since - replay->now.time);
 }
 

@@ -16,6 +16,9 @@ int replay_grow(struct replay *replay);
 /* The stamp and the time were moved apart: the lag changes, from the next frame on. */
 void replay_set_lag(struct replay *replay);
 
+/* The same, and no frame so far has this lag, equal or not. */
+void replay_new_lag(struct replay *replay, int64_t lag);
+
 /* Pushes an activation of the code behind `key`, `step` lines from its first; `activation` as in
  * replay_frame. Without memory nothing is pushed and out_of_memory set. */
 void replay_push(struct replay *replay, uint64_t key, int64_t step, uint64_t activation,
@@ -52,6 +55,24 @@ void replay_pass_to_anchor(struct replay *replay, int64_t passed, uint64_t cpu);
 
 /* A gap from `start` until now. */
 void replay_note_gap(struct replay *replay, int64_t start, uint64_t reason);
+void replay_add_gap(struct replay *replay, int64_t start, int64_t end, uint64_t reason);
+
+/* Only what is in the windows counts from here on; NULL: all does. */
+void replay_cut_begin(struct replay *replay, const struct windows *windows);
+
+/* A chunk begins, and the next one not before the stamp `limit`. */
+void replay_cut_chunk(struct replay *replay, int64_t limit);
+
+/* The last `passed` ns were time, or a gap if there is a reason, within or without windows. */
+void replay_cut_pass(struct replay *replay, int64_t passed, int64_t wait, const uint64_t *reason);
+
+/* The thread ends, with its last window if that came before. */
+void replay_cut_end(struct replay *replay);
+
+static inline bool replay_cut_is_over(const struct replay *replay)
+{
+    return replay->cut.is_on && replay->cut.next == replay->cut.end;
+}
 
 /* Into the hot loop whatever the compiler thinks of it: its state must not go through memory. */
 #define REPLAY_INLINE static inline __attribute__((always_inline))

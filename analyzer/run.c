@@ -10,6 +10,7 @@
 #include "analyzer/replay.h"
 #include "analyzer/shell_quote.h"
 #include "analyzer/store.h"
+#include "analyzer/windows.h"
 #include "formats/error.h"
 
 #define TEXT_SIZE 256
@@ -159,10 +160,10 @@ void run_store_thread(struct run *run, struct store *store, const struct trace_t
         name.size = (size_t)snprintf(fallback, sizeof fallback, "thread %u", thread->thread);
     store_row(store, STORE_THREADS, "iiiitiiii", thread_id, process->id, (int64_t)thread->thread,
               facts ? (int64_t)facts->native_id : 0, name, (int64_t)(facts && facts->is_main),
-              replay->first_ns, replay->hand.ns, (int64_t)replay->events);
+              replay->first_ns, replay->hand.ns, (int64_t)replay_event_count(replay));
     widen(&process->start_ns, &process->end_ns, replay->first_ns, replay->hand.ns);
     run->thread_ids[thread - run->file->threads] = thread_id;
-    run->events += replay->events;
+    run->events += replay_event_count(replay);
     run->unknown_codes += replay->sums.unknown_codes;
     add_trouble(run->trouble, &replay->trouble);
 }
@@ -228,23 +229,22 @@ static void store_processes(struct run *run, struct store *store)
             store_process(run, store, &run->processes[i]);
 }
 
-static int64_t thread_row(const struct run *run, const struct facts_gap *gap)
+static int64_t thread_row(const struct run *run, uint32_t process, uint64_t thread)
 {
     const struct trace_thread *threads = run->file->threads;
     size_t low = 0, high = run->file->thread_count;
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        bool before = threads[middle].process != gap->process
-                          ? threads[middle].process < gap->process
-                          : threads[middle].thread < gap->thread;
+        bool before = threads[middle].process != process ? threads[middle].process < process
+                                                         : threads[middle].thread < thread;
         if (before)
             low = middle + 1;
         else
             high = middle;
     }
-    bool found = low < run->file->thread_count && threads[low].process == gap->process &&
-                 threads[low].thread == gap->thread;
+    bool found = low < run->file->thread_count && threads[low].process == process &&
+                 threads[low].thread == thread;
     return found ? run->thread_ids[low] : 0;
 }
 
@@ -255,7 +255,8 @@ static void store_gaps(const struct run *run, struct store *store)
 
     for (size_t i = 0; i < count; i++) {
         int64_t process = run_process_id(run, gaps[i].process);
-        int64_t thread = gaps[i].thread ? thread_row(run, &gaps[i]) : 0;
+        int64_t thread =
+            gaps[i].thread ? thread_row(run, gaps[i].process, gaps[i].thread) : 0;
         int64_t start = clock_ns(&run->file->clock, gaps[i].start_ticks);
         int64_t end = clock_ns(&run->file->clock, gaps[i].end_ticks);
         const char *reason = trace_gap_name(gaps[i].reason);
@@ -264,6 +265,38 @@ static void store_gaps(const struct run *run, struct store *store)
         else if (process && gaps[i].thread == 0)
             store_row(store, STORE_GAPS, "i-iis", process, start, end, reason);
     }
+}
+
+static void store_window(const struct run *run, struct store *store,
+                         const struct facts_window *window)
+{
+    int64_t process = run_process_id(run, window->key.process);
+    int64_t thread = window->thread ? thread_row(run, window->key.process, window->thread) : 0;
+    char types[] = "iitiii";
+
+    if (!process || (window->thread && !thread))
+        return;
+    /* NULL takes no argument, so what stands behind it moves up. */
+    types[3] = thread ? 'i' : '-';
+    types[5] = window->end_ticks ? 'i' : '-';
+    int64_t start = clock_ns(&run->file->clock, window->start_ticks);
+    int64_t end = clock_ns(&run->file->clock, window->end_ticks);
+    if (thread)
+        store_row(store, STORE_WINDOWS, types, process, (int64_t)window->key.number, window->owner,
+                  thread, start, end);
+    else
+        store_row(store, STORE_WINDOWS, types, process, (int64_t)window->key.number, window->owner,
+                  start, end);
+}
+
+static void store_windows(const struct run *run, struct store *store, const char *const *owners)
+{
+    size_t count;
+    const struct facts_window *windows = facts_windows(run->facts, &count);
+
+    for (size_t i = 0; i < count; i++)
+        if (windows_owned_by(windows[i].owner, owners))
+            store_window(run, store, &windows[i]);
 }
 
 /* --- Warnings --- */
@@ -381,7 +414,7 @@ static struct trace_bytes python_version(const struct run *run)
     return facts_setting(run->facts, "python");
 }
 
-void run_store(struct run *run, struct store *store)
+void run_store(struct run *run, struct store *store, const struct selection *selection)
 {
     const struct trace_header *header = &run->file->header;
     const struct clock *clock = &run->file->clock;
@@ -390,6 +423,7 @@ void run_store(struct run *run, struct store *store)
 
     store_processes(run, store);
     store_gaps(run, store);
+    store_windows(run, store, selection->windows);
     store_warnings(run, store);
     quote_argv(run, &command);
     double resolution =

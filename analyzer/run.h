@@ -50,8 +50,9 @@ bool run_selects(const struct run *run, const struct selection *selection,
 void run_store_thread(struct run *run, struct store *store, const struct trace_thread *thread,
                       int64_t thread_id, const struct replay *replay);
 
-/* Writes the rows of the run and its processes, the gaps that facts tell of, and the warnings. */
-void run_store(struct run *run, struct store *store);
+/* Writes the rows of the run and its processes, the gaps and windows that facts tell of, and the
+ * warnings. */
+void run_store(struct run *run, struct store *store, const struct selection *selection);
 
 /* The row of a process, 0 if it has none. */
 int64_t run_process_id(const struct run *run, uint64_t number);

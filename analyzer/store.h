@@ -35,6 +35,7 @@ struct store;
     X(CONTEXT_EDGES, "context_edges", "iiiiii")                        \
     X(ACCOUNTS,      "accounts",      "iiiiii")                        \
     X(GAPS,          "gaps",          "iiiis")                         \
+    X(WINDOWS,       "windows",       "iitiii")                        \
     X(OPEN_FRAMES,   "open_frames",   "iiiiii")                        \
     X(MARKS,         "marks",         "iiitti")
 /* clang-format on */

@@ -36,6 +36,7 @@ struct sums_function {
     uint32_t file;             /* in the model */
     bool is_c, is_unknown;
     bool excluded; /* its frames are transparent */
+    bool is_used;  /* sums_prune()'s */
     struct sums_function *same_hash;
     struct sums_function *next; /* all of them, newest first */
 };
@@ -186,6 +187,13 @@ struct sums_function *sums_function(struct sums *sums, uint64_t key);
 /* The slow ways of the two functions below. */
 struct sums_cell *sums_find_cell(struct sums *sums, struct sums_node *node, uint32_t line);
 struct sums_entry *sums_find_entry(struct sums *sums, struct sums_cell *caller, uint64_t key);
+
+/* Takes out of the lists what was seen outside of windows only: functions, lines, edges and contexts
+ * without any figure. The sums are settled but for the ids. */
+void sums_prune(struct sums *sums);
+
+/* This context stays, whatever its figures. */
+void sums_mark(struct sums_node *node);
 
 /* The cells of a context one by one, in the order of its table: begin with *i 0. NULL: no more. */
 static inline struct sums_cell *sums_next_cell(const struct sums_node *node, uint64_t *i)

@@ -53,14 +53,28 @@ static void sum_entries(struct sums *sums)
     }
 }
 
+/* Open frames and marks have rows that name functions. */
+static void prune(struct replay *replay)
+{
+    for (size_t i = 1; i <= replay->open; i++)
+        if (replay->frames[i].is_booked)
+            sums_mark(replay->frames[i].entry->node);
+    for (size_t i = 0; i < replay->mark_count; i++)
+        if (replay->marks[i].at->function)
+            replay->marks[i].at->function->is_used = true;
+    sums_prune(&replay->sums);
+}
+
 int thread_rows_settle(struct replay *replay, struct model *model, uint64_t first_context)
 {
     struct sums *sums = &replay->sums;
 
-    if (name_functions(sums, model) < 0)
-        return -1;
     sum_cells(sums);
     sum_entries(sums);
+    if (replay->cut.is_on)
+        prune(replay);
+    if (name_functions(sums, model) < 0)
+        return -1;
     for (struct sums_node *node = sums->root; node; node = node->next)
         node->id = ++first_context;
     sums->outside->node->cumulative = replay->now.time;

@@ -157,7 +157,7 @@ int totals_add_thread(struct totals *totals, struct replay *replay, int64_t proc
         add_outside(totals, sums->outside) < 0)
         return -1;
     totals->contexts += sums->node_count;
-    totals->events += replay->events;
+    totals->events += replay_event_count(replay);
     totals->self += replay->now.time;
     totals->wait += replay->now.wait;
     for (struct sums_function *function = sums->all_functions; function; function = function->next)

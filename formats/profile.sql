@@ -232,7 +232,18 @@ CREATE TABLE gaps (
     reason TEXT NOT NULL             -- paused, replaced, full, lost, failed
 );
 
--- Where each thread was when its recording ended. depth 0 is the outermost frame.
+-- Parts of the recording that somebody asked for, by owner: pyrec.compat's profilers have one each time they are
+-- enabled. --window OWNER selects what happened in them.
+CREATE TABLE windows (
+    process_id INTEGER NOT NULL REFERENCES processes (process_id),
+    number INTEGER NOT NULL,         -- unique in its process
+    owner TEXT NOT NULL,
+    thread_id INTEGER REFERENCES threads (thread_id), -- NULL: all threads of the process
+    start_ns BIGINT NOT NULL,
+    end_ns BIGINT                    -- NULL: still open at the end
+);
+
+-- Where each thread was when its recording ended, or its last window if windows are selected. depth 0 is the outermost frame.
 CREATE TABLE open_frames (
     process_id INTEGER NOT NULL REFERENCES processes (process_id),
     thread_id INTEGER NOT NULL REFERENCES threads (thread_id),

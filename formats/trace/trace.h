@@ -83,6 +83,7 @@ enum trace_fact_kind {
     TRACE_FACT_CHILD = 8,
     TRACE_FACT_GAP = 9,
     TRACE_FACT_STATS = 10,
+    TRACE_FACT_WINDOW = 11,
 };
 
 enum trace_process_how {

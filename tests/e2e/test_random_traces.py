@@ -81,7 +81,7 @@ class Tables:
                 for thread, reader in self.readers.items()}
 
     def threads(self):
-        return {(thread, reader.first, reader.ns, reader.events) for thread, reader in self.readers.items()}
+        return {(thread, reader.first, reader.ns, reader.events_inside) for thread, reader in self.readers.items()}
 
     def open_frames(self):
         return {(thread, depth, *function, line, since) for thread, reader in self.readers.items()

@@ -14,6 +14,10 @@ Frame = collections.namedtuple("Frame", "function line activation is_c repeat si
 MAX_LINE = 2 ** 31 - 1
 
 
+class Over(Exception):
+    """The last window is behind us."""
+
+
 class Sums(dict):
     """name of a figure -> number, by key."""
 
@@ -23,19 +27,21 @@ class Sums(dict):
 
 
 class Reader:
-    def __init__(self, functions, strings, excluded_files, convert):
+    def __init__(self, functions, strings, excluded_files, convert, windows=None):
         self.functions, self.strings = functions, strings     # by number
         self.excluded_files, self.convert = excluded_files, convert
         self.stack, self.next, self.suspended = [], 1, {}
         self.ns = self.first = None
         self.time = self.wait_total = 0
         self.cpu_pending = None
-        self.sequence = self.events = self.lost = 0
+        self.sequence = self.events = self.events_inside = self.lost = 0
         self.functions_, self.lines, self.file_lines, self.edges = Sums(), Sums(), Sums(), Sums()
         self.contexts, self.context_lines, self.context_edges = Sums(), Sums(), Sums()
         self.contexts.add((), time=0)
         self.gaps, self.marks = [], []
         self.gap_ns = 0
+        # (start, end) in ns, ascending and apart; None: everything counts
+        self.windows, self.inside, self.outside_since, self.over = windows, windows is None, None, False
 
     # --- the stack as the books see it ---
 
@@ -93,6 +99,74 @@ class Reader:
         for edge in self.context_edges_of(stack):
             self.context_edges.add(edge, time=0)
 
+    # --- windows ---
+
+    def elapse(self, passed, wait=0, reason=None):
+        """The last `passed` ns were time, or a gap with a reason: edge by edge."""
+        start, end = self.ns - passed, self.ns
+        for edge in sorted(edge for window in self.windows or () for edge in window if start <= edge <= end):
+            if self.over or self.inside == any(a <= edge < b for a, b in self.windows):
+                continue
+            share = wait * (edge - start) // (end - start) if end > start else 0
+            self.part(start, edge, share, reason)
+            wait, start = wait - share, edge
+            self.turn(edge)
+        self.part(start, end, wait, reason)
+
+    def part(self, start, end, wait, reason):
+        if not self.inside:
+            return
+        if reason is None:
+            self.account(end - start, wait)
+        elif self.windows is None or end > start:
+            self.gaps.append((start, end, reason))
+            self.gap_ns += end - start
+
+    def turn(self, edge):
+        """At a window's end nothing counts any more; at its start those who are there are inherited."""
+        self.inside = not self.inside
+        if not self.inside:
+            self.outside_since = edge
+            self.over = all(end <= edge for _, end in self.windows)
+            return
+        if self.outside_since is None:
+            self.first = edge
+        elif edge > self.outside_since:
+            self.gaps.append((self.outside_since, edge, "paused"))
+            self.gap_ns += edge - self.outside_since
+        self.stack = [frame if frame.since is not None else frame._replace(since=edge) for frame in self.stack]
+
+    def begin(self):
+        """The first stamp."""
+        if self.windows is not None:
+            self.over = all(end <= self.ns for _, end in self.windows)
+            if any(start <= self.ns < end for start, end in self.windows):
+                self.turn(self.ns)
+
+    def stop_if_over(self):
+        if self.over:
+            raise Over
+
+    def since(self):
+        return self.ns if self.inside else None
+
+    def end(self):
+        """Takes out what stands on its place only."""
+        if self.windows is None:
+            return
+        if not self.inside and self.outside_since is not None:
+            self.ns = self.outside_since
+        self.stack = [frame if frame.since is not None else frame._replace(since=self.ns) for frame in self.stack]
+        nodes = [node for node, row in self.contexts.items() if any(row.values())]
+        nodes += [node for (node, _), row in self.context_lines.items() if any(row.values())]
+        nodes += self.nodes_of(self.visible())
+        for (caller, _, node), row in self.context_edges.items():
+            nodes += (caller, node) if any(row.values()) else ()
+        used = {node[:i] for node in nodes for i in range(len(node) + 1)} | {()}
+        self.contexts = Sums({node: row for node, row in self.contexts.items() if node in used})
+        self.edges = Sums({key: row for key, row in self.edges.items() if any(row.values())})
+        self.context_edges = Sums({key: row for key, row in self.context_edges.items() if any(row.values())})
+
     def account(self, passed, wait):
         self.time += passed
         self.wait_total += wait
@@ -139,7 +213,7 @@ class Reader:
             wait = passed - self.ran(self.cpu_pending, before, passed)
             self.cpu_total += self.cpu_pending
             self.stamp_at, self.cpu_pending = self.ns, None
-        self.account(passed, wait)
+        self.elapse(passed, wait)
 
     # --- chunks ---
 
@@ -148,6 +222,7 @@ class Reader:
         first = self.ns is None
         if first:
             self.ns = self.first = self.convert(ticks)
+            self.begin()
             lost = before
         else:
             lost = max(0, before - self.events - self.lost)
@@ -158,9 +233,10 @@ class Reader:
             self.note_gap(at, "lost")
         elif not first:
             wait = passed - self.ran(max(0, cpu - self.cpu_total), at, passed) if passed > 20000 else 0
-            self.account(passed, wait)
+            self.elapse(passed, wait)
         elif missing:
             self.note_gap(self.ns, "lost")
+        self.stop_if_over()
         self.sequence = sequence + 1
         self.stamp_at, self.cpu_total, self.cpu_pending, self.suspended = self.ns, cpu, None, {}
         if first or missing:
@@ -194,8 +270,7 @@ class Reader:
                 self.stack[i] = self.stack[i]._replace(since=before[i].since)
 
     def note_gap(self, start, reason):
-        self.gaps.append((start, self.ns, reason))
-        self.gap_ns += self.ns - start
+        self.elapse(self.ns - start, reason=reason)
 
     def adopt(self, record):
         following, _, kept, frames = record
@@ -208,11 +283,11 @@ class Reader:
             left -= 0 if frame.is_c else some
         self.stack = keep
         if left:
-            self.stack.append(Frame((UNKNOWN, UNKNOWN, 0), 0, None, False, left, self.ns))
+            self.stack.append(Frame((UNKNOWN, UNKNOWN, 0), 0, None, False, left, self.since()))
         for number, line, activation in frames:
             function = self.functions.get(number)
             self.stack.append(Frame(function or (UNKNOWN, UNKNOWN, 0), line if function else 0, activation, False, 1,
-                                    self.ns))
+                                    self.since()))
         self.next = following
 
     # --- events; each begins with the ticks of its stamp ---
@@ -224,6 +299,8 @@ class Reader:
     def event(self, ticks):
         self.events += 1
         self.pass_time(ticks)
+        self.stop_if_over()
+        self.events_inside += self.inside
 
     def cpu(self, ns):
         self.cpu_pending = (self.cpu_pending or 0) + ns
@@ -235,7 +312,7 @@ class Reader:
             return
         top = self.stack[-1]
         self.stack[-1] = top = top._replace(line=0 if top.function[0] == UNKNOWN else top.line + step)
-        if self.excluded(top.function):
+        if self.excluded(top.function) or not self.inside:
             return
         stack = self.visible()
         function, line = stack[-1]
@@ -253,18 +330,18 @@ class Reader:
         self.stack.append(frame)
         stack = self.visible()
         self.touch()
-        if what is None or len(stack) == len(before):
+        if what is None or len(stack) == len(before) or not self.inside:
             return
         edge, node = self.edges_of(stack)[-1], self.nodes_of(stack)[-1]
         self.functions_.add(frame.function, **{what: 1})
         self.edges.add(edge, **{what: 1})
+        self.context_edges.add(self.context_edges_of(stack)[-1], **{what: 1})
         if what != "calls":
             return
         above = self.nodes_of(before)[-1] if before else ()
         self.functions_.add(frame.function, primitive=frame.function not in [function for function, _ in before])
         self.edges.add(edge, primitive=edge not in self.edges_of(before))
         self.contexts.add(node, calls=1, recursive=frame.function in above)
-        self.context_edges.add(self.context_edges_of(stack)[-1], calls=1)
 
     def function(self, number):
         return self.functions.get(number, (UNKNOWN, UNKNOWN, 0))
@@ -272,7 +349,7 @@ class Reader:
     def call(self, ticks, number):
         self.event(ticks)
         function = self.function(number)
-        self.push(Frame(function, function[2], self.next, False, 1, self.ns), "calls")
+        self.push(Frame(function, function[2], self.next, False, 1, self.since()), "calls")
         self.next += 1
 
     def pop(self):
@@ -297,14 +374,14 @@ class Reader:
     def resume(self, ticks, number):
         self.event(ticks)
         frame = self.suspended.get(number, Frame((UNKNOWN, UNKNOWN, 0), 0, number, False, 1, 0))
-        self.push(frame._replace(repeat=1, since=self.ns), "resumes")
+        self.push(frame._replace(repeat=1, since=self.since()), "resumes")
 
     def go_on(self, ticks, number, step, activation):
         self.event(ticks)
         self.next += activation == self.next
         function = self.function(number)
         line = 0 if function[0] == UNKNOWN else function[2] + step
-        self.push(Frame(function, line, activation, False, 1, self.ns), "resumes")
+        self.push(Frame(function, line, activation, False, 1, self.since()), "resumes")
 
     def raise_(self, ticks):
         self.event(ticks)
@@ -314,7 +391,7 @@ class Reader:
         self.event(ticks)
         if self.stack:
             name = self.strings.get(number, UNKNOWN)
-            self.push(Frame((BUILTIN, name, 0), 0, None, True, 1, self.ns), "calls")
+            self.push(Frame((BUILTIN, name, 0), 0, None, True, 1, self.since()), "calls")
 
     def c_return(self, ticks):
         self.event(ticks)
@@ -323,6 +400,8 @@ class Reader:
 
     def mark(self, ticks, number):
         self.event(ticks)
+        if not self.inside:
+            return
         stack = self.visible()
         place = (stack[-1][0][0], stack[-1][1]) if stack else (None, None)
         self.marks.append((self.ns, self.strings.get(number, "")) + place)
@@ -336,6 +415,7 @@ class Reader:
         self.event(ticks)
         start, _ = self.move(end_ticks)
         self.note_gap(start, reason)
+        self.stop_if_over()
         self.adopt_same(record)
         self.touch()
 

@@ -137,6 +137,7 @@ class Process:
         self.children = []
         self.gaps = []
         self.stats = {}
+        self.windows = {}
 
     def take(self, kind, c):
         method = self.TAKERS.get(kind)
@@ -184,8 +185,12 @@ class Process:
         thread = c.varint()
         self.stats[thread] = (c.varint(), c.varint(), c.varint(), c.varint())
 
+    def take_window(self, c):
+        number = c.varint()
+        self.windows[number] = (text(c.string()), c.varint(), c.varint(), c.varint())
+
     TAKERS = {2: take_process, 3: take_thread, 4: take_file, 5: take_code, 6: take_string, 7: take_end,
-              8: take_child, 9: take_gap, 10: take_stats}
+              8: take_child, 9: take_gap, 10: take_stats, 11: take_window}
 
 
 UNKNOWN_CODE = Code(0, -1, 0, 0, 0, "", "", "", [])

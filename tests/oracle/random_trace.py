@@ -263,8 +263,8 @@ def facts():
     return out
 
 
-def make(seed, size=40):
-    """(bytes of a trace, {thread: [calls]}, clock)."""
+def make(seed, size=40, windows=None):
+    """(bytes of a trace, {thread: [calls]}, clock). `windows`: called with the last two, returns more facts."""
     rng = random.Random(seed)
     clock, pool, pieces, told = Clock(rng), [], [], {}
     threads = [ThreadWriter(rng, number, clock, pool, size) for number in range(1, rng.randint(1, 3) + 1)]
@@ -290,7 +290,8 @@ def make(seed, size=40):
             if sealed and rng.random() < 0.1:
                 pieces.append(w.chunk(w.EVENTS, record, sealed=False, **common))   # the slot it was copied from
             calls += chunk_calls
-    pieces.append(w.chunk(w.FACTS, facts(), process=1, ticks=clock.origin, monotonic=5000))
+    more = windows(told, clock) if windows else b""
+    pieces.append(w.chunk(w.FACTS, facts() + more, process=1, ticks=clock.origin, monotonic=5000))
     pieces.append(w.chunk(w.RUN, w.setting("mode", "exact") + w.setting("argv", "app.py"), ticks=clock.origin,
                           monotonic=5000))
     if clock.kind:   # far enough away for the ratio to be measured
@@ -304,13 +305,58 @@ def make(seed, size=40):
     return data + b"".join(pieces), told, clock
 
 
-def read(told, clock, excluded_files=()):
-    """{thread: brute.Reader} of what make() told."""
+def read(told, clock, excluded_files=(), windows=None):
+    """{thread: brute.Reader} of what make() told; `windows`: those that count, by thread."""
     readers = {}
     for number, calls in told.items():
-        if not calls:
-            continue
-        reader = readers[number] = brute.Reader(FUNCTIONS, STRINGS, set(excluded_files), clock.convert)
-        for name, *arguments in calls:
-            getattr(reader, name)(*arguments)
+        reader = brute.Reader(FUNCTIONS, STRINGS, set(excluded_files), clock.convert,
+                              None if windows is None else windows.get(number, []))
+        try:
+            for name, *arguments in calls:
+                getattr(reader, name)(*arguments)
+        except brute.Over:
+            pass
+        if calls and (windows is None or reader.inside or reader.outside_since is not None):
+            readers[number] = reader
+            reader.end()
     return readers
+
+
+def unite(windows):
+    """Intervals, ascending and apart, of what at least one of them covers."""
+    out = []
+    for start, end in sorted(window for window in windows if window[0] < window[1]):
+        if out and start <= out[-1][1]:
+            out[-1] = (out[-1][0], max(end, out[-1][1]))
+        else:
+            out.append((start, end))
+    return out
+
+
+class Windows:
+    """Random windows of a trace that make() made, at and between its stamps. By number: (owner, thread, start, end)."""
+
+    OWNERS = ("ann", "bob", "")
+
+    def __init__(self, seed, told, clock):
+        rng = random.Random(seed + 0.5)
+        ticks = sorted({call[1] for calls in told.values() for call in calls if call[0] not in ("chunk", "cpu")} |
+                       {call[2] for calls in told.values() for call in calls if call[0] == "chunk"} | {clock.origin})
+        self.clock, self.all, self.facts = clock, {}, b""
+        for number in range(1, rng.choice((1, 1, 2, 5, 12)) + 1):
+            start, end = sorted(max(1, rng.choice(ticks) + rng.choice((0, 0, 0, -1, 1, 2, 7))) for _ in "ab")
+            thread = rng.choice((0, *told))
+            if rng.random() < 0.15:
+                end = 0
+            owner = rng.choice(self.OWNERS)
+            self.all[number] = (owner, thread, start, end)
+            if end and rng.random() < 0.5:   # opened first, closed later
+                self.facts += w.window(number, owner, thread, start, 0)
+            self.facts += w.window(number, owner, thread, start, end)
+
+    def of(self, owners, threads):
+        forever = 1 << 62
+        return {thread: unite((self.clock.convert(start), self.clock.convert(end) if end else forever)
+                              for owner, number, start, end in self.all.values()
+                              if owner in owners and number in (0, thread))
+                for thread in threads}

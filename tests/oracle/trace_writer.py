@@ -98,6 +98,10 @@ def end(how=0, status=0, ticks=0, monotonic=0):
     return record(7, varint(how), varint(status), varint(ticks), varint(monotonic))
 
 
+def window(number, owner, thread, start, end):
+    return record(11, varint(number), string(owner), varint(thread), varint(start), varint(end))
+
+
 def stack(following, depth, kept, frames):
     """frames: (code, line step, back) or (code, line step, thread, number)."""
     out = varint(following) + varint(depth) + varint(kept)

@@ -14,7 +14,7 @@
 #include "formats/error.h"
 #include "formats/trace/pattern.h"
 
-enum { WORDS_MAX = 16 };
+enum { WORDS_MAX = 24 };
 
 struct parsed {
     struct options options;
@@ -114,13 +114,16 @@ static void every_word_of_an_enumeration_has_its_value(void **state)
 static void selection_is_kept(void **state)
 {
     struct parsed *p = parse(
-        "--thread worker --process 42 --file a.py --file re:b$ --include *.py --exclude x.py");
+        "--thread worker --process 42 --file a.py --file re:b$ --include *.py --exclude x.py "
+        "--window p1 --window p2");
 
     (void)state;
     assert_int_equal(p->status, 0);
     assert_string_equal(p->options.thread, "worker");
     assert_int_equal(p->options.pid, 42);
     assert_int_equal(p->options.files.count, 2);
+    assert_int_equal(p->options.windows.count, 2);
+    assert_string_equal(p->options.windows.items[1], "p2");
     assert_ptr_equal(p->options.format.files, p->options.files.items);
     assert_true(pattern_list_includes(p->options.patterns, "/y.py"));
     assert_false(pattern_list_includes(p->options.patterns, "/x.py"));
