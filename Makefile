@@ -64,10 +64,14 @@ events_sources := $(filter-out analyzer/main.c analyzer/command% analyzer/option
                     analyzer/sql_table.c analyzer/terminal.c,\
                     $(wildcard analyzer/*.c)) formats/error.c formats/text.c formats/text_width.c $(trace_sources)
 unit_sources := $(wildcard tests/unit/test_*.c)
+fuzz_targets := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+fuzz_shared := $(filter-out tests/fuzz/fuzz_% tests/fuzz/seeds.c tests/fuzz/replay.c tests/fuzz/mutate.c,\
+                 $(wildcard tests/fuzz/*.c))
 
 library := $(out)/lib/pyrec
 programs := $(out)/pyrec $(out)/pyanalyze $(library)/preload.so $(out)/pyrec_events.so
 unit_programs := $(unit_sources:tests/unit/%.c=$(out)/unit/%)
+fuzz_programs := $(fuzz_targets:%=$(out)/fuzz/%)
 
 assets := $(wildcard formats/*.js formats/*.css formats/*.html formats/*.svg)
 generated := $(out)/generated/profile_sql.h \
@@ -76,7 +80,7 @@ generated := $(out)/generated/profile_sql.h \
 objects = $(patsubst %.c,$(obj)/$(1)/%.o,$(2))
 
 # The interpreters are asked only by goals that build; a fresh machine has none yet.
-unbuilt := help clean deps demo check lint sanitize bench bench-peers bench-check uninstall
+unbuilt := help clean deps demo check lint sanitize bench bench-peers bench-check uninstall fuzz fuzz-programs
 building := $(filter-out $(unbuilt),$(or $(MAKECMDGOALS),all))
 python_query := import sysconfig as s; p = s.get_path; \
     i = sorted({p("include"), p("platinclude")}); \
@@ -144,6 +148,19 @@ $(out)/unit/%: $(obj)/plain/tests/unit/%.o $(obj)/tests.a $(obj)/flags
 	$(quiet)mkdir -p $(@D)
 	$(quiet)$(CC) $(cflags) $(sanitize) -pie $(ldflags) -o $@ $< $(obj)/tests.a -lcmocka -lsqlite3 -lzip -lz -lm
 
+# The fuzz targets: FUZZER=1 links them with libFuzzer, else they only read inputs again.
+$(obj)/fuzz.a: $(call objects,plain,$(fuzz_shared))
+$(out)/fuzz/%: $(obj)/plain/tests/fuzz/fuzz_%.o $(if $(FUZZER),,$(obj)/plain/tests/fuzz/replay.o) \
+               $(obj)/fuzz.a $(obj)/tests.a $(obj)/flags
+	$(call say,link,$@)
+	$(quiet)mkdir -p $(@D)
+	$(quiet)$(CC) $(cflags) $(sanitize) $(if $(FUZZER),-fsanitize=fuzzer) -pie $(ldflags) -o $@ \
+	    $(filter %.o,$^) $(obj)/fuzz.a $(obj)/tests.a -lsqlite3 -lzip -lz -lm
+$(out)/fuzz/profile $(out)/fuzz/replay: $(obj)/plain/tests/fuzz/mutate.o
+$(out)/fuzz-seeds: $(obj)/plain/tests/fuzz/seeds.o $(obj)/fuzz.a $(obj)/tests.a
+	$(call say,link,$@)
+	$(quiet)$(CC) $(cflags) $(sanitize) -pie $(ldflags) -o $@ $^ -lsqlite3 -lzip -lz -lm
+
 # Objects in folders by how they are compiled: plain, preload (its names replace libc's), events, one a SOABI.
 $(obj)/plain/%.o: object_flags = $(sanitize) -fvisibility=hidden
 $(obj)/preload/%.o: object_flags = $(sanitize_inner)
@@ -182,7 +199,7 @@ $(foreach a,$(assets),$(eval $(call define_asset,$(a))))
 
 # ---- everything else ----------------------------------------------------------------------------
 
-.PHONY: all deps demo check check-built unit unit-programs e2e lint sanitize bench bench-peers bench-check install uninstall clean help force
+.PHONY: all deps demo check check-built unit unit-programs e2e lint sanitize fuzz fuzz-programs bench bench-peers bench-check install uninstall clean help force
 
 deps: ## install what is missing (apt-get; names the packages when not root)
 	@tools/deps.sh install all
@@ -196,7 +213,7 @@ check: ## build for every CPython found and run all tests
 	@tools/deps.sh $(if $(filter no,$(DEPS)),report,install) check
 	@+$(MAKE) --no-print-directory check-built PYTHONS="$$(tools/pythons.sh | tr '\n' ' ')"
 
-check-built: all $(unit_programs)
+check-built: all $(unit_programs) $(fuzz_programs)
 	@$(PYTHON) tests/run.py --build $(out) --pythons "$(PYTHONS)" unit e2e
 
 unit-programs: $(unit_programs)
@@ -212,6 +229,16 @@ lint: ## warnings as errors, clang-tidy, cppcheck, the include law, shellcheck
 
 sanitize: ## all tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@+$(MAKE) --no-print-directory check-built SANITIZE=address,undefined PYTHONS="$(PYTHONS)"
+
+fuzz-programs: $(fuzz_programs)
+
+SECONDS ?= 60
+FUZZ_CC ?= $(notdir $(firstword $(shell command -v clang clang-14)))
+fuzzing := FUZZER=1 CC=$(FUZZ_CC) SANITIZE=fuzzer-no-link$(comma)address$(comma)undefined
+
+fuzz: ## fuzz all targets, SECONDS=60 in all; what breaks one is kept in tests/corpus
+	@+$(MAKE) --no-print-directory fuzz-programs $(fuzzing) DEBUG=
+	@tests/fuzz/run.sh $(BUILD)/sanitize-fuzzer-no-link-address-undefined/fuzz $(SECONDS)
 
 bench: ## what recording and analyzing cost, beside other profilers (PYTHONS; BENCH_LONG=1; BENCH="--rounds 3 ...")
 	@+$(MAKE) --no-print-directory all

@@ -220,10 +220,12 @@ static int write_line(struct file_writer *writer, uint32_t file, const struct li
 
 static int write_lines(struct file_writer *writer, uint32_t file, struct source_text *text)
 {
-    struct line_entry *end = writer->entries + writer->count, *behind;
+    struct line_entry *end, *behind;
 
-    if (writer->count)
-        qsort(writer->entries, writer->count, sizeof *writer->entries, compare_entries);
+    if (writer->count == 0)
+        return 0;
+    end = writer->entries + writer->count;
+    qsort(writer->entries, writer->count, sizeof *writer->entries, compare_entries);
     for (struct line_entry *first = writer->entries; first < end; first = behind) {
         for (behind = first; behind < end && behind->line == first->line; behind++)
             ;

@@ -184,12 +184,11 @@ static uint8_t *join(const struct piece *first, const struct piece *end, size_t 
 uint8_t *sources_text(const struct sources *sources, struct trace_bytes sha, size_t *size,
                       struct error *err)
 {
-    const struct piece *pieces = sources->pieces, *end = pieces + sources->count;
-
     *size = 0;
     if (sha.size != SHA256_SIZE || sources->count == 0)
         return NULL;
-    const struct piece *first = pieces + first_piece(sources, sha.at), *behind;
+    const struct piece *end = sources->pieces + sources->count, *behind;
+    const struct piece *first = sources->pieces + first_piece(sources, sha.at);
     for (; first < end && memcmp(first->sha256, sha.at, SHA256_SIZE) == 0; first = behind) {
         for (behind = first; behind < end && behind->fact == first->fact; behind++)
             ;

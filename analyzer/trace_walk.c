@@ -16,6 +16,7 @@
     8 /* checksums of damaged chunks may cost this many passes over the file ...                   \
        */
 #define WASTE_FREE (1u << 23) /* ... and that many bytes */
+#define EVENTS_MAX (1ull << 39) /* no thread has so many; a header may say anything */
 #define WALK_STOPPED (-2)     /* not damage: an error was reported */
 
 struct walk {
@@ -143,7 +144,7 @@ static int add_chunk(struct walk *walk, const struct trace_chunk_header *header,
         .size = sealed ? header->length : end - walk->at - TRACE_CHUNK_PAYLOAD,
         .sequence = header->sequence,
         .ticks = header->ticks,
-        .events_before = header->events_before,
+        .events_before = header->events_before < EVENTS_MAX ? header->events_before : EVENTS_MAX,
         .cpu = header->cpu,
         .kind = header->kind,
         .process = header->process,

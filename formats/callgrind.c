@@ -101,12 +101,13 @@ static const char calls_sql[] = "SELECT caller_function_id, caller_line, callee_
 static const char outside_sql[] = "SELECT SUM(self_ns), SUM(self_cpu_ns) FROM contexts WHERE "
                                   "parent_id IS NULL AND (?1 = 0 OR thread_id = ?1)";
 
-static int load_row(const struct writer *writer, struct rows *rows, struct query *query)
+static int load_row(const struct writer *writer, struct rows *rows, struct query *query,
+                    bool is_call)
 {
     const struct catalog_function *callee = catalog_function(writer->catalog, query_int(query, 2));
     struct row *row;
 
-    if (!query_is_null(query, 2) && callee == NULL)
+    if (is_call && callee == NULL)
         return error_set(writer->err, "the database is damaged: an edge leads to no function");
     row = new_row(rows);
     if (row == NULL)
@@ -129,7 +130,7 @@ static int load_rows(const struct writer *writer, int64_t thread_id, const char 
 
     query_bind(&query, 1, thread_id);
     while (status == 0 && query_next(&query))
-        status = load_row(writer, rows, &query);
+        status = load_row(writer, rows, &query, sql == calls_sql);
     return query_close(&query) < 0 ? -1 : status;
 }
 
@@ -224,7 +225,7 @@ static void write_call(const struct writer *writer, const struct row *row)
     write_cost(writer->out, row->line, &row->cost);
 }
 
-/* The rows of one function: *count from the result on. */
+/* The rows of one function: *count from the result on, which is NULL if there are none. */
 static const struct row *rows_of(const struct rows *rows, int64_t function, size_t *count)
 {
     size_t low = 0, high = rows->count, end;
@@ -240,7 +241,7 @@ static const struct row *rows_of(const struct rows *rows, int64_t function, size
     for (end = low; end < rows->count && rows->at[end].function == function; end++)
         ;
     *count = end - low;
-    return rows->at + low;
+    return *count ? rows->at + low : NULL;
 }
 
 static void write_function(const struct writer *writer, const struct part *part,

@@ -67,8 +67,8 @@ static inline void trace_publish(uint8_t *at, uint8_t tag)
 
 static inline uint8_t *trace_put_line(uint8_t *at, uint64_t units, int64_t step)
 {
-    uint64_t near = (uint64_t)(step + TRACE_SHORT_LINE_BIAS);
-    uint64_t wide = (uint64_t)(step + TRACE_SHORT_LINE_WIDE_BIAS);
+    uint64_t near = (uint64_t)step + TRACE_SHORT_LINE_BIAS;
+    uint64_t wide = (uint64_t)step + TRACE_SHORT_LINE_WIDE_BIAS;
     uint8_t *end;
 
     if (near < 8 && units < TRACE_SHORT_TIME) {

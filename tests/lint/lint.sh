@@ -35,7 +35,7 @@ first_of()
 warnings_are_errors()
 {
     "$make" --no-print-directory CC="$1" WERROR=1 BUILD="$build/lint-$2" PYTHONS="$(tools/pythons.sh | tr "\n" " ")" \
-        all unit-programs
+        all unit-programs fuzz-programs
 }
 
 tidy()
@@ -61,6 +61,6 @@ step 'cppcheck' cppcheck --quiet --std=c11 --inline-suppr --error-exitcode=1 -j 
     --suppress=shiftTooManyBitsSigned --suppress=allocaCalled:recorder/preload_exec.c \
     -DPYREC_VERSION='"0"' -DPYREC_MULTIARCH='"m"' -DPYREC_SOABI='"s"' recorder analyzer formats
 step 'include law' tests/lint/includes.sh
-step 'shellcheck' shellcheck tools/*.sh tests/lint/*.sh .ci/run
+step 'shellcheck' shellcheck tools/*.sh tests/lint/*.sh tests/fuzz/*.sh .ci/run
 step 'python syntax' python3 -m compileall -q -f -j "$(nproc)" samples tests
 exit "$failed"
