@@ -20,24 +20,31 @@ static void release_info(void *info)
         free(info);
 }
 
-/* Reading co_extra in place is right only if the layout is what we think: store by the public way,
- * and look. */
-static bool extra_is_where_expected(void)
+/* Stores in one way, and looks in both. */
+static bool extra_can_be_stored(bool in_place)
 {
     PyCodeObject *code = PyCode_NewEmpty("pyrec", "pyrec", 1);
     void *found = NULL;
-    bool same;
+    bool same = false;
 
-    if (code == NULL) {
-        PyErr_Clear();
-        return false;
+    if (code != NULL && pycompat_code_extra(code, codes_extra_index) == NULL) {
+        bool stored = in_place ? pycompat_code_hang(code, codes_extra_index, &not_wanted)
+                               : pycompat_code_set_extra((PyObject *)code, codes_extra_index,
+                                                         &not_wanted) == 0;
+
+        same = stored &&
+               pycompat_code_get_extra((PyObject *)code, codes_extra_index, &found) == 0 &&
+               found == &not_wanted && pycompat_code_extra(code, codes_extra_index) == &not_wanted;
     }
-    same = pycompat_code_extra(code, codes_extra_index) == NULL &&
-           pycompat_code_set_extra((PyObject *)code, codes_extra_index, &not_wanted) == 0 &&
-           pycompat_code_get_extra((PyObject *)code, codes_extra_index, &found) == 0 &&
-           found == &not_wanted && pycompat_code_extra(code, codes_extra_index) == &not_wanted;
-    Py_DECREF(code);
+    PyErr_Clear();
+    Py_XDECREF(code);
     return same;
+}
+
+/* Using co_extra in place is right only if the layout is what we think. */
+static bool extra_is_where_expected(void)
+{
+    return extra_can_be_stored(false) && extra_can_be_stored(true);
 }
 
 int codes_init(char *why, size_t why_size)
@@ -207,7 +214,7 @@ static const struct code_info *attach_info(PyCodeObject *code, uint32_t number, 
         info->first_line = code->co_firstlineno > 0 ? code->co_firstlineno : 0;
         info->wanted = wanted;
         info->generator = is_generator(code);
-        if (pycompat_code_set_extra((PyObject *)code, codes_extra_index, info) == 0)
+        if (pycompat_code_hang(code, codes_extra_index, info))
             return info;
         PyErr_Clear();
         free(info);

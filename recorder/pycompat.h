@@ -287,4 +287,24 @@ static inline void *pycompat_code_extra(const PyCodeObject *code, Py_ssize_t ind
 #define pycompat_code_get_extra _PyCode_GetExtra
 #endif
 
+/* Hangs `value` on a code object. The interpreter would make room for all indexes there are, and at
+ * the code's end call the owners of the others with NULL, which they do not expect from code that
+ * they never touched: so the room ends with ours. False with an exception set: out of memory. */
+static inline bool pycompat_code_hang(PyCodeObject *code, Py_ssize_t index, void *value)
+{
+    struct pycompat_code_extra *extra;
+
+    if (code->co_extra != NULL)
+        return pycompat_code_set_extra((PyObject *)code, index, value) == 0;
+    extra = PyMem_Calloc(1, sizeof *extra + (size_t)index * sizeof extra->extras[0]);
+    if (extra == NULL) {
+        PyErr_NoMemory();
+        return false;
+    }
+    extra->size = index + 1;
+    extra->extras[index] = value;
+    code->co_extra = (void *)extra;
+    return true;
+}
+
 #endif

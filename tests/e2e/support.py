@@ -16,12 +16,25 @@ import tempfile
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("PYREC_BUILD", os.path.join(ROOT, "build"))
 PYTHONS = os.environ.get("PYREC_PYTHONS", sys.executable).split()
+LONG = os.environ.get("PYREC_LONG") == "1"     # `make torture`: everything, often
 PYREC = os.path.join(BUILD, "pyrec")
 PYANALYZE = os.path.join(BUILD, "pyanalyze")
 SAMPLES = os.path.join(ROOT, "samples")
 ORACLE = os.path.join(ROOT, "tests", "oracle")
 
 sys.path.insert(0, ORACLE)
+
+
+def share(things, python):
+    """Of many things to try with each interpreter, the part that is this one's; all of them in the long run."""
+    return things if LONG else things[PYTHONS.index(python)::len(PYTHONS)]
+
+
+def figure(name, value):
+    """A figure for the report of the long run: numbers of the same name are added up."""
+    if "PYREC_FIGURES" in os.environ:
+        with open(os.environ["PYREC_FIGURES"], "a", encoding="utf-8") as file:
+            file.write("%s\t%s\n" % (name, value))
 
 
 class Result:
