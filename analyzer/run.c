@@ -318,6 +318,24 @@ static void warn(const struct run *run, struct store *store, uint64_t count, con
     store_row(store, STORE_WARNINGS, "is", run->id, text);
 }
 
+/* Gaps that processes tell of themselves. */
+static uint64_t count_gaps(const struct run *run, enum trace_gap_reason reason)
+{
+    size_t count;
+    const struct facts_gap *gaps = facts_gaps(run->facts, &count);
+    uint64_t found = 0;
+
+    for (size_t i = 0; i < count; i++)
+        found += gaps[i].reason == reason;
+    return found;
+}
+
+/* Processes that could not go on alone, while the run did: out of address space, say. */
+static uint64_t count_stopped(const struct run *run)
+{
+    return run->file->stop ? 0 : count_gaps(run, TRACE_GAP_FAILED);
+}
+
 static void warn_counts(const struct run *run, struct store *store)
 {
     const struct replay_trouble *trouble = run->trouble;
@@ -340,6 +358,10 @@ static void warn_counts(const struct run *run, struct store *store)
         {trouble->bad_lines, "line numbers are out of range"},
         {trouble->extensions, "events of an unknown kind were skipped"},
         {run->unknown_codes, "functions have no known name: shown as <unknown>"},
+        {count_stopped(run),
+         "processes stopped recording before their end: no memory, or no address space"},
+        {count_gaps(run, TRACE_GAP_REPLACED),
+         "times another tracer took the recorder's place: see the table gaps"},
     };
 
     for (size_t i = 0; i < sizeof warnings / sizeof *warnings; i++)
@@ -392,7 +414,8 @@ static bool is_complete(const struct run *run)
             return false;
     return run->process_count && !run->file->stop && !damage->places && !damage->cut &&
            !facts_trouble(run->facts)->lost && !trouble->lost_chunks && !trouble->lost_events &&
-           !trouble->undecoded && !trouble->mismatches;
+           !trouble->undecoded && !trouble->mismatches && !count_stopped(run) &&
+           !count_gaps(run, TRACE_GAP_REPLACED);
 }
 
 static void quote_argv(const struct run *run, struct shell_quote *command)

@@ -407,6 +407,17 @@ static bool reserve(struct sink *sink, uint64_t size, uint64_t *offset)
     return true;
 }
 
+/* Where the file system knows no fallocate() zeros are as good. */
+static int write_zeros(int fd, uint64_t offset, uint64_t size)
+{
+    static const uint8_t zeros[TRACE_PAGE];
+    int failure = 0;
+
+    for (; size > 0 && failure == 0; size -= TRACE_PAGE, offset += TRACE_PAGE)
+        failure = write_all(fd, zeros, TRACE_PAGE, offset);
+    return failure;
+}
+
 /* The blocks must exist before they are mapped: a store to a hole on a full disk is SIGBUS. */
 static int allocate(int fd, uint64_t offset, uint64_t size)
 {
@@ -415,6 +426,8 @@ static int allocate(int fd, uint64_t offset, uint64_t size)
     do
         failure = posix_fallocate(fd, (off_t)offset, (off_t)size);
     while (failure == EINTR);
+    if (failure == EOPNOTSUPP || failure == ENOSYS || failure == EINVAL)
+        failure = write_zeros(fd, offset, size);
     return failure;
 }
 
@@ -433,10 +446,8 @@ bool sink_slot_open(struct sink *sink, struct sink_slot *slot, uint64_t capacity
         return false;
     }
     bytes = mmap(NULL, capacity, PROT_READ | PROT_WRITE, MAP_SHARED, sink->fd, (off_t)offset);
-    if (bytes == MAP_FAILED) {
-        sink_stop(sink, TRACE_GAP_FAILED);
-        return false;
-    }
+    if (bytes == MAP_FAILED)
+        return false; /* this process has no address space left; others may go on */
     slot->bytes = bytes;
     slot->capacity = capacity;
     fill_chunk_header(slot->bytes, sink->mark, chunk, capacity);

@@ -74,7 +74,7 @@ uint32_t sink_take_thread(struct sink *sink);
 bool sink_knows_source(struct sink *sink, const uint8_t sha256[32]);
 
 /* Maps a fresh, zeroed chunk of `capacity` bytes (a multiple of the page) and writes its header,
- * unsealed. False: the run is stopped. */
+ * unsealed. False: the run is stopped, or this process can map no more. */
 bool sink_slot_open(struct sink *sink, struct sink_slot *slot, uint64_t capacity,
                     const struct sink_chunk *chunk);
 

@@ -140,6 +140,34 @@ sitecustomize.stop = True
 sitecustomize.thread.join()
 '''
 
+CODE_EXTRA = '''
+import ctypes, gc, sys
+py = ctypes.pythonapi
+names = ("PyUnstable_Eval_RequestCodeExtraIndex", "PyUnstable_Code_SetExtra") if sys.version_info >= (3, 12) else \\
+        ("_PyEval_RequestCodeExtraIndex", "_PyCode_SetExtra")
+request, store = (getattr(py, name) for name in names)
+free_function = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+freed = []
+free = free_function(freed.append)
+request.argtypes, request.restype = (free_function,), ctypes.c_ssize_t
+store.argtypes = (ctypes.py_object, ctypes.c_ssize_t, ctypes.c_void_p)
+index = request(free)
+def make(n):
+    space = {}
+    exec("def f(): return %d" % n, space)
+    return space["f"]
+for n in range(20):
+    f = make(n)
+    f()
+    if n % 4 == 0:
+        store(f.__code__, index, 100 + n)
+        f()
+    del f
+gc.collect()
+print(freed)
+del free, freed
+'''
+
 C_CALLS = '''
 def key(value):
     return -value
@@ -255,6 +283,12 @@ class Unusual(unittest.TestCase):
             theirs.pop("<method 'disable' of '_lsprof.Profiler' objects>", None)
             self.assertEqual(ours, theirs)
         self.check(C_CALLS, verify, options=["--c-calls"])
+
+    def test_other_owners_of_co_extra_are_left_in_peace(self):
+        def verify(recording):
+            self.assertIn(b"[100, 104, 108, 112, 116]", recording.recorded.out)
+            self.assertEqual(self.function(recording, "make", "calls"), 20)
+        self.check(CODE_EXTRA, verify)
 
     def test_greenlets_switch_and_call_nobody(self):
         def verify(recording):
