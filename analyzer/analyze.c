@@ -254,6 +254,15 @@ static void store_number(struct store *store, const char *key, int64_t value)
     store_row(store, STORE_META, "ss", key, text);
 }
 
+static int64_t count_owners(const char *const *owners)
+{
+    int64_t count = 0;
+
+    while (owners && owners[count])
+        count++;
+    return count;
+}
+
 static void store_meta(struct analysis *analysis)
 {
     const struct totals *totals = &analysis->totals;
@@ -267,6 +276,8 @@ static void store_meta(struct analysis *analysis)
     store_number(analysis->store, "total_self_cpu_ns", totals->self - totals->wait);
     store_number(analysis->store, "total_hits", (int64_t)totals->hits);
     store_row(analysis->store, STORE_META, "ss", "selection", selection);
+    store_number(analysis->store, "selected_windows",
+                 count_owners(analysis->options->selection.windows));
     store_number(analysis->store, "left_out_files", 0);
     store_number(analysis->store, "left_out_self_ns", 0);
 }

@@ -9,10 +9,17 @@ extern const struct format format_annotate;
 extern const struct format format_callgrind;
 extern const struct format format_flamegraph;
 extern const struct format format_folded;
+extern const struct format format_pprofile;
 extern const struct format format_zip;
 
 const struct format *const formats[] = {
-    &format_annotate, &format_callgrind, &format_flamegraph, &format_folded, &format_zip, NULL,
+    &format_annotate,
+    &format_callgrind,
+    &format_flamegraph,
+    &format_folded,
+    &format_pprofile,
+    &format_zip,
+    NULL,
 };
 
 const struct format *format_find(const char *name)
@@ -59,10 +66,13 @@ void format_advise_whole(const struct format_options *options, const char *path,
 
 bool format_file_matches(const char *const *patterns, const char *path)
 {
-    if (patterns == NULL)
-        return true;
-    for (; *patterns != NULL; patterns++)
-        if (pattern_matches(*patterns, path))
-            return true;
-    return false;
+    bool shown = patterns == NULL || (*patterns != NULL && **patterns == '!');
+
+    for (; patterns != NULL && *patterns != NULL; patterns++) {
+        bool hides = **patterns == '!';
+
+        if (pattern_matches(*patterns + hides, path))
+            shown = !hides;
+    }
+    return shown;
 }

@@ -77,9 +77,10 @@ const struct format *format_guess(const char *path);
 void format_advise_whole(const struct format_options *options, const char *path, char *text,
                          size_t size);
 
-/* Does `path` (files.path) fit one of the --file patterns? A glob on the whole path; one without
- * '/' on the base name; after "re:" a POSIX extended regular expression searched in the path. NULL
- * patterns: yes. */
+/* Do the --file patterns show `path` (files.path)? Each is a glob on the whole path; one without '/'
+ * on the base name; after "re:" a POSIX extended regular expression searched in the path. After '!'
+ * it hides. The last that fits decides; where none does, files are shown if the first pattern hides.
+ * NULL patterns: yes. */
 bool format_file_matches(const char *const *patterns, const char *path);
 
 #endif

@@ -14,6 +14,7 @@ PRAGMA user_version = 1;
 
 -- What made this database: version, selection, options, and what 100 % is.
 --   pyanalyze_version, total_self_ns, total_self_cpu_ns, total_hits, selection (text, empty: everything),
+--   selected_windows (how many owners' windows were asked for, 0: none),
 --   left_out_files, left_out_self_ns (what --file omitted from reports)
 CREATE TABLE meta (
     key TEXT PRIMARY KEY,

@@ -83,6 +83,8 @@ class Golden(FormatTest):
         "folded.txt": ["--format", "folded"],
         "folded_cpu.txt": ["--format", "folded", "--by", "cpu"],
         "folded_lines.txt": ["--format", "folded", "--lines", "--per-thread", "--by", "hits"],
+        "pprofile.txt": ["--format", "pprofile"],
+        "pprofile_file.txt": ["--format", "pprofile", "--file", "!*/orders/*", "--file", "*/orders/m*"],
         "flamegraph.svg": ["--format", "flamegraph"],
         "flamegraph_lines.svg": ["--format", "flamegraph", "--lines", "--per-thread"],
     }

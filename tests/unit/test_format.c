@@ -70,6 +70,20 @@ static void no_pattern_matches_all_and_one_of_several_is_enough(void **state)
     assert_false(format_file_matches(patterns, "/home/ann/other.py"));
 }
 
+static void the_last_pattern_that_fits_decides(void **state)
+{
+    static const char *const hides[] = {"!/usr/*", "/usr/*/json/*", NULL};
+    static const char *const shows[] = {"*.py", "!app.py", NULL};
+
+    (void)state;
+    assert_true(format_file_matches(hides, "/home/ann/app.py"));
+    assert_false(format_file_matches(hides, "/usr/lib/os.py"));
+    assert_true(format_file_matches(hides, "/usr/lib/json/decoder.py"));
+    assert_true(format_file_matches(shows, "/home/ann/other.py"));
+    assert_false(format_file_matches(shows, "/home/ann/app.py"));
+    assert_false(format_file_matches(shows, "/home/ann/text"));
+}
+
 static bool recognizes(const char *format, const char *head)
 {
     return format_find(format)->recognize((const unsigned char *)head, (int)strlen(head));
@@ -102,6 +116,7 @@ int main(void)
         cmocka_unit_test(every_format_is_found_by_its_name),
         cmocka_unit_test(names_of_files_say_the_format),
         cmocka_unit_test(no_pattern_matches_all_and_one_of_several_is_enough),
+        cmocka_unit_test(the_last_pattern_that_fits_decides),
         cmocka_unit_test(formats_know_their_own_files),
     };
 
