@@ -148,6 +148,13 @@ REPLAY_INLINE void replay_release(struct sums *sums, struct sums_line *at, int64
     }
 }
 
+REPLAY_INLINE void replay_enter_edge(struct sums_edge *edge, enum replay_push how)
+{
+    edge->primitive_calls += how == REPLAY_CALL && edge->active == 0;
+    edge->primitive_resumes += how == REPLAY_RESUME && edge->active == 0;
+    edge->active++;
+}
+
 /* Books the beginning of an activation; frame->cell is the caller's until now, and the entry is
  * set. */
 REPLAY_INLINE void replay_enter(struct sums *sums, struct replay_frame *frame,
@@ -161,11 +168,13 @@ REPLAY_INLINE void replay_enter(struct sums *sums, struct replay_frame *frame,
     frame->outer = function->top;
     entry->calls += how == REPLAY_CALL;
     entry->resumes += how == REPLAY_RESUME;
-    entry->edge->primitive_calls += how == REPLAY_CALL && entry->edge->active == 0;
+    replay_enter_edge(entry->edge, how);
+    if (__builtin_expect(entry->edge->pair != NULL, 0))
+        replay_enter_edge(entry->edge->pair, how);
     function->primitive_calls += how == REPLAY_CALL && !function->top;
+    function->primitive_resumes += how == REPLAY_RESUME && !function->top;
     function->top = entry->node;
     entry->active++;
-    entry->edge->active++;
     entry->node->active++;
     replay_hold(sums, caller);
     frame->is_recursive = frame->outer != NULL;
@@ -194,6 +203,10 @@ REPLAY_INLINE void replay_leave(struct sums *sums, struct replay_frame *frame,
         edge->cumulative += passed;
         edge->cumulative_wait += wait;
         edge->cumulative_hits += hits;
+    }
+    if (__builtin_expect(edge->pair != NULL, 0) && --edge->pair->active == 0) {
+        edge->pair->cumulative += passed;
+        edge->pair->cumulative_wait += wait;
     }
     if (--entry->active == 0) {
         entry->cumulative += passed;

@@ -30,6 +30,8 @@ struct store;
     X(LINE_STATS,    "line_stats",    "iiiiiiii")                      \
     X(EDGES,         "edges",         "ittiittiiiiiiiiiiii")           \
     X(EDGE_STATS,    "edge_stats",    "iiiiiiiiiiiiiii")               \
+    X(FUNCTION_STATS, "function_stats", "iiiiiiiiiii")                  \
+    X(FUNCTION_EDGES, "function_edges", "iiiiiiiiiii")                  \
     X(CONTEXTS,      "contexts",      "iiiiiiiiii")                    \
     X(CONTEXT_LINES, "context_lines", "iiiii")                         \
     X(CONTEXT_EDGES, "context_edges", "iiiiii")                        \

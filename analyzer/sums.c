@@ -356,18 +356,47 @@ static struct sums_node *find_node(struct sums *sums, struct sums_node *parent,
     return slot ? *slot : NULL;
 }
 
+/* A second line of the caller has the callee. What its one line had so far is what both had. */
+static int share_edge(struct sums *sums, struct sums_edge *first, struct sums_edge *second)
+{
+    if (!first->pair) {
+        struct sums_edge *both = arena_take(&sums->arena, sizeof *both);
+        if (!both)
+            return -1;
+        *both = *first;
+        both->next = sums->all_pairs;
+        sums->all_pairs = both;
+        first->pair = both;
+    }
+    second->pair = first->pair;
+    return 0;
+}
+
+static struct sums_edge *make_edge(struct sums *sums, struct sums_line *caller,
+                                   struct sums_function *callee)
+{
+    struct sums_edge *edge = arena_take(&sums->arena, sizeof *edge);
+    void **slot =
+        edge ? map_put(&sums->pairs, (uintptr_t)caller->function, (uintptr_t)callee) : NULL;
+
+    if (!slot)
+        return NULL;
+    *edge = (struct sums_edge){.caller = caller, .callee = callee, .next = sums->all_edges};
+    if (!*slot)
+        *slot = edge;
+    else if (share_edge(sums, *slot, edge) < 0)
+        return NULL;
+    sums->all_edges = edge;
+    return edge;
+}
+
 static struct sums_edge *find_edge(struct sums *sums, struct sums_line *caller,
                                    struct sums_function *callee)
 {
     void **slot = index_put(&sums->edges, (uintptr_t)caller, (uintptr_t)callee);
 
-    if (slot && !*slot) {
-        struct sums_edge *edge = *slot = arena_take(&sums->arena, sizeof *edge);
-        if (edge) {
-            *edge = (struct sums_edge){.caller = caller, .callee = callee, .next = sums->all_edges};
-            sums->all_edges = edge;
-        }
-    }
+    if (slot && !*slot)
+        *slot = make_edge(sums, caller, callee);
     return slot ? *slot : NULL;
 }
 
@@ -437,6 +466,7 @@ void sums_fini(struct sums *sums)
     map_fini(&sums->by_id);
     index_fini(&sums->lines);
     map_fini(&sums->file_lines);
+    map_fini(&sums->pairs);
     index_fini(&sums->nodes);
     index_fini(&sums->edges);
     index_fini(&sums->entries);
@@ -445,7 +475,7 @@ void sums_fini(struct sums *sums)
 
 uint64_t sums_memory(const struct sums *sums)
 {
-    const struct map *maps[] = {&sums->functions, &sums->by_id, &sums->file_lines};
+    const struct map *maps[] = {&sums->functions, &sums->by_id, &sums->file_lines, &sums->pairs};
     const struct index *indexes[] = {&sums->lines, &sums->nodes, &sums->edges, &sums->entries};
     uint64_t memory = sums->arena.total;
 

@@ -28,8 +28,10 @@ struct model;
 struct sums_function {
     struct sums_node *top; /* context of its topmost activation; NULL: not on the stack */
     int64_t first_line;
-    uint64_t primitive_calls;
-    uint64_t calls, resumes; /* only once the thread is settled */
+    uint64_t primitive_calls, primitive_resumes;
+    uint64_t calls, resumes; /* these five only once the thread is settled */
+    uint64_t hits;
+    int64_t self, wait;
     int64_t cumulative, cumulative_wait;
     struct trace_bytes c_name; /* of a C function */
     uint32_t id;               /* in the model; MODEL_NONE: C function or unknown code */
@@ -97,12 +99,15 @@ struct sums_node {
     uint64_t id; /* row in the database; only once the thread is settled */
 };
 
-/* (caller function, line) -> callee. */
+/* (caller function, line) -> callee; or caller function -> callee, if it is called from several
+ * lines: that has no outer time and no hits of its own. */
 struct sums_edge {
     struct sums_line *caller;
     struct sums_function *callee;
+    struct sums_edge *pair; /* the latter; NULL: there is but this line */
     uint64_t active;
-    uint64_t calls, primitive_calls, resumes;
+    uint64_t primitive_calls, primitive_resumes;
+    uint64_t calls, resumes; /* of the latter, as `self`, only once the thread is settled */
     int64_t self, self_wait;
     int64_t cumulative, cumulative_wait, outer, outer_wait;
     uint64_t cumulative_hits, outer_hits;
@@ -140,6 +145,7 @@ struct sums {
     struct map by_id;             /* by id in the model, or by kind */
     struct index lines;           /* by function and line */
     struct map file_lines;        /* by file and line: the first function's line */
+    struct map pairs;             /* by caller and callee: the first line's edge */
     struct index nodes;           /* by parent and function */
     struct index edges;           /* by caller line and callee */
     struct index entries;         /* by caller cell and callee */
@@ -153,6 +159,7 @@ struct sums {
     struct sums_function *all_functions;
     struct sums_line *all_lines; /* of functions */
     struct sums_edge *all_edges;
+    struct sums_edge *all_pairs;
     struct sums_entry *all_entries;
     struct sums_node **last_node;
     uint64_t node_count;

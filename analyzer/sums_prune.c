@@ -71,6 +71,7 @@ void sums_prune(struct sums *sums)
     KEEP(sums_node, sums->root, item->id)
     KEEP(sums_entry, sums->all_entries, has_entry(item))
     KEEP(sums_edge, sums->all_edges, has_edge(item))
+    KEEP(sums_edge, sums->all_pairs, has_edge(item))
     KEEP(sums_line, sums->all_lines, has_line(item))
     KEEP(sums_function, sums->all_functions, item->is_used)
     sums->node_count = 0;

@@ -39,6 +39,9 @@ static void sum_cells(struct sums *sums)
             add_cell(cell->at, cell);
             if (cell->at->file_line)
                 add_cell(cell->at->file_line, cell);
+            node->function->hits += cell->hits;
+            node->function->self += cell->self;
+            node->function->wait += cell->wait;
         }
     }
 }
@@ -65,12 +68,32 @@ static void prune(struct replay *replay)
     sums_prune(&replay->sums);
 }
 
+/* What a caller's several lines called, once their entries are summed. */
+static void sum_pairs(struct sums *sums)
+{
+    for (struct sums_edge *pair = sums->all_pairs; pair; pair = pair->next) {
+        pair->calls = pair->resumes = 0;
+        pair->self = pair->self_wait = 0;
+        pair->cumulative_hits = 0;
+    }
+    for (const struct sums_edge *edge = sums->all_edges; edge; edge = edge->next) {
+        if (!edge->pair)
+            continue;
+        edge->pair->calls += edge->calls;
+        edge->pair->resumes += edge->resumes;
+        edge->pair->self += edge->self;
+        edge->pair->self_wait += edge->self_wait;
+        edge->pair->cumulative_hits += edge->cumulative_hits; /* not 0 if it is not for one */
+    }
+}
+
 int thread_rows_settle(struct replay *replay, struct model *model, uint64_t first_context)
 {
     struct sums *sums = &replay->sums;
 
     sum_cells(sums);
     sum_entries(sums);
+    sum_pairs(sums);
     if (replay->cut.is_on)
         prune(replay);
     if (name_functions(sums, model) < 0)
@@ -147,6 +170,34 @@ static int write_lines(const struct row_writer *writer)
     return 0;
 }
 
+static int compare_functions(const void *a, const void *b)
+{
+    const struct sums_function *x = *(struct sums_function *const *)a,
+                               *y = *(struct sums_function *const *)b;
+
+    COMPARE(x->id, y->id);
+    return 0;
+}
+
+static int write_functions(const struct row_writer *writer)
+{
+    SORTED(struct sums_function, writer->replay->sums.all_functions, compare_functions, count,
+           NULL);
+    for (size_t i = 0; i < count; i++) {
+        const struct sums_function *function = items[i];
+        if (row_of(writer, function) == 0)
+            continue;
+        store_row(writer->store, STORE_FUNCTION_STATS, "iiiiiiiiiii", writer->thread_id,
+                  row_of(writer, function), (int64_t)function->calls,
+                  (int64_t)function->primitive_calls, (int64_t)function->resumes,
+                  (int64_t)function->primitive_resumes, (int64_t)function->hits, function->self,
+                  function->self - function->wait, function->cumulative,
+                  function->cumulative - function->cumulative_wait);
+    }
+    free(items);
+    return 0;
+}
+
 static uint32_t caller_id(const struct sums_edge *edge)
 {
     return edge->caller->function ? edge->caller->function->id : MODEL_NONE;
@@ -185,6 +236,36 @@ static int write_edges(const struct row_writer *writer)
     SORTED(struct sums_edge, writer->replay->sums.all_edges, compare_edges, count, NULL);
     for (size_t i = 0; i < count; i++)
         write_edge(writer, items[i]);
+    free(items);
+    return 0;
+}
+
+/* From function to function, whatever the line. */
+static void write_pair(const struct row_writer *writer, const struct sums_edge *edge)
+{
+    const struct sums_function *caller = edge->caller->function;
+    int64_t callee = row_of(writer, edge->callee);
+
+#define FIGURES                                                                                    \
+    callee, (int64_t)edge->calls, (int64_t)edge->primitive_calls, (int64_t)edge->resumes,          \
+        (int64_t)edge->primitive_resumes, edge->self, edge->self - edge->self_wait,                \
+        edge->cumulative, edge->cumulative - edge->cumulative_wait
+    if (caller)
+        store_row(writer->store, STORE_FUNCTION_EDGES, "iiiiiiiiiii", writer->thread_id,
+                  row_of(writer, caller), FIGURES);
+    else
+        store_row(writer->store, STORE_FUNCTION_EDGES, "i-iiiiiiiii", writer->thread_id, FIGURES);
+#undef FIGURES
+}
+
+static int write_pairs(const struct row_writer *writer)
+{
+    SORTED(struct sums_edge, writer->replay->sums.all_edges, compare_edges, count, NULL);
+    for (size_t i = 0; i < count; i++)
+        if (!items[i]->pair)
+            write_pair(writer, items[i]);
+    for (const struct sums_edge *pair = writer->replay->sums.all_pairs; pair; pair = pair->next)
+        write_pair(writer, pair);
     free(items);
     return 0;
 }
@@ -371,7 +452,8 @@ int thread_rows_store(struct replay *replay, const struct model *model, struct s
 {
     struct row_writer writer = {replay, model, store, process_id, thread_id, 0, 0};
 
-    if (write_lines(&writer) < 0 || write_edges(&writer) < 0 || write_contexts(&writer) < 0)
+    if (write_lines(&writer) < 0 || write_edges(&writer) < 0 ||
+        write_functions(&writer) < 0 || write_pairs(&writer) < 0 || write_contexts(&writer) < 0)
         return -1;
     write_account(&writer);
     write_gaps(&writer);

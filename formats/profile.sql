@@ -180,6 +180,37 @@ CREATE TABLE edge_stats (
     outer_cumulative_hits BIGINT NOT NULL
 );
 
+-- Functions thread by thread: the grain below `functions`.
+CREATE TABLE function_stats (
+    thread_id INTEGER NOT NULL REFERENCES threads (thread_id),
+    function_id INTEGER NOT NULL REFERENCES functions (function_id),
+    calls BIGINT NOT NULL,
+    primitive_calls BIGINT NOT NULL,
+    resumes BIGINT NOT NULL,
+    primitive_resumes BIGINT NOT NULL, -- of these resumes, those that found it not on the thread's stack
+    hits BIGINT NOT NULL,
+    self_ns BIGINT NOT NULL,
+    self_cpu_ns BIGINT NOT NULL,
+    cumulative_ns BIGINT NOT NULL,
+    cumulative_cpu_ns BIGINT NOT NULL
+);
+
+-- Who called whom, thread by thread, from whatever line: cProfile's callers. Its ncalls are calls + resumes, its
+-- primitive calls primitive_calls + primitive_resumes. Roots have caller_function_id NULL.
+CREATE TABLE function_edges (
+    thread_id INTEGER NOT NULL REFERENCES threads (thread_id),
+    caller_function_id INTEGER REFERENCES functions (function_id),
+    callee_function_id INTEGER NOT NULL REFERENCES functions (function_id),
+    calls BIGINT NOT NULL,
+    primitive_calls BIGINT NOT NULL, -- while no call of the callee by the caller was active
+    resumes BIGINT NOT NULL,
+    primitive_resumes BIGINT NOT NULL,
+    self_ns BIGINT NOT NULL,         -- self time of the callee when called so
+    self_cpu_ns BIGINT NOT NULL,
+    cumulative_ns BIGINT NOT NULL,   -- while no call of the callee by the caller was active
+    cumulative_cpu_ns BIGINT NOT NULL
+);
+
 -- The calling-context tree of each thread. A function already on the path returns to its ancestor's node, so
 -- recursion does not grow it. Parents have smaller ids than their children. The root of a thread has parent_id and
 -- function_id NULL; its self time is the thread's <outside> time.

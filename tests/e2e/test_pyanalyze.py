@@ -519,6 +519,7 @@ class Outputs(Case):
 
 class Queries(Case):
     TABLES = ("runs", "processes", "threads", "files", "functions", "lines", "line_stats", "edges", "edge_stats",
+              "function_stats", "function_edges",
               "contexts", "context_lines", "context_edges", "accounts", "open_frames", "meta")
 
     @functools.cached_property

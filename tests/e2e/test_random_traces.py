@@ -44,6 +44,16 @@ class Tables:
         return {(*key, row["calls"], row["primitive"], row["resumes"], row["hits"], *four(row))
                 for key, row in self.functions.items() if any(row.values())}
 
+    def function_stats(self):
+        return {(thread, *key, row["calls"], row["primitive"], row["resumes"], row["primitive_resumes"], row["hits"],
+                 *four(row)) for thread, reader in self.readers.items() for key, row in reader.functions_.items()
+                if any(row.values()) and key[0] != brute.OUTSIDE}
+
+    def function_edges(self):
+        return {(thread, *(caller or (None, None, None)), *callee, row["calls"], row["primitive"], row["resumes"],
+                 row["primitive_resumes"], *four(row)) for thread, reader in self.readers.items()
+                for (caller, callee), row in reader.pairs.items()}
+
     def line_rows(self):
         return {(*key, row["hits"], *four(row)) for key, row in self.lines.items()
                 if row["hits"] or row["self"] or row["time"]}
@@ -128,6 +138,14 @@ class Database:
             "SELECT file, qualname, first_line, calls, primitive_calls, resumes, hits, self_ns, self_cpu_ns, "
             "cumulative_ns, cumulative_cpu_ns FROM functions") if any(row[3:]))
 
+    def function_stats(self):
+        return self.unique((self.threads_[thread], *self.names[function], *rest) for thread, function, *rest in
+                           self.rows("SELECT * FROM function_stats") if any(rest))
+
+    def function_edges(self):
+        return self.unique((self.threads_[thread], *self.names.get(caller, (None,) * 3), *self.names[callee], *rest)
+                           for thread, caller, callee, *rest in self.rows("SELECT * FROM function_edges"))
+
     def line_rows(self):
         return self.unique(row for row in self.rows(
             "SELECT file, line, hits, self_ns, self_cpu_ns, cumulative_ns, cumulative_cpu_ns FROM lines")
@@ -183,8 +201,8 @@ class Database:
             "SELECT thread_id, time_ns, text, file, line FROM marks"))
 
 
-TABLES = ("line_stats", "function_rows", "line_rows", "edge_rows", "edge_stats", "contexts", "context_lines",
-          "context_edges", "accounts", "threads", "open_frames", "gaps", "marks")
+TABLES = ("line_stats", "function_rows", "function_stats", "line_rows", "edge_rows", "edge_stats", "function_edges",
+          "contexts", "context_lines", "context_edges", "accounts", "threads", "open_frames", "gaps", "marks")
 
 
 class RandomTraces(unittest.TestCase):

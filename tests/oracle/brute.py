@@ -36,6 +36,7 @@ class Reader:
         self.cpu_pending = None
         self.sequence = self.events = self.events_inside = self.lost = 0
         self.functions_, self.lines, self.file_lines, self.edges = Sums(), Sums(), Sums(), Sums()
+        self.pairs = Sums()
         self.contexts, self.context_lines, self.context_edges = Sums(), Sums(), Sums()
         self.contexts.add((), time=0)
         self.gaps, self.marks = [], []
@@ -64,6 +65,11 @@ class Reader:
         """(caller, line, callee) of each place of the stack."""
         callers = [(None, 0)] + stack[:-1]
         return [(function, line, callee) for (function, line), (callee, _) in zip(callers, stack)]
+
+    @classmethod
+    def pairs_of(cls, stack):
+        """The same without the line."""
+        return [(caller, callee) for caller, _, callee in cls.edges_of(stack)]
 
     @staticmethod
     def nodes_of(stack):
@@ -94,6 +100,8 @@ class Reader:
         stack = self.visible()
         for edge in self.edges_of(stack):
             self.edges.add(edge, time=0)
+        for pair in self.pairs_of(stack):
+            self.pairs.add(pair, time=0)
         for node in self.nodes_of(stack):
             self.contexts.add(node, time=0)
         for edge in self.context_edges_of(stack):
@@ -165,6 +173,7 @@ class Reader:
         used = {node[:i] for node in nodes for i in range(len(node) + 1)} | {()}
         self.contexts = Sums({node: row for node, row in self.contexts.items() if node in used})
         self.edges = Sums({key: row for key, row in self.edges.items() if any(row.values())})
+        self.pairs = Sums({key: row for key, row in self.pairs.items() if any(row.values())})
         self.context_edges = Sums({key: row for key, row in self.context_edges.items() if any(row.values())})
 
     def account(self, passed, wait):
@@ -182,6 +191,8 @@ class Reader:
             self.file_lines.add(place, **figures)
         for edge in set(self.edges_of(stack)):
             self.edges.add(edge, **figures)
+        for pair in set(self.pairs_of(stack)):
+            self.pairs.add(pair, **figures)
         for edge in self.outer_edges_of(stack):
             self.edges.add(edge, outer=passed, outer_wait=wait)
         for node in set(nodes) | {()}:
@@ -197,6 +208,7 @@ class Reader:
         self.lines.add((function, line), **own)
         self.file_lines.add((function[0], line), **own)
         self.edges.add(self.edges_of(stack)[-1], **own)
+        self.pairs.add(self.pairs_of(stack)[-1], **own)
         self.context_lines.add((nodes[-1], line), **own)
 
     def move(self, ticks):
@@ -322,6 +334,8 @@ class Reader:
         self.context_lines.add((self.nodes_of(stack)[-1], line), hits=1)
         for edge in set(self.edges_of(stack)):
             self.edges.add(edge, hits=1)
+        for pair in self.pairs_of(stack):
+            self.pairs.add(pair, hits=1)
         for edge in self.outer_edges_of(stack):
             self.edges.add(edge, outer_hits=1)
 
@@ -336,10 +350,14 @@ class Reader:
         self.functions_.add(frame.function, **{what: 1})
         self.edges.add(edge, **{what: 1})
         self.context_edges.add(self.context_edges_of(stack)[-1], **{what: 1})
+        pair = self.pairs_of(stack)[-1]
+        primitive = "primitive" if what == "calls" else "primitive_resumes"
+        self.pairs.add(pair, **{what: 1, primitive: pair not in self.pairs_of(before)})
+        self.functions_.add(frame.function, **{
+            primitive: frame.function not in [function for function, _ in before]})
         if what != "calls":
             return
         above = self.nodes_of(before)[-1] if before else ()
-        self.functions_.add(frame.function, primitive=frame.function not in [function for function, _ in before])
         self.edges.add(edge, primitive=edge not in self.edges_of(before))
         self.contexts.add(node, calls=1, recursive=frame.function in above)
 

@@ -126,6 +126,7 @@ class Profile:
         self.now = 0
         self.files, self.codes, self.function_list = {}, {}, []
         self.functions, self.line_stats, self.file_lines, self.edge_stats = Sums(), Sums(), Sums(), Sums()
+        self.function_stats, self.function_edges = Sums(), Sums()
         self.contexts, self.context_lines, self.context_edges = Sums(), Sums(), Sums()
         self.context_ids, self.context_rows = {}, []
         self.threads, self.executable = [], set()
@@ -146,7 +147,7 @@ class Profile:
 
 
 class Thread:
-    """One thread's stack; `frames` are dicts: function, line, edge, outer, context, context_edge."""
+    """One thread's stack; `frames` are dicts: function, line, edge, pair, outer, context, context_edge."""
 
     def __init__(self, profile, name, start):
         self.p = profile
@@ -187,11 +188,16 @@ class Thread:
             p.line_stats.add((self.id, top["function"], top["line"]), **self_time)
             p.file_lines.add((p.file_of(top["function"]), top["line"]), **self_time)
             p.edge_stats.add(top["edge"], **self_time)
+            p.function_stats.add((self.id, top["function"]), **self_time)
+            p.function_edges.add(top["pair"], **self_time)
             p.contexts.add(top["context"], **self_time)
             p.context_lines.add((top["context"], top["line"]), **self_time)
         p.contexts.add(self.root, **time)
         for f in {f["function"] for f in self.frames}:
             p.functions.add(f, **time)
+            p.function_stats.add((self.id, f), **time)
+        for pair in {f["pair"] for f in self.frames}:
+            p.function_edges.add(pair, **time)
         for key in {(self.id, f["function"], f["line"]) for f in self.frames}:
             p.line_stats.add(key, **time)
         for key in {(p.file_of(f["function"]), f["line"]) for f in self.frames}:
@@ -210,6 +216,7 @@ class Thread:
         p, function = self.p, self.p.function(code)
         below = self.frames[-1] if self.frames else dict(function=None, line=None, context=self.root)
         edge = (self.id, below["function"], below["line"], function)
+        pair = (self.id, below["function"], function)
         outer = all(f["function"] != function for f in self.frames)
         inner = all(f["edge"] != edge for f in self.frames)
         context = self.context(below["context"], function)
@@ -217,16 +224,22 @@ class Thread:
         context_edge = (context, below["context"], below["line"])
         fresh = not resume
         p.functions.add(function, calls=int(fresh), primitive_calls=int(fresh and outer), resumes=int(resume))
+        p.function_stats.add((self.id, function), calls=int(fresh), primitive_calls=int(fresh and outer),
+                             resumes=int(resume), primitive_resumes=int(resume and outer))
+        first = all(f["pair"] != pair for f in self.frames)
+        p.function_edges.add(pair, calls=int(fresh), primitive_calls=int(fresh and first), resumes=int(resume),
+                             primitive_resumes=int(resume and first))
         p.edge_stats.add(edge, calls=int(fresh), primitive_calls=int(fresh and inner), resumes=int(resume))
         p.contexts.add(context, calls=int(fresh), recursive_calls=int(fresh and again))
         p.context_edges.add(context_edge, calls=int(fresh))
-        self.frames.append(dict(function=function, line=line, edge=edge, outer=outer, context=context,
+        self.frames.append(dict(function=function, line=line, edge=edge, pair=pair, outer=outer, context=context,
                                 context_edge=context_edge))
 
     def hit(self, line):
         p, top = self.p, self.frames[-1]
         top["line"] = line
         p.functions.add(top["function"], hits=1)
+        p.function_stats.add((self.id, top["function"]), hits=1)
         p.line_stats.add((self.id, top["function"], line), hits=1)
         p.file_lines.add((p.file_of(top["function"]), line), hits=1)
         p.context_lines.add((top["context"], line), hits=1)
@@ -387,6 +400,11 @@ def write(p):
                           p.function_list[callee - 1][3].co_firstlineno) + figures(row, EDGE)])
     for row in p.context_rows:
         insert("contexts", [row + figures(p.contexts.get(row[0], {}), ("calls", "recursive_calls") + TIMES)])
+    entries = ("calls", "primitive_calls", "resumes", "primitive_resumes")
+    for key, row in sorted(p.function_stats.items()):
+        insert("function_stats", [key + figures(row, entries + ("hits",) + TIMES)])
+    for key, row in sorted(p.function_edges.items(), key=lambda item: [x or 0 for x in item[0]]):
+        insert("function_edges", [key + figures(row, entries + TIMES)])
     for key, row in sorted(p.context_lines.items()):
         insert("context_lines", [key + figures(row, ("hits",) + TIMES[:2])])
     for (context, caller, line), row in p.context_edges.items():
