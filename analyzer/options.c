@@ -1,4 +1,4 @@
-#include "analyzer/options.h"
+#include "analyzer/options_settle.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -16,30 +16,23 @@ enum {
     LONG_ONLY = 256, /* getopt's value of rule 0; a short letter is below it */
 };
 
-/* A word an option may have, and the value it stands for. */
-struct word {
-    const char *text;
-    int value;
-};
-
-static const struct word sort_words[] = {
-    {"cpu", FORMAT_SORT_CPU}, {"wall", FORMAT_SORT_WALL}, {"hits", FORMAT_SORT_HITS}, {NULL, 0}};
-static const struct word weight_words[] = {{"self", FORMAT_WEIGHT_SELF},
-                                           {"cpu", FORMAT_WEIGHT_CPU},
-                                           {"hits", FORMAT_WEIGHT_HITS},
-                                           {NULL, 0}};
-static const struct word colour_words[] = {{"auto", OPTIONS_COLOUR_AUTO},
-                                           {"always", OPTIONS_COLOUR_ALWAYS},
-                                           {"never", OPTIONS_COLOUR_NEVER},
-                                           {NULL, 0}};
-static const struct word unit_words[] = {{"s", 0}, {"ms", 0}, {"us", 0}, {"ns", 0}, {NULL, 0}};
+static const struct options_word weight_words[] = {{"self", FORMAT_WEIGHT_SELF},
+                                                   {"cpu", FORMAT_WEIGHT_CPU},
+                                                   {"hits", FORMAT_WEIGHT_HITS},
+                                                   {NULL, 0}};
+static const struct options_word colour_words[] = {{"auto", OPTIONS_COLOUR_AUTO},
+                                                   {"always", OPTIONS_COLOUR_ALWAYS},
+                                                   {"never", OPTIONS_COLOUR_NEVER},
+                                                   {NULL, 0}};
+static const struct options_word unit_words[] = {
+    {"s", 0}, {"ms", 0}, {"us", 0}, {"ns", 0}, {NULL, 0}};
 
 struct rule;
 typedef int apply_function(struct options *options, const struct rule *rule, const char *value,
                            struct error *err);
 
 static apply_function apply_format, apply_flag, apply_int, apply_path, apply_list, apply_word,
-    apply_unit, apply_pid, apply_top, apply_percent, apply_pattern;
+    apply_unit, apply_pid, apply_top, apply_percent, apply_pattern, apply_sort;
 
 /* An option. `at` is where in struct options its value goes, `value` what is stored if it takes no
  * argument. */
@@ -50,7 +43,7 @@ struct rule {
     const char *argument; /* as --help names it; NULL: takes none */
     apply_function *apply;
     size_t at;
-    const struct word *words;
+    const struct options_word *words;
     const char *help; /* NULL: the heading `name` of a group in --help */
 };
 
@@ -77,7 +70,12 @@ static const struct rule rules[] = {
     {"file", 0, 0, "PATTERN", apply_list, FIELD(files), NULL, "report only these files, numbers unchanged"},
     {"per-thread", 0, 1, NULL, apply_flag, FIELD(format.per_thread), NULL, "split by thread instead of merging"},
     HEADING("Reports:"),
-    {"sort", 0, 0, "cpu|wall|hits", apply_word, FIELD(format.sort), sort_words, "order of files (cpu)"},
+    {"sort", 0, 0, "KEY[,KEY...]", apply_sort, 0, NULL, "order: cpu, wall, hits; of stats as pstats has it"},
+    {"reverse", 0, 1, NULL, apply_flag, FIELD(format.reverse), NULL, "stats: the other way round"},
+    {"restrict", 0, 0, "N|PART|REGEX", apply_list, FIELD(restricts), NULL, "stats: fewer rows, as in pstats (repeatable)"},
+    {"strip-dirs", 0, 1, NULL, apply_flag, FIELD(format.strip_dirs), NULL, "stats: files without their folders"},
+    {"callers", 0, 1, NULL, apply_flag, FIELD(format.callers), NULL, "stats: who called each function"},
+    {"callees", 0, 1, NULL, apply_flag, FIELD(format.callees), NULL, "stats: whom each function called"},
     {"by", 0, 0, "self|cpu|hits", apply_word, FIELD(format.weight), weight_words, "what the widths of a flame graph are (self)"},
     {"unit", 0, 0, "s|ms|us|ns", apply_unit, 0, unit_words, "unit of times"},
     {"top", 0, 0, "N", apply_top, 0, NULL, "only the N hottest"},
@@ -100,26 +98,6 @@ enum { RULE_COUNT = sizeof rules / sizeof rules[0] };
 static void *field(struct options *options, const struct rule *rule)
 {
     return (char *)options + rule->at;
-}
-
-static int list_append(struct options_list *list, const char *item, struct error *err)
-{
-    const char **items = realloc(list->items, (list->count + 2) * sizeof *items);
-
-    if (items == NULL)
-        return error_set(err, "out of memory");
-    items[list->count++] = item;
-    items[list->count] = NULL;
-    list->items = items;
-    return 0;
-}
-
-/* Appends "a, b, c" to `text`, as far as it fits. */
-static void append_name(char *text, size_t size, const char *name)
-{
-    size_t used = strlen(text);
-
-    snprintf(text + used, size - used, "%s%s", used > 0 ? ", " : "", name);
 }
 
 static int apply_flag(struct options *options, const struct rule *rule, const char *value,
@@ -161,17 +139,18 @@ static int apply_list(struct options *options, const struct rule *rule, const ch
 {
     if (value[0] == '\0')
         return error_set_usage(err, "--%s: the %s is empty", rule->name, rule->argument);
-    return list_append(field(options, rule), value, err);
+    return options_list_append(field(options, rule), value, err);
 }
 
-static const struct word *find_word(const struct rule *rule, const char *value, struct error *err)
+static const struct options_word *find_word(const struct rule *rule, const char *value,
+                                            struct error *err)
 {
     char allowed[128] = "";
 
-    for (const struct word *word = rule->words; word->text != NULL; word++) {
+    for (const struct options_word *word = rule->words; word->text != NULL; word++) {
         if (strcmp(word->text, value) == 0)
             return word;
-        append_name(allowed, sizeof allowed, word->text);
+        options_append_name(allowed, sizeof allowed, word->text);
     }
     error_set_usage(err, "--%s: '%s' is not one of %s", rule->name, value, allowed);
     return NULL;
@@ -180,7 +159,7 @@ static const struct word *find_word(const struct rule *rule, const char *value, 
 static int apply_word(struct options *options, const struct rule *rule, const char *value,
                       struct error *err)
 {
-    const struct word *word = find_word(rule, value, err);
+    const struct options_word *word = find_word(rule, value, err);
 
     if (word == NULL)
         return -1;
@@ -188,10 +167,29 @@ static int apply_word(struct options *options, const struct rule *rule, const ch
     return 0;
 }
 
+/* Keys come one an option or several between commas; each is kept on its own. */
+static int apply_sort(struct options *options, const struct rule *rule, const char *value,
+                      struct error *err)
+{
+    for (const char *end; value != NULL; value = *end != '\0' ? end + 1 : NULL) {
+        char *key;
+
+        end = strchrnul(value, ',');
+        if (end == value)
+            return error_set_usage(err, "--%s: a key is empty", rule->name);
+        key = strndup(value, (size_t)(end - value));
+        if (key == NULL || options_list_append(&options->sorts, key, err) < 0) {
+            free(key);
+            return error_set(err, "out of memory");
+        }
+    }
+    return 0;
+}
+
 static int apply_unit(struct options *options, const struct rule *rule, const char *value,
                       struct error *err)
 {
-    const struct word *word = find_word(rule, value, err);
+    const struct options_word *word = find_word(rule, value, err);
 
     if (word == NULL)
         return -1;
@@ -263,34 +261,6 @@ static int apply_pattern(struct options *options, const struct rule *rule, const
     return 0;
 }
 
-/* "-" is standard output. */
-static const char *output_path(const char *path)
-{
-    return path != NULL && strcmp(path, "-") == 0 ? NULL : path;
-}
-
-static int add_report(struct options *options, const struct format *format, const char *path,
-                      struct error *err)
-{
-    struct options_report *reports =
-        realloc(options->reports, (options->report_count + 1) * sizeof *reports);
-
-    if (reports == NULL)
-        return error_set(err, "out of memory");
-    reports[options->report_count++] = (struct options_report){format, output_path(path)};
-    options->reports = reports;
-    return 0;
-}
-
-static int unknown_format(const char *option, const char *name, struct error *err)
-{
-    char known[512] = "";
-
-    for (const struct format *const *format = formats; *format != NULL; format++)
-        append_name(known, sizeof known, (*format)->name);
-    return error_set_usage(err, "%s: '%s' fits no format; there are %s", option, name, known);
-}
-
 static int apply_format(struct options *options, const struct rule *rule, const char *value,
                         struct error *err)
 {
@@ -302,10 +272,10 @@ static int apply_format(struct options *options, const struct rule *rule, const 
     snprintf(name, sizeof name, "%.*s", (int)(equals - value), value);
     format = format_find(name);
     if (format == NULL)
-        return unknown_format("--format", name, err);
+        return options_unknown_format("--format", name, err);
     if (equals[0] == '=' && equals[1] == '\0')
         return error_set_usage(err, "--format: no file name behind '%s'", value);
-    return add_report(options, format, equals[0] == '=' ? equals + 1 : NULL, err);
+    return options_add_report(options, format, equals[0] == '=' ? equals + 1 : NULL, err);
 }
 
 /* getopt's own tables; begin with all zero. */
@@ -396,115 +366,9 @@ static int parse_words(struct options *options, int argc, char **argv, struct er
             return -1;
     }
     for (int i = optind; i < argc; i++) {
-        if (list_append(&options->inputs, argv[i], err) < 0)
+        if (options_list_append(&options->inputs, argv[i], err) < 0)
             return -1;
     }
-    return 0;
-}
-
-static bool ends_with(const char *text, const char *end)
-{
-    size_t size = strlen(text), end_size = strlen(end);
-
-    return size > end_size && strcmp(text + size - end_size, end) == 0;
-}
-
-/* The kind of rows that a file name promises, or OPTIONS_ROWS_PLAIN. */
-static int rows_guess(const char *path)
-{
-    static const struct word suffixes[] = {{".csv", OPTIONS_ROWS_CSV},
-                                           {".json", OPTIONS_ROWS_JSON},
-                                           {".tsv", OPTIONS_ROWS_TSV},
-                                           {".tab", OPTIONS_ROWS_TSV},
-                                           {NULL, 0}};
-
-    for (const struct word *suffix = suffixes; suffix->text != NULL; suffix++) {
-        if (ends_with(path, suffix->text))
-            return suffix->value;
-    }
-    return OPTIONS_ROWS_PLAIN;
-}
-
-static bool is_database_name(const char *path)
-{
-    return ends_with(path, ".db") || ends_with(path, ".sqlite") || ends_with(path, ".sqlite3");
-}
-
-/* -o goes to the one --format that names no file. */
-static int settle_output_of_format(struct options *options, struct error *err)
-{
-    struct options_report *open = NULL;
-
-    for (size_t i = 0; i < options->report_count; i++) {
-        if (options->reports[i].path != NULL)
-            continue;
-        if (open != NULL)
-            return error_set_usage(err, "-o: both %s and %s want it; write --format NAME=FILE",
-                                   open->format->name, options->reports[i].format->name);
-        open = &options->reports[i];
-    }
-    if (open != NULL) {
-        open->path = options->output;
-        options->output = NULL;
-    }
-    return 0;
-}
-
-/* -o that no --format took: its name says what it is, or it is for the rows of --sql. */
-static int settle_output_by_name(struct options *options, struct error *err)
-{
-    const char *path = options->output;
-    const struct format *format = format_guess(path);
-    int rows = rows_guess(path);
-    bool may_be_rows =
-        rows != OPTIONS_ROWS_PLAIN || format == format_find("annotate"); /* any text */
-
-    if (is_database_name(path)) {
-        if (options->database_path != NULL)
-            return error_set_usage(err, "-o %s: the database goes to %s", path,
-                                   options->database_path);
-        options->database_path = path;
-        return 0;
-    }
-    if (format != NULL && (options->queries.count == 0 || !may_be_rows))
-        return add_report(options, format, path, err);
-    if (options->queries.count > 0) {
-        options->rows_path = path;
-        if (options->rows == OPTIONS_ROWS_PLAIN)
-            options->rows = rows != OPTIONS_ROWS_PLAIN ? rows : OPTIONS_ROWS_TSV;
-        return 0;
-    }
-    if (rows != OPTIONS_ROWS_PLAIN)
-        return error_set_usage(err, "-o %s: that is for the rows of --sql", path);
-    return unknown_format("-o", path, err);
-}
-
-static int settle_output(struct options *options, struct error *err)
-{
-    options->output = output_path(options->output);
-    if (options->output != NULL && settle_output_of_format(options, err) < 0)
-        return -1;
-    if (options->output != NULL && settle_output_by_name(options, err) < 0)
-        return -1;
-    if (options->queries.count == 0 && options->rows != OPTIONS_ROWS_PLAIN)
-        return error_set_usage(err, "%s: that is for the rows of --sql",
-                               options->rows == OPTIONS_ROWS_CSV ? "--csv" : "--json");
-    return 0;
-}
-
-static int settle_defaults(struct options *options, struct error *err)
-{
-    bool nothing = options->report_count == 0 && options->zip_path == NULL &&
-                   options->database_path == NULL && options->queries.count == 0;
-
-    if (nothing && add_report(options, format_find("annotate"), NULL, err) < 0)
-        return -1;
-    options->inputs_defaulted = options->inputs.count == 0;
-    if (options->inputs_defaulted && list_append(&options->inputs, "trace.bin", err) < 0)
-        return -1;
-    options->format.files = options->files.items;
-    options->format.zipped = options->zip_path != NULL;
-    options->format.zip_path = options->zip_path;
     return 0;
 }
 
@@ -516,14 +380,16 @@ int options_parse(struct options *options, int argc, char **argv, struct error *
         return -1;
     if (options->action != OPTIONS_ANALYZE)
         return 0;
-    if (settle_output(options, err) < 0)
-        return -1;
-    return settle_defaults(options, err);
+    return options_settle(options, err);
 }
 
 void options_fini(struct options *options)
 {
     free(options->inputs.items);
+    for (size_t i = 0; i < options->sorts.count; i++)
+        free((char *)options->sorts.items[i]);
+    free(options->sorts.items);
+    free(options->restricts.items);
     free(options->reports);
     free(options->queries.items);
     free(options->files.items);

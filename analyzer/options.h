@@ -53,7 +53,9 @@ struct options {
     struct pattern_list *patterns; /* --include and --exclude in order; owned; NULL: none */
     struct options_list files;
     struct options_list windows; /* owners */
-    struct format_options format; /* files is set from `files` */
+    struct options_list sorts;   /* the keys one by one, owned */
+    struct options_list restricts;
+    struct format_options format; /* its lists are set from those above */
 
     const char *output; /* -o as given; settled into the paths above */
 };

@@ -33,7 +33,8 @@ _pyanalyze()
         _pyanalyze_words "$(_pyanalyze_formats)" "$word"
         ;;
     --sort)
-        _pyanalyze_words "cpu wall hits" "$word"
+        _pyanalyze_words "cpu wall hits calls ncalls cumtime cumulative filename line module name nfl pcalls
+            stdname time tottime" "$word"
         ;;
     --by)
         _pyanalyze_words "self cpu hits" "$word"
@@ -44,7 +45,7 @@ _pyanalyze()
     --color)
         _pyanalyze_words "auto always never" "$word"
         ;;
-    --thread | --process | --top | --min-percent)
+    --thread | --process | --top | --min-percent | --restrict)
         COMPREPLY=()
         ;;
     --sql)
@@ -59,7 +60,8 @@ _pyanalyze()
     *)
         if [[ $word == -* ]]; then
             _pyanalyze_words "--format --output --zipfile --db --sql --csv --json --schema --thread --process --window
-                --include --exclude --file --per-thread --sort --by --unit --top --min-percent --fold --lines
+                --include --exclude --file --per-thread --sort --reverse --restrict --strip-dirs --callers --callees
+                --by --unit --top --min-percent --fold --lines
                 --force --strict --color --no-pager --verbose --version --help -f -o -v -V -h" "$word"
         else
             _pyanalyze_files "$word"

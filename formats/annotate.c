@@ -282,6 +282,13 @@ static int annotate_write(sqlite3 *db, const struct format_options *options, str
     return status;
 }
 
+static int annotate_check(const struct format_options *options, struct error *err)
+{
+    static const char *const keys[] = {"cpu", "wall", "hits", NULL};
+
+    return format_check_sort(options, keys, err);
+}
+
 static bool annotate_recognize(const unsigned char *head, int size)
 {
     static const char first[] = "Command line: ";
@@ -308,6 +315,7 @@ const struct format format_annotate = {
     .suffixes = suffixes,
     .summary = "source with hits and times of every line (the default)",
     .recognize = annotate_recognize,
+    .check = annotate_check,
     .write = annotate_write,
     .advise = annotate_advise,
 };

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "formats/error.h"
 #include "formats/trace/pattern.h"
 
 extern const struct format format_annotate;
@@ -10,6 +11,8 @@ extern const struct format format_callgrind;
 extern const struct format format_flamegraph;
 extern const struct format format_folded;
 extern const struct format format_pprofile;
+extern const struct format format_pstats;
+extern const struct format format_stats;
 extern const struct format format_zip;
 
 const struct format *const formats[] = {
@@ -18,6 +21,8 @@ const struct format *const formats[] = {
     &format_flamegraph,
     &format_folded,
     &format_pprofile,
+    &format_pstats,
+    &format_stats,
     &format_zip,
     NULL,
 };
@@ -52,6 +57,40 @@ const struct format *format_guess(const char *path)
             if (name_fits(name, *affix))
                 return formats[i];
     return NULL;
+}
+
+int format_sort_value(const char *key)
+{
+    static const char *const keys[] = {
+        [FORMAT_SORT_CPU] = "cpu",         [FORMAT_SORT_WALL] = "wall",
+        [FORMAT_SORT_HITS] = "hits",       [FORMAT_SORT_CUMULATIVE] = "cumulative",
+        [FORMAT_SORT_WAITING] = "waiting", [FORMAT_SORT_CALLS] = "calls",
+    };
+
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+        if (strcmp(key, keys[i]) == 0)
+            return (int)i;
+    return -1;
+}
+
+int format_check_sort(const struct format_options *options, const char *const *keys,
+                      struct error *err)
+{
+    const char *const *asked = options->sorts;
+    char known[128] = "";
+
+    if (asked == NULL)
+        return 0;
+    for (const char *const *key = keys; *key != NULL; key++) {
+        size_t used = strlen(known);
+
+        if (asked[1] == NULL && strcmp(asked[0], *key) == 0)
+            return 0;
+        snprintf(known + used, sizeof known - used, "%s%s", used > 0 ? ", " : "", *key);
+    }
+    return asked[1] == NULL
+               ? error_set_usage(err, "--sort: '%s' is not one of %s", asked[0], known)
+               : error_set_usage(err, "--sort: only one key is possible, of %s", known);
 }
 
 void format_advise_whole(const struct format_options *options, const char *path, char *text,

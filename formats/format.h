@@ -17,19 +17,32 @@ struct error;
 struct output;
 
 enum format_weight { FORMAT_WEIGHT_SELF, FORMAT_WEIGHT_CPU, FORMAT_WEIGHT_HITS };
-enum format_sort { FORMAT_SORT_CPU, FORMAT_SORT_WALL, FORMAT_SORT_HITS };
+enum format_sort {
+    FORMAT_SORT_CPU,
+    FORMAT_SORT_WALL,
+    FORMAT_SORT_HITS,
+    FORMAT_SORT_CUMULATIVE,
+    FORMAT_SORT_WAITING,
+    FORMAT_SORT_CALLS,
+};
 
 /* What the command line can ask of a format. A format ignores what does not concern it. */
 struct format_options {
-    enum format_sort sort;     /* --sort: order of files */
-    enum format_weight weight; /* --by: what a flame graph's widths are */
-    const char *unit;          /* --unit: s, ms, us, ns; NULL: chosen by the format */
-    int top;                   /* --top N hottest files or rows, 0: all */
-    double min_percent;        /* --min-percent: leave out what is below, in percent of the total;
-                                * negative: the        format chooses. 0 leaves nothing out */
-    bool fold;                 /* --fold: cold stretches of source as [...] */
-    bool per_thread;           /* --per-thread: split instead of merge */
-    bool lines;                /* --lines: frames are lines instead of functions */
+    enum format_sort sort;        /* --sort: order of rows and files, if it is one of these */
+    const char *const *sorts;     /* --sort: all keys as typed, NULL-terminated; NULL: none */
+    bool reverse;                 /* --reverse: the other way round */
+    enum format_weight weight;    /* --by: what a flame graph's widths are */
+    const char *unit;             /* --unit: s, ms, us, ns; NULL: chosen by the format */
+    const char *const *restricts; /* --restrict, NULL-terminated; NULL: none */
+    bool strip_dirs;              /* --strip-dirs: base names of files */
+    bool callers;                 /* --callers: who called, instead of the table */
+    bool callees;                 /* --callees: who was called */
+    int top;                      /* --top N hottest files or rows, 0: all */
+    double min_percent; /* --min-percent: leave out what is below, in percent of the total;
+                         * negative: the        format chooses. 0 leaves nothing out */
+    bool fold;          /* --fold: cold stretches of source as [...] */
+    bool per_thread;    /* --per-thread: split instead of merge */
+    bool lines;         /* --lines: frames are lines instead of functions */
     const char *const
         *files;  /* --file patterns (globs as in format_file_matches), NULL-terminated; NULL: all */
     bool zipped; /* --zipfile is written too: use the names inside the zip (see archive_names.h) */
@@ -53,6 +66,10 @@ struct format {
      * kind is not replaced without --force. */
     bool (*recognize)(const unsigned char *head, int size);
 
+    /* Can it do what the options ask for? 0, or -1 with *err set: asked before anything is read.
+     * NULL: it can, and --sort does not concern it. */
+    int (*check)(const struct format_options *options, struct error *err);
+
     /* Reads `db`, writes to `out`. 0, or -1 with *err set; the caller discards what was written.
      * Keeps no state. */
     int (*write)(sqlite3 *db, const struct format_options *options, struct output *out,
@@ -72,6 +89,14 @@ const struct format *format_find(const char *name);
 
 /* The format whose suffixes or prefixes fit the base name of `path`, or NULL. */
 const struct format *format_guess(const char *path);
+
+/* For `check` of a format that sorts by one key of struct format_options' `sort`: is it one of
+ * `keys`, which ends with NULL? */
+int format_check_sort(const struct format_options *options, const char *const *keys,
+                      struct error *err);
+
+/* The value of --sort=KEY; -1: it is none of enum format_sort. */
+int format_sort_value(const char *key);
 
 /* For `advise` of a format that --file cannot shorten, its sums being about all files. */
 void format_advise_whole(const struct format_options *options, const char *path, char *text,

@@ -34,6 +34,8 @@ static void names_of_files_say_the_format(void **state)
         {"app.svg", "flamegraph"},
         {"dir/app.folded", "folded"},
         {"src.zip", "zip"},
+        {"app.pstats", "pstats"},
+        {"app.prof", "pstats"},
         {"report.txt", "annotate"},
         {"a.b/c", NULL},
         {".svg", NULL},
