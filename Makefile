@@ -57,7 +57,7 @@ say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(2)')
 trace_sources := $(wildcard formats/trace/*.c)
 command_sources := $(wildcard recorder/pyrec*.c) recorder/preload_env.c recorder/sink.c recorder/clock.c $(trace_sources)
 preload_sources := $(wildcard recorder/preload*.c)
-recorder_sources := $(filter-out recorder/pyrec% recorder/preload%,$(wildcard recorder/*.c)) \
+recorder_sources := $(filter-out $(patsubst %,recorder/%.c,pyrec pyrec_python pyrec_then) recorder/preload%,$(wildcard recorder/*.c)) \
                     $(wildcard recorder/backend/*.c) $(trace_sources)
 analyzer_sources := $(filter-out analyzer/extension.c,$(wildcard analyzer/*.c)) $(wildcard formats/*.c) $(trace_sources)
 events_sources := $(filter-out analyzer/main.c analyzer/command% analyzer/options.c analyzer/progress.c analyzer/sql.c analyzer/sql_rows.c \

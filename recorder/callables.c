@@ -121,3 +121,10 @@ uint32_t callables_number(PyObject *callable)
     }
     return entry->number;
 }
+
+void callables_forget(void)
+{
+    free(known.items);
+    known.items = NULL;
+    known.size = known.used = 0;
+}

@@ -15,4 +15,7 @@
  * function, ...). */
 uint32_t callables_number(PyObject *callable);
 
+/* The recording is over: no name is in the trace any more. */
+void callables_forget(void);
+
 #endif

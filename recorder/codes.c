@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "formats/trace/encode.h"
+#include "recorder/callables.h"
 #include "recorder/facts.h"
 #include "recorder/files.h"
 #include "recorder/recorder.h"
@@ -14,10 +15,39 @@ Py_ssize_t codes_extra_index = -1;
 /* What a code object gets when there is no memory for its own. */
 static struct code_info not_wanted;
 
-static void release_info(void *info)
+static struct code_info *first_info;
+
+static void release_info(void *released)
 {
-    if (info != &not_wanted)
-        free(info);
+    struct code_info *info = released;
+
+    if (info == &not_wanted)
+        return;
+    if (info->following != NULL)
+        info->following->preceding = info->preceding;
+    if (info->preceding != NULL)
+        info->preceding->following = info->following;
+    else
+        first_info = info->following;
+    free(info);
+}
+
+/* A new one, on the code object. NULL: no memory. */
+static struct code_info *new_info(PyCodeObject *code)
+{
+    struct code_info *info = calloc(1, sizeof *info);
+
+    if (info == NULL)
+        return NULL;
+    info->following = first_info;
+    if (first_info != NULL)
+        first_info->preceding = info;
+    first_info = info;
+    if (pycompat_code_hang(code, codes_extra_index, info))
+        return info;
+    PyErr_Clear();
+    release_info(info);
+    return NULL;
 }
 
 /* Stores in one way, and looks in both. */
@@ -99,6 +129,15 @@ static void remember_string(const char *text, size_t size, uint32_t number)
     }
     memcpy(copy, text, size);
     items[strings.count++] = (struct known_string){copy, size, number};
+}
+
+static void forget_strings(void)
+{
+    for (size_t i = 0; i < strings.count; i++)
+        free(strings.items[i].text);
+    free(strings.items);
+    strings.items = NULL;
+    strings.count = 0;
 }
 
 #define REMEMBERED_STRINGS 1024
@@ -207,22 +246,28 @@ static bool write_code_fact(PyCodeObject *code, uint32_t number, const struct de
 
 static const struct code_info *attach_info(PyCodeObject *code, uint32_t number, bool wanted)
 {
-    struct code_info *info = malloc(sizeof *info);
+    struct code_info *info = pycompat_code_extra(code, codes_extra_index);
 
-    if (info != NULL) {
-        info->number = number;
-        info->first_line = code->co_firstlineno > 0 ? code->co_firstlineno : 0;
-        info->wanted = wanted;
-        info->generator = is_generator(code);
-        if (pycompat_code_hang(code, codes_extra_index, info))
-            return info;
-        PyErr_Clear();
-        free(info);
-    }
-    return &not_wanted;
+    if (info == NULL || info == &not_wanted)
+        info = new_info(code);
+    if (info == NULL)
+        return &not_wanted;
+    info->number = number;
+    info->first_line = code->co_firstlineno > 0 ? code->co_firstlineno : 0;
+    info->wanted = wanted;
+    info->generator = is_generator(code);
+    info->is_stale = false;
+    return info;
 }
 
 static const struct code_info *define(PyCodeObject *code, const struct definition *d);
+
+static bool is_undefined(PyCodeObject *code)
+{
+    const struct code_info *info = pycompat_code_extra(code, codes_extra_index);
+
+    return info == NULL || info->is_stale;
+}
 
 /* Nesting is as deep as the source's, which the compiler has bounded. */
 static void define_nested(PyCodeObject *code, const struct definition *outer, uint32_t number)
@@ -233,8 +278,7 @@ static void define_nested(PyCodeObject *code, const struct definition *outer, ui
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(constants); i++) {
         PyObject *constant = PyTuple_GET_ITEM(constants, i);
 
-        if (PyCode_Check(constant) &&
-            pycompat_code_extra((PyCodeObject *)constant, codes_extra_index) == NULL)
+        if (PyCode_Check(constant) && is_undefined((PyCodeObject *)constant))
             define((PyCodeObject *)constant, &d);
     }
 }
@@ -255,6 +299,18 @@ static const struct code_info *define(PyCodeObject *code, const struct definitio
 bool codes_is_wanted(PyCodeObject *code)
 {
     return files_is_wanted(code->co_filename);
+}
+
+void codes_forget(void)
+{
+    for (struct code_info *info = first_info; info != NULL; info = info->following) {
+        info->number = 0;
+        info->wanted = false;
+        info->is_stale = true;
+    }
+    forget_strings();
+    callables_forget();
+    files_forget();
 }
 
 const struct code_info *codes_define(PyCodeObject *code, const pycompat_frame *frame)

@@ -18,6 +18,8 @@ struct code_info {
     int32_t first_line;
     bool wanted;    /* false: excluded, or part of pyrec */
     bool generator; /* its frames may be suspended */
+    bool is_stale;  /* of a recording that is over; then not wanted either */
+    struct code_info *following, *preceding; /* in the list of all */
 };
 
 extern Py_ssize_t codes_extra_index;
@@ -33,13 +35,16 @@ static inline const struct code_info *codes_info(PyCodeObject *code, const pycom
 {
     const struct code_info *info = pycompat_code_extra(code, codes_extra_index);
 
-    if (__builtin_expect(info != NULL, 1))
+    if (__builtin_expect(info != NULL && (info->wanted || !info->is_stale), 1))
         return info;
     return codes_define(code, frame);
 }
 
 /* Is the code wanted, judged by its file alone? Defines nothing. */
 bool codes_is_wanted(PyCodeObject *code);
+
+/* The recording is over: no code, no string is in the trace any more. */
+void codes_forget(void);
 
 /* The number of a text in the trace (names of exception types, C functions, marks); the same text
  * keeps its number. */

@@ -23,7 +23,7 @@ static bool prepare(struct thread *t, uint64_t now, size_t need, uint64_t *units
     }
     elapsed = now > t->last ? now - t->last : 0;
     if (elapsed > recorder.stamp_ticks) {
-        uint64_t cpu = clock_read_ns(CLOCK_THREAD_CPUTIME_ID);
+        uint64_t cpu = thread_cpu_ns(t);
 
         t->at = trace_put_cpu(t->at, cpu > t->cpu_last ? cpu - t->cpu_last : 0);
         t->cpu_last = cpu;
@@ -82,6 +82,15 @@ void event_raise(struct thread *t, PyObject *type)
 
     if (prepare(t, now, 0, &units))
         t->at = trace_put_operand(t->at, TRACE_TAG_RAISE, 0, units, number);
+}
+
+void event_mark(struct thread *t, uint32_t string)
+{
+    uint64_t now = clock_ticks();
+    uint64_t units;
+
+    if (prepare(t, now, 0, &units))
+        t->at = trace_put_operand(t->at, TRACE_TAG_MARK, 0, units, string);
 }
 
 /* Suspension. */
@@ -364,6 +373,62 @@ void events_realign(struct thread *t, pycompat_frame *frame)
     free(frames);
 }
 
+/* Pauses. */
+
+/* A switch to the stack that is there already. A gap's first half still fits behind it. */
+void event_boundary(struct thread *t, uint64_t now)
+{
+    uint64_t units;
+
+    if (prepare(t, now, 2 * TRACE_EVENT_SIZE_MAX, &units))
+        put_switch(t, units, thread_depth(t));
+}
+
+static void put_gap(struct thread *t, enum trace_gap_reason reason, uint64_t units)
+{
+    uint8_t *at = trace_put_varint(t->at + 1, 0);
+
+    at = trace_put_varint(trace_put_varint(at, reason), units);
+    at = thread_put_stack(t, 0, at);
+    trace_publish(t->at, TRACE_TAG_GAP);
+    t->at = at;
+    t->last += units << t->shift;
+    t->events++;
+}
+
+/* Takes the frames from `frame` outward for the thread's stack. */
+static void inherit_frames(struct thread *t, pycompat_frame *frame)
+{
+    size_t count;
+    pycompat_frame **frames = collect_frames(frame, &count);
+
+    t->top = t->low = t->stack;
+    if (frames != NULL)
+        push_frames(t, frames, count, 0);
+    free(frames);
+}
+
+/* The gap ends on an empty stack, so that its record is small: a boundary has left room for it. The
+ * stack of now follows, with a stamp, because what the thread ran in the gap counts for nobody. */
+void event_gap(struct thread *t, pycompat_frame *frame, enum trace_gap_reason reason, uint64_t now)
+{
+    size_t depth = 0;
+    uint64_t units, cpu;
+
+    for (pycompat_frame *f = frame; f != NULL; f = pycompat_frame_caller(f))
+        depth++;
+    t->top = t->low = t->stack;
+    if (t->at != NULL)
+        put_gap(t, reason, now > t->last ? (now - t->last) >> t->shift : 0);
+    if (!prepare(t, now, TRACE_EVENT_SIZE_MAX + depth * 21, &units))
+        return;
+    cpu = thread_cpu_ns(t);
+    t->at = trace_put_cpu(t->at, cpu > t->cpu_last ? cpu - t->cpu_last : 0);
+    t->cpu_last = cpu;
+    inherit_frames(t, frame);
+    put_switch(t, units, 0);
+}
+
 /* Beginning. */
 
 /* threading.Thread._bootstrap(self) is the first frame of a thread that has a name. A new
@@ -408,33 +473,40 @@ static char *thread_name(pycompat_frame *frame, bool is_main, size_t *size)
     return text;
 }
 
-static bool is_wanted_thread(PyThreadState *state, bool is_main)
+static bool is_wanted_thread(const PyThreadState *state)
 {
     if (state->interp != PyInterpreterState_Main())
         return false;
-    return is_main || recorder.settings.threads;
+    return recorder.settings.threads || syscall(SYS_gettid) == recorder.only_thread;
+}
+
+static struct thread *make_thread(pycompat_frame *frame, bool is_main)
+{
+    size_t name_size = 0;
+    char *name = thread_name(frame, is_main, &name_size);
+    struct thread *t = thread_begin(name, name_size, is_main);
+
+    free(name);
+    return t;
 }
 
 struct thread *events_thread_begin(pycompat_frame *frame, bool entering)
 {
     PyThreadState *state = PyThreadState_Get();
     bool is_main = syscall(SYS_gettid) == getpid();
-    struct thread *t;
-    char *name;
-    size_t name_size = 0, count;
-    pycompat_frame **frames;
+    struct thread *t = thread_current;
 
-    if (!recorder.running || !is_wanted_thread(state, is_main))
+    if (t != NULL && !t->is_stale)
+        return t;
+    if (!recorder.running || !is_wanted_thread(state))
         return NULL;
-    name = thread_name(frame, is_main, &name_size);
-    t = thread_begin(name, name_size, is_main);
-    free(name);
+    if (t != NULL)
+        thread_renew(t);
+    else
+        t = make_thread(frame, is_main);
     if (t == NULL)
         return NULL;
     t->state = state;
-    frames = collect_frames(entering ? pycompat_frame_caller(frame) : frame, &count);
-    if (frames != NULL)
-        push_frames(t, frames, count, 0);
-    free(frames);
+    inherit_frames(t, entering ? pycompat_frame_caller(frame) : frame);
     return t;
 }

@@ -27,13 +27,15 @@
 
 /* This thread, made known to the trace at its first event; `frame` is the one the event is about,
  * and with `entering` it is not on the stack yet. NULL: nothing is recorded (any more). */
-struct thread *events_thread_begin(pycompat_frame *frame, bool entering);
+EVENTS_SLOW struct thread *events_thread_begin(pycompat_frame *frame, bool entering);
 
 static inline struct thread *events_thread(pycompat_frame *frame, bool entering)
 {
     struct thread *t = thread_current;
 
-    return EVENTS_LIKELY(t != NULL) ? t : events_thread_begin(frame, entering);
+    /* A thread with no open frame may be one of a recording that is over. */
+    return EVENTS_LIKELY(t != NULL && t->top != t->stack) ? t
+                                                          : events_thread_begin(frame, entering);
 }
 
 /* The nearest recorded frame from `frame` outward, itself included; NULL: none. */
@@ -162,6 +164,17 @@ void event_resume(struct thread *t, pycompat_frame *frame, const struct code_inf
  * way. */
 void event_c_call(struct thread *t, uint32_t callable);
 void event_c_return(struct thread *t);
+
+/* The program says where it is; `string` is the text's number. */
+void event_mark(struct thread *t, uint32_t string);
+
+/* Nothing but a stamp at `now`: what comes before is told from what comes after. `t` may be another
+ * thread, if the GIL is held. */
+void event_boundary(struct thread *t, uint64_t now);
+
+/* Up to `now` nothing was recorded of `t`, which may be another thread, since its last event, a
+ * boundary; now it is where `frame` (NULL: nowhere) says, by frames that are all inherited. */
+void event_gap(struct thread *t, pycompat_frame *frame, enum trace_gap_reason reason, uint64_t now);
 
 /* An exception was raised, or passed on, in the top frame. `type` may be anything. */
 void event_raise(struct thread *t, PyObject *type);

@@ -191,7 +191,7 @@ static bool write_record(const uint8_t *record, size_t size, size_t reserve)
 
 static bool write_fact(enum trace_fact_kind kind, struct fact *fact, size_t reserve)
 {
-    bool left_out = recorder.forked && !recorder.running; /* a child that is not recorded */
+    bool left_out = recorder.forked && !recorder.active; /* a child that is not recorded */
     bool written = false;
 
     if (!fact->failed && !left_out) {
@@ -243,4 +243,10 @@ void facts_forget(void)
     sink_slot_unmap(&facts.slot);
     facts.used = 0;
     facts.sequence = 0;
+}
+
+void facts_restart(void)
+{
+    facts_forget();
+    facts.next_number = 1;
 }

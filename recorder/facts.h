@@ -53,6 +53,9 @@ uint32_t facts_peek_number(void);
 /* Seals what is there; a later record begins a new chunk. */
 void facts_seal(void);
 
+/* The recording is over, all is sealed: the next one begins from number 1. */
+void facts_restart(void);
+
 /* In a fork's child: forget the parent's chunk without touching it. */
 void facts_forget(void);
 

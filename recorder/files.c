@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -178,10 +179,36 @@ static const char *relative_name(const char *path)
     return name;
 }
 
+/* Our own package, wherever it is installed: a folder `pyrec` with this module in it. Where it was
+ * found is remembered. */
+static bool is_own(const char *path)
+{
+    static const char folder[] = "/pyrec/";
+    static char own[PATH_MAX];
+    char module[PATH_MAX + sizeof "_load.py"];
+
+    if (own[0] != '\0' && starts_with(path, own))
+        return true;
+    for (const char *at = strstr(path, folder); at != NULL; at = strstr(at + 1, folder)) {
+        int size = (int)(at - path) + (int)strlen(folder);
+
+        if (size >= PATH_MAX)
+            return false;
+        snprintf(module, sizeof module, "%.*s_load.py", size, path);
+        if (access(module, F_OK) == 0) {
+            snprintf(own, sizeof own, "%.*s", size, path);
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool path_is_wanted(const char *path)
 {
     enum trace_origin origin;
 
+    if (is_own(path))
+        return false;
     if (recorder.settings.exclude_syspath) {
         origin = path_origin(path);
         if (origin == TRACE_ORIGIN_FROZEN || origin == TRACE_ORIGIN_SITE ||
@@ -198,8 +225,6 @@ bool files_is_wanted(PyObject *filename)
     char *path;
     bool wanted;
 
-    if (!recorder.settings.exclude_syspath && recorder.settings.filter == NULL)
-        return true;
     path = absolute_path(filename, &size);
     wanted = path == NULL || path_is_wanted(path);
     free(path);
@@ -399,6 +424,19 @@ const struct file_info *files_define(PyCodeObject *code, PyObject *globals, bool
     else
         file = add_file(path, size, code, globals);
     return file != NULL ? &file->info : NULL;
+}
+
+void files_forget(void)
+{
+    for (size_t i = 0; i < BUCKETS; i++) {
+        while (files.buckets[i] != NULL) {
+            struct known_file *file = files.buckets[i];
+
+            files.buckets[i] = file->next;
+            free(file->path);
+            free(file);
+        }
+    }
 }
 
 /* Beginning. */

@@ -30,6 +30,9 @@ const struct file_info *files_define(PyCodeObject *code, PyObject *globals, bool
 /* Would code from this co_filename be recorded? */
 bool files_is_wanted(PyObject *filename);
 
+/* The recording is over: no file is in the trace any more. */
+void files_forget(void);
+
 /* A str as the trace's UTF-8 (TRACE.md section 1); NUL-terminated, owned by the caller. NULL: not a
  * str, or no memory. */
 char *files_text(PyObject *text, size_t *size);

@@ -94,6 +94,14 @@ static inline pycompat_frame *pycompat_frame_caller(const pycompat_frame *frame)
     return caller;
 }
 
+/* The innermost frame of a thread, which need not be the calling one, that has begun; or NULL. */
+static inline pycompat_frame *pycompat_recent_frame(PyThreadState *tstate)
+{
+    pycompat_frame *frame = pycompat_current_frame(tstate);
+
+    return frame == NULL || pycompat_frame_is_real(frame) ? frame : pycompat_frame_caller(frame);
+}
+
 static inline PyCodeObject *pycompat_frame_code(const pycompat_frame *frame)
 {
 #if PY_VERSION_HEX >= 0x030E0000

@@ -4,16 +4,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "recorder/backend/backend.h"
 #include "recorder/clock.h"
 #include "recorder/closing.h"
 #include "recorder/codes.h"
+#include "recorder/events.h"
 #include "recorder/facts.h"
 #include "recorder/files.h"
 #include "recorder/inside.h"
 #include "recorder/pycompat.h"
+#include "recorder/suspended.h"
 #include "recorder/thread.h"
 
 struct recorder recorder = {.sink.fd = -1};
@@ -88,7 +91,7 @@ static void write_gap_fact(void)
 
     fact_init(&fact);
     fact_put_uint(&fact, 0);
-    fact_put_uint(&fact, sink_stop_reason(&recorder.sink));
+    fact_put_uint(&fact, recorder.paused ? TRACE_GAP_PAUSED : sink_stop_reason(&recorder.sink));
     fact_put_uint(&fact, recorder.halted_ticks);
     fact_put_uint(&fact, clock_ticks());
     facts_write_last(TRACE_FACT_GAP, &fact);
@@ -100,12 +103,16 @@ static void after_fork_in_child(void)
 {
     struct thread *t = thread_current;
 
-    if (!recorder.running)
+    thread_forget_others();
+    if (!recorder.active)
         return;
     recorder.forked = true;
-    recorder.running = recorder.settings.children;
+    recorder.active = recorder.settings.children;
+    recorder.running = recorder.running && recorder.active;
+    recorder.paused = recorder.paused && recorder.active;
+    recorder.only_thread = getpid();
     recorder.code_base = facts_peek_number();
-    if (t != NULL) {
+    if (t != NULL && !t->is_stale) {
         t->in_child = true;
         t->at = t->end = NULL;
     }
@@ -129,16 +136,12 @@ void recorder_halt(void)
 {
     if (recorder.running)
         recorder.halted_ticks = clock_ticks();
-    recorder.running = false;
+    recorder.running = recorder.paused = false;
 }
 
 void recorder_detach(void)
 {
-    static bool detached;
-
-    if (!detached)
-        backend.detach();
-    detached = true;
+    backend.suspend();
 }
 
 /* The end. */
@@ -149,11 +152,11 @@ static void finish(enum trace_end_how how, int status)
 {
     struct thread *t = thread_current;
 
-    if (recorder.sink.header == NULL || recorder.forked)
+    if (!recorder.active || recorder.forked)
         return;
     if (t != NULL && !t->in_child) {
         thread_seal(t);
-        if (recorder.running)
+        if (recorder.running || recorder.paused)
             thread_write_stats(t);
     }
     if (!recorder.running)
@@ -165,7 +168,7 @@ static void finish(enum trace_end_how how, int status)
 static void on_exit_hook(int status)
 {
     finish(TRACE_END_EXIT, status);
-    if (recorder.is_first && recorder.pid == getpid() && recorder.sink.header != NULL)
+    if (recorder.is_first && recorder.pid == getpid() && recorder.active)
         closing_print(thread_current);
 }
 
@@ -188,7 +191,7 @@ static void child_ended_hook(pid_t pid, int wait_status)
 {
     struct fact fact;
 
-    if (!recorder.running || recorder.forked)
+    if (!recorder.active || recorder.forked)
         return;
     fact_init(&fact);
     fact_put_uint(&fact, (uint64_t)pid);
@@ -219,18 +222,55 @@ static int check_version(char *why, size_t why_size)
     return -1;
 }
 
-static void describe_process(const struct inside_run *run)
+static void describe_process(void)
 {
-    recorder.pid = getpid();
-    recorder.is_first = run->how == INSIDE_FIRST;
+    recorder.pid = recorder.only_thread = getpid();
     recorder.cwd = getcwd(NULL, 0);
     recorder.stamp_ticks =
         (uint64_t)((double)TRACE_CPU_STAMP_NS * (double)recorder.sink.tick_rate / 1e9);
     recorder.process = sink_take_process(&recorder.sink);
     closing_prepare();
     files_init();
-    if (run->code != NULL)
-        files_set_command(run->code, strlen(run->code));
+}
+
+/* Takes back what begin() did, and the sink. */
+static void forget(void)
+{
+    recorder.active = recorder.running = recorder.paused = recorder.forked = false;
+    codes_forget();
+    suspended_clear();
+    facts_restart();
+    sink_close(&recorder.sink);
+    settings_free();
+    free(recorder.cwd);
+    recorder.cwd = NULL;
+}
+
+static void watch_forks(void)
+{
+    static bool watching;
+
+    if (!watching)
+        pthread_atfork(NULL, NULL, after_fork_in_child);
+    watching = true;
+}
+
+/* Over the open sink. */
+static int begin(uint32_t parent, enum trace_process_how how, char *why, size_t why_size)
+{
+    if (settings_read(why, why_size) < 0 || codes_init(why, why_size) < 0) {
+        forget();
+        return -1;
+    }
+    describe_process();
+    recorder.active = recorder.running = true;
+    write_process_fact(parent, how, 0);
+    if (backend.attach(why, why_size) < 0) {
+        forget();
+        return -1;
+    }
+    watch_forks();
+    return 0;
 }
 
 int recorder_start(const struct inside_run *run, struct inside_hooks *hooks, char *why,
@@ -243,22 +283,137 @@ int recorder_start(const struct inside_run *run, struct inside_hooks *hooks, cha
     if (check_version(why, why_size) < 0 ||
         sink_open(&recorder.sink, run->path, run->mark, why, why_size) < 0)
         return -1;
-    if (settings_read(why, why_size) < 0 || codes_init(why, why_size) < 0) {
-        sink_close(&recorder.sink);
+    recorder.is_first = run->how == INSIDE_FIRST;
+    if (run->code != NULL)
+        files_set_command(run->code, strlen(run->code));
+    if (begin(run->parent, how_of(run), why, why_size) < 0)
         return -1;
-    }
-    describe_process(run);
-    write_process_fact(run->parent, how_of(run), 0);
-    recorder.running = true;
-    if (backend.attach(why, why_size) < 0) {
-        recorder.running = false;
-        sink_close(&recorder.sink);
-        return -1;
-    }
-    pthread_atfork(NULL, NULL, after_fork_in_child);
     *hooks = (struct inside_hooks){process_number_hook, before_exec_hook, exec_failed_hook,
                                    on_exit_hook, child_ended_hook};
     return 0;
+}
+
+/* In the middle of a program. */
+
+/* A child of a recorded process, which is not recorded itself, has the parent's things still. */
+static void forget_parent(void)
+{
+    if (recorder.sink.header == NULL)
+        return;
+    backend.detach();
+    thread_retire_all();
+    forget();
+}
+
+static void seal_at_exit(int status, void *unused)
+{
+    (void)unused;
+    if (recorder.is_guest && recorder.pid == getpid())
+        finish(TRACE_END_EXIT, status);
+}
+
+static void watch_exit(void)
+{
+    static bool watching;
+
+    if (!watching)
+        on_exit(seal_at_exit, NULL);
+    watching = true;
+}
+
+int recorder_start_guest(struct sink *sink, char *why, size_t why_size)
+{
+    pycompat_frame *frame = pycompat_recent_frame(PyThreadState_Get());
+    struct thread *t;
+
+    forget_parent();
+    recorder.sink = *sink;
+    recorder.is_guest = true;
+    recorder.is_first = false;
+    if (check_version(why, why_size) < 0 || begin(0, TRACE_PROCESS_FIRST, why, why_size) < 0)
+        return -1;
+    recorder.only_thread = (pid_t)syscall(SYS_gettid);
+    watch_exit();
+    t = events_thread(frame, false);
+    if (t != NULL)
+        event_boundary(t, clock_ticks());
+    return 0;
+}
+
+static void set_boundary(struct thread *t, void *now)
+{
+    if (!t->is_stale && !t->in_child && t->slot.bytes != NULL)
+        event_boundary(t, *(const uint64_t *)now);
+}
+
+/* Up to here all threads are where their stacks say. */
+static uint64_t set_boundaries(void)
+{
+    uint64_t now;
+
+    backend.suspend();
+    now = clock_ticks();
+    thread_each(set_boundary, &now);
+    return now;
+}
+
+void recorder_stop(void)
+{
+    if (recorder.running)
+        set_boundaries();
+    backend.detach();
+    if (!recorder.forked) {
+        if (!recorder.running)
+            write_gap_fact();
+        thread_retire_all();
+        write_end_fact(TRACE_END_STOPPED, 0);
+        facts_seal();
+    } else {
+        thread_retire_all();
+    }
+    forget();
+}
+
+uint64_t recorder_pause(void)
+{
+    uint64_t now = set_boundaries();
+
+    recorder.running = false;
+    recorder.paused = true;
+    recorder.halted_ticks = now;
+    suspended_clear(); /* whether a frame that comes back is the same one, nobody could tell */
+    return now;
+}
+
+static pycompat_frame *frame_of(const struct thread *t)
+{
+    PyThreadState *state = PyInterpreterState_ThreadHead(PyInterpreterState_Main());
+
+    while (state != NULL && !pthread_equal((pthread_t)state->thread_id, t->pthread))
+        state = PyThreadState_Next(state);
+    return state != NULL ? pycompat_recent_frame(state) : NULL;
+}
+
+/* A fork's child begins anew, with the frames of now. */
+static void end_gap(struct thread *t, void *now)
+{
+    if (t->in_child) {
+        t->is_stale = true;
+        t->top = t->low = t->stack;
+    } else if (!t->is_stale) {
+        event_gap(t, frame_of(t), TRACE_GAP_PAUSED, *(const uint64_t *)now);
+    }
+}
+
+uint64_t recorder_resume(void)
+{
+    uint64_t now = clock_ticks();
+
+    recorder.running = true;
+    recorder.paused = false;
+    thread_each(end_gap, &now);
+    backend.resume();
+    return now;
 }
 
 /* What preload.so looks for (inside.h). */

@@ -22,11 +22,15 @@ struct recorder {
     uint32_t process; /* its number in the run */
     pid_t pid;
     bool is_first;         /* the process the pyrec command became */
-    bool running;          /* events are wanted; false for good once recording stopped */
+    bool active;           /* a recording has begun, and has not been ended by the program */
+    bool running;          /* events are wanted; false for good once it failed or is full */
+    bool paused;           /* ... but only for a while */
+    bool is_guest;         /* begun by the program itself, which may end it */
     bool forked;           /* this is a child that has not been entered into the trace yet */
     uint32_t code_base;    /* in such a child: numbers below it are the parent's */
     uint64_t stamp_ticks;  /* an interval longer than this gets a CPU stamp */
-    uint64_t halted_ticks; /* when recording stopped before the process ended, else 0 */
+    uint64_t halted_ticks; /* when recording stopped, or paused, before the process ended */
+    pid_t only_thread;     /* without settings.threads: the one that is recorded */
     char *cwd;             /* owned: when the process began, for relative file names */
 };
 
@@ -36,6 +40,18 @@ extern struct recorder recorder;
  * The GIL is held. */
 int recorder_start(const struct inside_run *run, struct inside_hooks *hooks, char *why,
                    size_t why_size);
+
+/* The same in the middle of a program that asked for it. Takes over the open sink, and closes it on
+ * failure. */
+int recorder_start_guest(struct sink *sink, char *why, size_t why_size);
+
+/* The end of what recorder_start_guest() began, after which another recording can begin. The GIL is
+ * held, for these three. */
+void recorder_stop(void);
+
+/* Nothing is recorded, and nothing is slower, between the two. The moment, in ticks. */
+uint64_t recorder_pause(void);
+uint64_t recorder_resume(void);
 
 /* Enters a fork's child into the trace as a process of its own, if that has not been done. Called
  * by whatever writes first. */

@@ -84,3 +84,9 @@ int settings_read(char *why, size_t why_size)
     free(payload);
     return status;
 }
+
+void settings_free(void)
+{
+    pattern_list_free(recorder.settings.filter);
+    recorder.settings = (struct recorder_settings){0};
+}

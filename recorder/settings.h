@@ -24,4 +24,7 @@ struct recorder_settings {
  * with a sentence in `why`. */
 int settings_read(char *why, size_t why_size);
 
+/* Takes them back. */
+void settings_free(void);
+
 #endif

@@ -168,42 +168,45 @@ static int write_all(int fd, const uint8_t *bytes, size_t size, uint64_t offset)
     return 0;
 }
 
+/* The start of a trace into the empty file `fd`. 0 or an errno. */
+static int write_start(int fd, const struct sink_setting *settings, size_t count, char mark[33])
+{
+    uint8_t mark_bytes[TRACE_MARK_SIZE];
+    uint8_t *bytes;
+    size_t size = 0;
+    int failure;
+
+    if (getrandom(mark_bytes, sizeof mark_bytes, 0) != (ssize_t)sizeof mark_bytes)
+        return errno;
+    bytes = build_start(settings, count, mark_bytes, &size);
+    if (bytes == NULL)
+        return ENOMEM;
+    failure = write_all(fd, bytes, size, 0);
+    format_mark(mark_bytes, mark);
+    free(bytes);
+    return failure;
+}
+
 int sink_create(const char *path, const struct sink_setting *settings, size_t count, char mark[33],
                 char *why, size_t why_size)
 {
-    uint8_t mark_bytes[TRACE_MARK_SIZE];
-    uint8_t *bytes = NULL;
-    size_t size = 0;
-    int failure = 0;
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0664);
+    int failure = fd < 0 ? errno : write_start(fd, settings, count, mark);
 
-    if (fd < 0) {
-        failure = errno;
+    if (failure != 0)
         snprintf(why, why_size, "%s: %s", path, strerror(failure));
-        return failure;
-    }
-    if (getrandom(mark_bytes, sizeof mark_bytes, 0) != (ssize_t)sizeof mark_bytes)
-        failure = errno;
-    else if ((bytes = build_start(settings, count, mark_bytes, &size)) == NULL)
-        failure = ENOMEM;
-    else
-        failure = write_all(fd, bytes, size, 0);
-    if (failure != 0) {
-        snprintf(why, why_size, "%s: %s", path, strerror(failure));
+    if (failure != 0 && fd >= 0)
         unlink(path);
-    } else {
-        format_mark(mark_bytes, mark);
-    }
-    free(bytes);
-    close(fd);
+    if (fd >= 0)
+        close(fd);
     return failure;
 }
 
 /* Opening. */
 
-static int open_high(const char *path)
+/* The descriptor `low`, which may be -1, out of the program's way. */
+static int move_high(int low)
 {
-    int low = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
     int high;
 
     if (low < 0)
@@ -213,6 +216,11 @@ static int open_high(const char *path)
         return low;
     close(low);
     return high;
+}
+
+static int open_high(const char *path)
+{
+    return move_high(open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC));
 }
 
 static int check_header(struct sink *sink, const char *mark, char *why, size_t why_size)
@@ -243,13 +251,15 @@ static int check_header(struct sink *sink, const char *mark, char *why, size_t w
     return 0;
 }
 
-int sink_open(struct sink *sink, const char *path, const char *mark, char *why, size_t why_size)
+/* Over the descriptor `fd`, which may be -1 with errno. */
+static int use_file(struct sink *sink, int fd, const char *path, const char *mark, char *why,
+                    size_t why_size)
 {
     struct stat st;
 
     memset(sink, 0, sizeof *sink);
+    sink->fd = fd;
     sink->path = strdup(path);
-    sink->fd = open_high(path);
     if (sink->fd < 0 || sink->path == NULL || fstat(sink->fd, &st) < 0) {
         snprintf(why, why_size, "%s: %s", path, strerror(errno));
         goto fail;
@@ -270,6 +280,28 @@ int sink_open(struct sink *sink, const char *path, const char *mark, char *why, 
 fail:
     sink_close(sink);
     return -1;
+}
+
+int sink_open(struct sink *sink, const char *path, const char *mark, char *why, size_t why_size)
+{
+    return use_file(sink, open_high(path), path, mark, why, why_size);
+}
+
+int sink_open_memory(struct sink *sink, const struct sink_setting *settings, size_t count,
+                     char *why, size_t why_size)
+{
+    char path[64], mark[33];
+    int fd = move_high(memfd_create("pyrec", MFD_CLOEXEC));
+    int failure = fd < 0 ? errno : write_start(fd, settings, count, mark);
+
+    if (failure != 0) {
+        snprintf(why, why_size, "no memory for a trace: %s", strerror(failure));
+        if (fd >= 0)
+            close(fd);
+        return -1;
+    }
+    snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)getpid(), fd);
+    return use_file(sink, fd, path, mark, why, why_size);
 }
 
 void sink_close(struct sink *sink)

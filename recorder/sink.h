@@ -2,8 +2,8 @@
  *
  * Knows the file header, chunks and space; knows no event and no Python. Two ways into the file: a
  * *slot* is a chunk mapped and written in place (hot, and what was stored in it survives a kill);
- * sink_slot_copy() writes a finished chunk with pwrite, which costs the least for many bytes. Space is
- * taken by adding to the shared `end` in page 0, so nobody waits for anybody.
+ * sink_slot_copy() writes a finished chunk with pwrite, which costs the least for many bytes. Space
+ * is taken by adding to the shared `end` in page 0, so nobody waits for anybody.
  *
  * Nothing here prints or raises. When the disk or a limit is reached the run is stopped: the
  * header says why, every process sees it at its next chunk, and the program goes on.
@@ -61,6 +61,12 @@ int sink_create(const char *path, const struct sink_setting *settings, size_t co
 /* Opens the trace at `path` for appending, if its mark is `mark` (32 digits), and uses its clock.
  * 0, or -1 with a sentence in `why`. */
 int sink_open(struct sink *sink, const char *path, const char *mark, char *why, size_t why_size);
+
+/* The two in one for a trace in memory, which lives as long as somebody has it open; its path is
+ * below /proc. 0, or -1 with a sentence in `why`. */
+int sink_open_memory(struct sink *sink, const struct sink_setting *settings, size_t count,
+                     char *why, size_t why_size);
+
 void sink_close(struct sink *sink);
 
 /* The RUN chunk's payload, copied; the caller frees. NULL if it cannot be read. */

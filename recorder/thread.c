@@ -35,17 +35,95 @@ static void make_end_key(void)
     pthread_key_create(&end_key, end_at_thread_exit);
 }
 
-static void write_thread_fact(const struct thread *t, const char *name, size_t name_size,
-                              bool is_main)
+/* All threads. Held while one is visited or ends, which needs no GIL. */
+static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct thread *first_thread;
+
+static void list_add(struct thread *t)
+{
+    pthread_mutex_lock(&list_lock);
+    t->preceding = NULL;
+    t->following = first_thread;
+    if (first_thread != NULL)
+        first_thread->preceding = t;
+    first_thread = t;
+    pthread_mutex_unlock(&list_lock);
+}
+
+/* The lock is held. */
+static void list_remove(struct thread *t)
+{
+    if (t->following != NULL)
+        t->following->preceding = t->preceding;
+    if (t->preceding != NULL)
+        t->preceding->following = t->following;
+    else if (first_thread == t)
+        first_thread = t->following;
+    t->following = t->preceding = NULL;
+}
+
+void thread_each(void (*visit)(struct thread *t, void *context), void *context)
+{
+    pthread_mutex_lock(&list_lock);
+    for (struct thread *t = first_thread; t != NULL; t = t->following)
+        visit(t, context);
+    pthread_mutex_unlock(&list_lock);
+}
+
+struct thread *thread_find(pthread_t pthread)
+{
+    struct thread *t;
+
+    pthread_mutex_lock(&list_lock);
+    for (t = first_thread; t != NULL; t = t->following) {
+        if (pthread_equal(t->pthread, pthread))
+            break;
+    }
+    pthread_mutex_unlock(&list_lock);
+    return t;
+}
+
+void thread_forget_others(void)
+{
+    struct thread *t = thread_current;
+
+    pthread_mutex_init(&list_lock, NULL); /* another thread of the parent may have held it */
+    first_thread = t;
+    if (t != NULL)
+        t->following = t->preceding = NULL;
+}
+
+uint64_t thread_cpu_ns(const struct thread *t)
+{
+    return clock_read_ns(t == thread_current ? CLOCK_THREAD_CPUTIME_ID : t->cpu_clock);
+}
+
+static void write_thread_fact(const struct thread *t)
 {
     struct fact fact;
 
     fact_init(&fact);
     fact_put_uint(&fact, t->number);
     fact_put_uint(&fact, (uint64_t)syscall(SYS_gettid));
-    fact_put_string(&fact, name, name != NULL ? name_size : 0);
-    fact_put_uint(&fact, is_main);
+    fact_put_string(&fact, t->name, t->name != NULL ? t->name_size : 0);
+    fact_put_uint(&fact, t->is_main);
     facts_write(TRACE_FACT_THREAD, &fact);
+}
+
+static void keep_name(struct thread *t, const char *name, size_t size)
+{
+    free(t->name);
+    t->name = name != NULL ? malloc(size + 1) : NULL;
+    t->name_size = t->name != NULL ? size : 0;
+    if (t->name != NULL)
+        memcpy(t->name, name, size);
+}
+
+static void note_self(struct thread *t)
+{
+    t->pthread = pthread_self();
+    if (pthread_getcpuclockid(t->pthread, &t->cpu_clock) != 0)
+        t->cpu_clock = CLOCK_THREAD_CPUTIME_ID;
 }
 
 struct thread *thread_begin(const char *name, size_t name_size, bool is_main)
@@ -67,7 +145,11 @@ struct thread *thread_begin(const char *name, size_t name_size, bool is_main)
     t->shift = recorder.sink.tick_shift;
     t->next = 1;
     t->number = sink_take_thread(&recorder.sink);
-    write_thread_fact(t, name, name_size, is_main);
+    t->is_main = is_main;
+    keep_name(t, name, name_size);
+    note_self(t);
+    write_thread_fact(t);
+    list_add(t);
     pthread_once(&end_key_once, make_end_key);
     pthread_setspecific(end_key, t);
     thread_current = t;
@@ -123,12 +205,16 @@ void thread_write_stats(const struct thread *t)
 
 void thread_end(struct thread *t)
 {
+    pthread_mutex_lock(&list_lock);
     stop(t);
-    if (!t->in_child && recorder.running)
+    if (!t->in_child && !t->is_stale && recorder.active)
         thread_write_stats(t);
+    list_remove(t);
+    pthread_mutex_unlock(&list_lock);
     if (thread_current == t)
         thread_current = NULL;
     free(t->stack);
+    free(t->name);
     free(t);
 }
 
@@ -264,21 +350,47 @@ static bool begin_chunk(struct thread *t, struct sink_chunk *chunk, size_t need)
     return done;
 }
 
-/* In a fork's child this thread is a new one, and all its frames are inherited. */
-static void adopt_into_child(struct thread *t)
+static void retire(struct thread *t, void *unused)
 {
+    (void)unused;
+    if (t->is_stale)
+        return;
+    stop(t);
+    if (!t->in_child)
+        thread_write_stats(t);
+    t->is_stale = true;
+    t->top = t->low = t->stack;
+}
+
+void thread_retire_all(void)
+{
+    thread_each(retire, NULL);
+}
+
+void thread_renew(struct thread *t)
+{
+    bool is_child = t->in_child;
+
     recorder_enter_child();
-    t->in_child = false;
+    t->in_child = t->is_stale = false;
     sink_slot_unmap(&t->slot);
+    t->at = t->end = NULL;
+    t->shift = recorder.sink.tick_shift;
+    t->last = 0;
     t->number = sink_take_thread(&recorder.sink);
     t->sequence = 0;
     t->events = t->events_counted = 0;
     t->writing_ticks = 0;
     t->next = 1;
-    suspended_clear();
+    if (is_child) {
+        suspended_clear();
+        keep_name(t, "MainThread", strlen("MainThread"));
+        t->is_main = true;
+        note_self(t);
+    }
     for (struct open_frame *f = t->stack + 1; f <= t->top; f++)
         f->activation = thread_new_activation(t);
-    write_thread_fact(t, "MainThread", 10, true);
+    write_thread_fact(t);
 }
 
 bool thread_next_chunk(struct thread *t, uint64_t now, size_t need)
@@ -289,15 +401,15 @@ bool thread_next_chunk(struct thread *t, uint64_t now, size_t need)
     if (!recorder.running)
         return stop(t);
     chunk.monotonic_ns = clock_read_ns(CLOCK_MONOTONIC); /* `now` was read a moment ago */
-    if (t->in_child)
-        adopt_into_child(t);
+    if (t->in_child) /* a new thread there, and all its frames are inherited */
+        thread_renew(t);
     if (now < t->last)
         now = t->last;
     chunk.process = recorder.process;
     chunk.thread = t->number;
     chunk.ticks = t->last = now;
     chunk.events_before = t->events;
-    chunk.cpu_ns = t->cpu_last = clock_read_ns(CLOCK_THREAD_CPUTIME_ID);
+    chunk.cpu_ns = t->cpu_last = thread_cpu_ns(t);
     if (!begin_chunk(t, &chunk, need)) {
         recorder_halt();
         return stop(t);

@@ -8,9 +8,11 @@
 #ifndef RECORDER_THREAD_H
 #define RECORDER_THREAD_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "recorder/sink.h"
 
@@ -47,9 +49,16 @@ struct thread {
     uint64_t cpu_last;       /* the thread's CPU time at the last stamp, ns */
     uint64_t events_counted; /* told to the sink so far */
     bool in_child;           /* belongs to the process before the fork */
-    void *user_trace;        /* settrace backend: the program's own tracer ... */
-    void *user_profile;      /* ... and profiler */
-    uint64_t writing_ticks;  /* spent on sealing and writing chunks */
+    bool is_stale;           /* belongs to a recording that is over; its stack is empty */
+    bool is_main;
+    char *name; /* owned; NULL: none */
+    size_t name_size;
+    pthread_t pthread;
+    clockid_t cpu_clock;                  /* this thread's, for the others */
+    void *user_trace;                     /* settrace backend: the program's own tracer ... */
+    void *user_profile;                   /* ... and profiler */
+    uint64_t writing_ticks;               /* spent on sealing and writing chunks */
+    struct thread *following, *preceding; /* in the list of all threads */
 };
 
 /* NULL until the thread's first event. */
@@ -58,6 +67,26 @@ extern __thread struct thread *thread_current __attribute__((tls_model("initial-
 /* Makes this OS thread one of the trace, with a THREAD record. `name` may be NULL. NULL: recording
  * is not possible. */
 struct thread *thread_begin(const char *name, size_t name_size, bool is_main);
+
+/* Makes a stale thread, or one that came through a fork, one of the recording of now. Its stack is
+ * kept as it is, with new activations. */
+void thread_renew(struct thread *t);
+
+/* Calls `visit` with every thread that has been made and has not ended. They cannot end meanwhile,
+ * and with the GIL held none of them writes. */
+void thread_each(void (*visit)(struct thread *t, void *context), void *context);
+
+/* The thread, of those, that runs as this pthread; NULL: none. */
+struct thread *thread_find(pthread_t pthread);
+
+/* The recording is over: seals all threads and makes them stale. The GIL is held. */
+void thread_retire_all(void);
+
+/* In a fork's child: only the calling thread is left. */
+void thread_forget_others(void);
+
+/* CPU time of the thread, whichever it is, ns. */
+uint64_t thread_cpu_ns(const struct thread *t);
 
 /* Seals and frees; the thread records no more. Safe in a pthread destructor: plain C only. */
 void thread_end(struct thread *t);

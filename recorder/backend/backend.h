@@ -12,12 +12,16 @@
 struct backend {
     const char *name;
 
-    /* Starts the callbacks, in this thread and all later ones. 0, or -1 with a sentence in `why`
-     * and nothing left attached. The GIL is held and no Python frame is running. */
+    /* Starts the callbacks, in all threads there are and will be. 0, or -1 with a sentence in `why`
+     * and nothing left attached. The GIL is held, for all of these. */
     int (*attach)(char *why, size_t why_size);
 
-    /* Stops them, as far as one thread can; the rest find that recording is over. The GIL is held.
-     */
+    /* Stops them in all threads, and lets them come again: between the two the interpreter runs as
+     * if it were not recorded. Both do nothing where it is so already. */
+    void (*suspend)(void);
+    void (*resume)(void);
+
+    /* Takes back all that attach() did. */
     void (*detach)(void);
 };
 

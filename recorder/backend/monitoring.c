@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "recorder/backend/backend.h"
+#include "recorder/backend/local_codes.h"
 #include "recorder/callables.h"
 #include "recorder/events.h"
 #include "recorder/recorder.h"
@@ -124,7 +125,7 @@ CALLBACK(on_line)
 
 EVENTS_SLOW static const struct code_info *define_code(PyCodeObject *code)
 {
-    return codes_define(code, pycompat_current_frame(PyThreadState_Get()));
+    return codes_info(code, pycompat_current_frame(PyThreadState_Get()));
 }
 
 /* A frame is entered, for the first time or (`again`) perhaps not. */
@@ -134,10 +135,11 @@ static inline PyObject *enter(PyObject *const *args, bool again)
     pycompat_frame *frame;
     struct thread *t;
 
-    if (EVENTS_UNLIKELY(code == NULL))
+    if (EVENTS_UNLIKELY(code == NULL || !code->wanted)) {
         code = define_code(code_of(args));
-    if (!code->wanted)
-        return Py_None;
+        if (!code->wanted)
+            return Py_None;
+    }
     t = thread_entering(&frame);
     if (EVENTS_UNLIKELY(t == NULL))
         return Py_None;
@@ -305,20 +307,42 @@ static bool take_tool_id(void)
 
 /* Filters. */
 
-static void enable_for(PyCodeObject *code)
+static int watcher = -1;   /* the code watcher's number; -1: none */
+static long global_events; /* when they are on */
+static bool is_on;
+
+static void set_local_events(PyCodeObject *code, int events)
 {
     PyObject *error = PyErr_GetRaisedException();
-    int events = LOCAL_EVENTS | (recorder.settings.c_calls ? CALL : 0);
 
     if (!call("set_local_events", Py_BuildValue("(iOi)", tool_id, code, events)))
         PyErr_Clear();
     PyErr_SetRaisedException(error);
 }
 
+static void enable(PyCodeObject *code)
+{
+    set_local_events(code, LOCAL_EVENTS | (recorder.settings.c_calls ? CALL : 0));
+}
+
+static void disable(PyCodeObject *code)
+{
+    set_local_events(code, 0);
+}
+
+/* Wanted code gets its events, now or when the pause is over. */
+static void enable_for(PyCodeObject *code)
+{
+    if (local_codes_add(code) && is_on)
+        enable(code);
+}
+
 static int on_code_event(PyCodeEvent event, PyCodeObject *code)
 {
-    if (event == PY_CODE_EVENT_CREATE && recorder.running && codes_is_wanted(code))
+    if (event == PY_CODE_EVENT_CREATE && recorder.active && codes_is_wanted(code))
         enable_for(code);
+    else if (event == PY_CODE_EVENT_DESTROY)
+        local_codes_remove(code);
     return 0;
 }
 
@@ -360,12 +384,25 @@ static int visit_object(PyObject *object, void *found)
     return 1;
 }
 
-/* Code that exists already is reached through the functions made from it. */
+/* Code that runs in a thread may have no function: a module's, a class body's, that of exec(). */
+static void visit_threads(struct found_code *found)
+{
+    PyThreadState *state = PyInterpreterState_ThreadHead(PyInterpreterState_Main());
+
+    for (; state != NULL; state = PyThreadState_Next(state)) {
+        for (pycompat_frame *frame = pycompat_recent_frame(state); frame != NULL;
+             frame = pycompat_frame_caller(frame))
+            keep_code(found, (PyObject *)pycompat_frame_code(frame));
+    }
+}
+
+/* Code that exists already is reached through the functions made from it, and through frames. */
 static void enable_existing(void)
 {
     struct found_code found = {0};
 
     PyUnstable_GC_VisitObjects(visit_object, &found);
+    visit_threads(&found);
     for (size_t i = 0; i < found.count; i++) {
         enable_nested((PyCodeObject *)found.items[i]);
         Py_DECREF(found.items[i]);
@@ -375,23 +412,73 @@ static void enable_existing(void)
 
 /* Beginning and end. */
 
+static void switch_events(bool on)
+{
+    if (tool_id < 0 || is_on == on)
+        return;
+    is_on = on;
+    if (!call("set_events", Py_BuildValue("(il)", tool_id, on ? global_events : 0)))
+        PyErr_Clear();
+    local_codes_each(on ? enable : disable);
+}
+
+static void suspend(void)
+{
+    switch_events(false);
+}
+
+static void resume(void)
+{
+    switch_events(true);
+}
+
 static bool begin(bool has_filter)
 {
-    long globally = 0;
-
+    global_events = 0;
     if (has_filter) {
-        if (PyCode_AddWatcher(on_code_event) < 0)
+        watcher = PyCode_AddWatcher(on_code_event);
+        if (watcher < 0)
             return false;
     }
     for (size_t i = 0; i < CALLBACKS; i++) {
         if (callbacks[i].for_c_calls && !recorder.settings.c_calls)
             continue;
-        if (!register_callback(i, &globally, has_filter))
+        if (!register_callback(i, &global_events, has_filter))
             return false;
     }
     if (has_filter)
         enable_existing();
-    return call("set_events", Py_BuildValue("(il)", tool_id, globally));
+    resume();
+    return true;
+}
+
+static void unregister_callbacks(void)
+{
+    for (size_t i = 0; i < CALLBACKS; i++) {
+        long bit = event_bit(callbacks[i].event);
+
+        if (!call("register_callback", Py_BuildValue("(ilO)", tool_id, bit, Py_None)))
+            PyErr_Clear();
+    }
+}
+
+static void detach(void)
+{
+    PyObject *error = PyErr_GetRaisedException();
+
+    suspend();
+    if (watcher >= 0 && PyCode_ClearWatcher(watcher) < 0)
+        PyErr_Clear();
+    watcher = -1;
+    local_codes_clear();
+    if (tool_id >= 0) {
+        unregister_callbacks();
+        if (!call("free_tool_id", Py_BuildValue("(i)", tool_id)))
+            PyErr_Clear();
+    }
+    tool_id = -1;
+    Py_CLEAR(monitoring);
+    PyErr_SetRaisedException(error);
 }
 
 static int attach(char *why, size_t why_size)
@@ -410,20 +497,13 @@ static int attach(char *why, size_t why_size)
     }
     if (!begin(has_filter)) {
         PyErr_Clear();
-        call("free_tool_id", Py_BuildValue("(i)", tool_id));
-        PyErr_Clear();
+        detach();
         snprintf(why, why_size, "sys.monitoring refused our callbacks");
         return -1;
     }
     return 0;
 }
 
-static void detach(void)
-{
-    if (tool_id >= 0 && !call("set_events", Py_BuildValue("(ii)", tool_id, 0)))
-        PyErr_Clear();
-}
-
-const struct backend backend = {"monitoring", attach, detach};
+const struct backend backend = {"monitoring", attach, suspend, resume, detach};
 
 #endif

@@ -53,6 +53,46 @@ static void adopt(PyThreadState *state, struct thread *t)
     arm(state);
 }
 
+/* In front of what the thread has, if that can be kept somewhere. */
+static void arm_state(PyThreadState *state)
+{
+    struct thread *t = thread_find((pthread_t)state->thread_id);
+
+    if (t != NULL)
+        adopt(state, t);
+    else if (state->c_tracefunc == NULL)
+        arm(state);
+}
+
+static void each_state(void (*visit)(PyThreadState *state))
+{
+    PyThreadState *state = PyInterpreterState_ThreadHead(PyInterpreterState_Main());
+
+    for (; state != NULL; state = PyThreadState_Next(state))
+        visit(state);
+}
+
+static void arm_wanted(PyThreadState *state)
+{
+    if (recorder.settings.threads || state == PyThreadState_Get())
+        arm_state(state);
+}
+
+static void resume(void)
+{
+    each_state(arm_wanted);
+}
+
+static void disarm_state(PyThreadState *state)
+{
+    disarm(state, thread_find((pthread_t)state->thread_id));
+}
+
+static void suspend(void)
+{
+    each_state(disarm_state);
+}
+
 /* Events. */
 
 static void on_call(pycompat_frame *frame)
@@ -219,6 +259,8 @@ static int profile(PyObject *object, PyFrameObject *frame, int what, PyObject *a
 
 /* Functions installed from C. */
 
+static bool is_attached;
+
 /* Runs in the main thread, between two instructions. */
 static int go_in_front(void *unused)
 {
@@ -236,7 +278,7 @@ static int on_audit(const char *event, PyObject *arguments, void *unused)
     (void)arguments, (void)unused;
     if (EVENTS_LIKELY(strncmp(event, "sys.set", 7) != 0))
         return 0;
-    if (recorder.running &&
+    if (recorder.running && is_attached &&
         (strcmp(event, "sys.settrace") == 0 || strcmp(event, "sys.setprofile") == 0))
         Py_AddPendingCall(go_in_front, NULL);
     return 0;
@@ -244,7 +286,9 @@ static int on_audit(const char *event, PyObject *arguments, void *unused)
 
 /* A function of the interpreter that ours stands in for. */
 struct replaced {
+    PyMethodDef *method;
     PyCFunction real; /* NULL: not replaced yet */
+    PyCFunction ours;
 };
 
 static struct replaced real_settrace, real_setprofile;
@@ -324,9 +368,26 @@ static bool replace(PyObject *object, PyCFunction ours, struct replaced *old)
     if (object == NULL || !PyCFunction_Check(object))
         return false;
     method = ((PyCFunctionObject *)object)->m_ml;
-    old->real = method->ml_meth;
+    *old = (struct replaced){method, method->ml_meth, ours};
     method->ml_meth = ours;
     return true;
+}
+
+/* Unless somebody has put his own before ours since. */
+static void restore(struct replaced *old)
+{
+    if (old->real == NULL || old->method->ml_meth != old->ours)
+        return;
+    old->method->ml_meth = old->real;
+    old->real = NULL;
+}
+
+static void restore_all(void)
+{
+    restore(&real_settrace);
+    restore(&real_setprofile);
+    restore(&thread_starters[0]);
+    restore(&thread_starters[1]);
 }
 
 static PyObject *attribute(const char *module, const char *name)
@@ -346,25 +407,29 @@ static int attach(char *why, size_t why_size)
     if (!replace(PySys_GetObject("settrace"), settrace, &real_settrace) ||
         !replace(PySys_GetObject("setprofile"), setprofile, &real_setprofile) ||
         !replace(attribute("_thread", "start_new_thread"), start_new_thread, &thread_starters[0])) {
+        restore_all();
         snprintf(why, why_size, "sys.settrace or _thread.start_new_thread is not CPython's own");
         return -1;
     }
-    if (PySys_AddAuditHook(on_audit, NULL) < 0) {
+    /* A hook stays for good: a recording that will end does without. */
+    if (!recorder.is_guest && PySys_AddAuditHook(on_audit, NULL) < 0) {
         PyErr_Clear();
+        restore_all();
         snprintf(why, why_size, "an audit hook of the interpreter's refuses ours");
         return -1;
     }
-    arm(PyThreadState_Get());
-    if (recorder.settings.threads)
-        arm_new_threads(NULL, PyThreadState_Get()); /* those that run already */
+    is_attached = true;
+    resume();
     return 0;
 }
 
 static void detach(void)
 {
-    disarm(PyThreadState_Get(), thread_current);
+    is_attached = false;
+    suspend();
+    restore_all();
 }
 
-const struct backend backend = {"settrace", attach, detach};
+const struct backend backend = {"settrace", attach, suspend, resume, detach};
 
 #endif
