@@ -69,7 +69,8 @@ fuzz_shared := $(filter-out tests/fuzz/fuzz_% tests/fuzz/seeds.c tests/fuzz/repl
                  $(wildcard tests/fuzz/*.c))
 
 library := $(out)/lib/pyrec
-programs := $(out)/pyrec $(out)/pyanalyze $(library)/preload.so $(out)/pyrec_events.so
+package := $(out)/python/pyrec
+programs := $(out)/pyrec $(out)/pyanalyze $(library)/preload.so $(out)/pyrec_events.so $(package)
 unit_programs := $(unit_sources:tests/unit/%.c=$(out)/unit/%)
 fuzz_programs := $(fuzz_targets:%=$(out)/fuzz/%)
 
@@ -160,6 +161,11 @@ $(out)/fuzz/profile $(out)/fuzz/replay: $(obj)/plain/tests/fuzz/mutate.o
 $(out)/fuzz-seeds: $(obj)/plain/tests/fuzz/seeds.o $(obj)/fuzz.a $(obj)/tests.a
 	$(call say,link,$@)
 	$(quiet)$(CC) $(cflags) $(sanitize) -pie $(ldflags) -o $@ $^ -lsqlite3 -lzip -lz -lm
+
+# The Python package, where `import pyrec` finds the rest of the build.
+$(package):
+	$(quiet)mkdir -p $(@D)
+	$(quiet)ln -sfn $(abspath recorder/python/pyrec) $@
 
 # Objects in folders by how they are compiled: plain, preload (its names replace libc's), events, one a SOABI.
 $(obj)/plain/%.o: object_flags = $(sanitize) -fvisibility=hidden
@@ -262,6 +268,7 @@ install: all ## install below PREFIX (and DESTDIR)
 	install -m 755 $(out)/pyrec $(out)/pyanalyze $(bin)
 	install -m 644 $(library)/preload.so $(out)/pyrec_events.so $(lib)
 	for d in $(soabis); do install -D -m 644 $(library)/$$d/pyrec.so $(lib)/$$d/pyrec.so || exit 1; done
+	cd recorder/python && find pyrec -name '*.py' -exec install -D -m 644 {} $(abspath $(lib))/python/{} \;
 	for f in $(man_pages); do install -m 644 $$f $(share)/man/man1 || exit 1; done
 	for f in $(filter %.bash,$(completions)); do \
 	    install -m 644 $$f $(share)/bash-completion/completions/$$(basename $$f .bash) || exit 1; done

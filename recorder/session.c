@@ -33,7 +33,8 @@ static struct {
     uint32_t last_window;
     struct window *windows; /* owned: the open ones */
     size_t count;
-} session;
+    int memory; /* descriptor of the last trace in memory; -1: none */
+} session = {.memory = -1};
 
 /* Beginning and end. */
 
@@ -55,17 +56,24 @@ static int start_file(const struct pyrec_options *options, struct pyrec_error *e
     return result;
 }
 
+/* The last trace in memory is kept until there is another. */
 static int start_memory(const struct pyrec_options *options, struct pyrec_error *err)
 {
     struct pyrec_settings settings;
     struct sink sink;
-    int result;
+    int result, memory;
 
     if (pyrec_settings_collect(options, options->python, 0, &settings, err) < 0)
         return -1;
-    result = sink_open_memory(&sink, settings.items, settings.count, err->text, sizeof err->text);
+    result = sink_open_memory(&sink, settings.items, settings.count, &memory, err->text,
+                              sizeof err->text);
     pyrec_settings_free(&settings);
-    return result < 0 ? -1 : recorder_start_guest(&sink, err->text, sizeof err->text);
+    if (result < 0)
+        return -1;
+    if (session.memory >= 0)
+        close(session.memory);
+    session.memory = memory;
+    return recorder_start_guest(&sink, err->text, sizeof err->text);
 }
 
 static int start_new(const struct session_options *options, char *why, size_t why_size)

@@ -288,20 +288,26 @@ int sink_open(struct sink *sink, const char *path, const char *mark, char *why, 
 }
 
 int sink_open_memory(struct sink *sink, const struct sink_setting *settings, size_t count,
-                     char *why, size_t why_size)
+                     int *memory, char *why, size_t why_size)
 {
     char path[64], mark[33];
     int fd = move_high(memfd_create("pyrec", MFD_CLOEXEC));
     int failure = fd < 0 ? errno : write_start(fd, settings, count, mark);
 
-    if (failure != 0) {
+    *memory = -1;
+    if (failure == 0) {
+        snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)getpid(), fd);
+        if (use_file(sink, fcntl(fd, F_DUPFD_CLOEXEC, LOWEST_DESCRIPTOR), path, mark, why,
+                     why_size) == 0) {
+            *memory = fd;
+            return 0;
+        }
+    } else {
         snprintf(why, why_size, "no memory for a trace: %s", strerror(failure));
-        if (fd >= 0)
-            close(fd);
-        return -1;
     }
-    snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)getpid(), fd);
-    return use_file(sink, fd, path, mark, why, why_size);
+    if (fd >= 0)
+        close(fd);
+    return -1;
 }
 
 void sink_close(struct sink *sink)

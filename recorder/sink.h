@@ -62,10 +62,10 @@ int sink_create(const char *path, const struct sink_setting *settings, size_t co
  * 0, or -1 with a sentence in `why`. */
 int sink_open(struct sink *sink, const char *path, const char *mark, char *why, size_t why_size);
 
-/* The two in one for a trace in memory, which lives as long as somebody has it open; its path is
+/* The two in one for a trace in memory, which lives until the caller closes `memory`; its path is
  * below /proc. 0, or -1 with a sentence in `why`. */
 int sink_open_memory(struct sink *sink, const struct sink_setting *settings, size_t count,
-                     char *why, size_t why_size);
+                     int *memory, char *why, size_t why_size);
 
 void sink_close(struct sink *sink);
 

@@ -62,5 +62,5 @@ step 'cppcheck' cppcheck --quiet --std=c11 --inline-suppr --error-exitcode=1 -j 
     -DPYREC_VERSION='"0"' -DPYREC_MULTIARCH='"m"' -DPYREC_SOABI='"s"' recorder analyzer formats
 step 'include law' tests/lint/includes.sh
 step 'shellcheck' shellcheck tools/*.sh tests/lint/*.sh tests/fuzz/*.sh .ci/run
-step 'python syntax' python3 -m compileall -q -f -j "$(nproc)" samples tests
+step 'python syntax' python3 -m compileall -q -f -j "$(nproc)" samples tests recorder/python
 exit "$failed"
