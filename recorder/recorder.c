@@ -134,9 +134,11 @@ void recorder_enter_child(void)
 
 void recorder_halt(void)
 {
-    if (recorder.running)
-        recorder.halted_ticks = clock_ticks();
-    recorder.running = recorder.paused = false;
+    uint64_t now = clock_ticks();
+
+    if (atomic_exchange(&recorder.running, false))
+        recorder.halted_ticks = now;
+    recorder.paused = false;
 }
 
 void recorder_detach(void)

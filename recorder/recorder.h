@@ -6,6 +6,7 @@
 #ifndef RECORDER_RECORDER_H
 #define RECORDER_RECORDER_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -21,17 +22,17 @@ struct recorder {
     struct recorder_settings settings;
     uint32_t process; /* its number in the run */
     pid_t pid;
-    bool is_first;         /* the process the pyrec command became */
-    bool active;           /* a recording has begun, and has not been ended by the program */
-    bool running;          /* events are wanted; false for good once it failed or is full */
-    bool paused;           /* ... but only for a while */
-    bool is_guest;         /* begun by the program itself, which may end it */
-    bool forked;           /* this is a child that has not been entered into the trace yet */
-    uint32_t code_base;    /* in such a child: numbers below it are the parent's */
-    uint64_t stamp_ticks;  /* an interval longer than this gets a CPU stamp */
-    uint64_t halted_ticks; /* when recording stopped, or paused, before the process ended */
-    pid_t only_thread;     /* without settings.threads: the one that is recorded */
-    char *cwd;             /* owned: when the process began, for relative file names */
+    bool is_first;        /* the process the pyrec command became */
+    atomic_bool active;   /* a recording has begun, and has not been ended by the program */
+    atomic_bool running;  /* events are wanted; false for good once it failed or is full */
+    atomic_bool paused;   /* ... but only for a while */
+    bool is_guest;        /* begun by the program itself, which may end it */
+    bool forked;          /* this is a child that has not been entered into the trace yet */
+    uint32_t code_base;   /* in such a child: numbers below it are the parent's */
+    uint64_t stamp_ticks; /* an interval longer than this gets a CPU stamp */
+    _Atomic uint64_t halted_ticks; /* when recording stopped, or paused, before the process ended */
+    pid_t only_thread;             /* without settings.threads: the one that is recorded */
+    char *cwd;                     /* owned: when the process began, for relative file names */
 };
 
 extern struct recorder recorder;
