@@ -408,24 +408,31 @@ static bool fits_limits(const struct sink *sink, uint64_t end)
     return true;
 }
 
-/* Is fd still our file? If the program closed it, opens it again by path. */
-static bool check_descriptor(struct sink *sink)
+static bool is_trace(const struct sink *sink, int fd)
 {
     struct stat st;
 
-    if (sink->fd >= 0 && fstat(sink->fd, &st) == 0 && st.st_dev == sink->device &&
-        st.st_ino == sink->inode)
+    return fd >= 0 && fstat(fd, &st) == 0 && st.st_dev == sink->device && st.st_ino == sink->inode;
+}
+
+/* Is fd still our file? If the program closed it, opens it again by path. Two threads may find that
+ * out at the same time: the descriptor of the first counts. */
+static bool check_descriptor(struct sink *sink)
+{
+    int known = sink->fd;
+    int fd;
+
+    if (is_trace(sink, known))
         return true;
-    sink->fd = open_high(sink->path);
-    if (sink->fd >= 0 && fstat(sink->fd, &st) == 0 && st.st_dev == sink->device &&
-        st.st_ino == sink->inode) {
-        flock(sink->fd, LOCK_SH | LOCK_NB);
-        return true;
+    fd = open_high(sink->path);
+    if (is_trace(sink, fd)) {
+        flock(fd, LOCK_SH | LOCK_NB);
+        if (atomic_compare_exchange_strong(&sink->fd, &known, fd))
+            return true;
     }
-    if (sink->fd >= 0)
-        close(sink->fd);
-    sink->fd = -1;
-    return false;
+    if (fd >= 0)
+        close(fd);
+    return is_trace(sink, sink->fd);
 }
 
 /* Takes `size` bytes at the end of the file. False, with the run stopped, if there is no room. */
@@ -433,10 +440,8 @@ static bool reserve(struct sink *sink, uint64_t size, uint64_t *offset)
 {
     if (sink_is_stopped(sink))
         return false;
-    if (!check_descriptor(sink)) {
-        sink_stop(sink, TRACE_GAP_FAILED);
-        return false;
-    }
+    if (!check_descriptor(sink))
+        return false; /* out of this process's reach; others may go on */
     *offset = __atomic_fetch_add(shared_u64(sink, TRACE_HEADER_END), size, __ATOMIC_RELAXED);
     if (!fits_limits(sink, *offset + size)) {
         sink_stop(sink, TRACE_GAP_FULL);

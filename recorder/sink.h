@@ -11,6 +11,7 @@
 #ifndef RECORDER_SINK_H
 #define RECORDER_SINK_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -19,7 +20,7 @@
 #include "formats/trace/trace.h"
 
 struct sink {
-    int fd;                      /* >= 100 where the limit allows; -1: none */
+    _Atomic int fd;              /* >= 100 where the limit allows; -1: none */
     dev_t device;                /* what fd must be, before it is written by number: */
     ino_t inode;                 /* the program may have closed and reused it */
     uint8_t *header;             /* page 0, mapped and shared with all processes */
@@ -79,8 +80,10 @@ uint32_t sink_take_thread(struct sink *sink);
 /* Is this source text in the file already? Registers it if there is room to remember. */
 bool sink_knows_source(struct sink *sink, const uint8_t sha256[32]);
 
+/* False, below: the run is stopped, or this process cannot write to it any more. */
+
 /* Maps a fresh, zeroed chunk of `capacity` bytes (a multiple of the page) and writes its header,
- * unsealed. False: the run is stopped, or this process can map no more. */
+ * unsealed. */
 bool sink_slot_open(struct sink *sink, struct sink_slot *slot, uint64_t capacity,
                     const struct sink_chunk *chunk);
 
@@ -94,10 +97,10 @@ void sink_slot_reuse(struct sink_slot *slot, const struct sink_chunk *chunk, con
 void sink_slot_seal(struct sink_slot *slot, uint64_t length);
 void sink_slot_unmap(struct sink_slot *slot);
 
-/* Writes the slot's chunk, sealed, to a place of its own. False: the run is stopped. */
+/* Writes the slot's chunk, sealed, to a place of its own. */
 bool sink_slot_copy(struct sink *sink, const struct sink_slot *slot, uint64_t length);
 
-/* Writes a whole sealed chunk. False: the run is stopped. */
+/* Writes a whole sealed chunk. */
 bool sink_append(struct sink *sink, const struct sink_chunk *chunk, const void *payload,
                  size_t size);
 
