@@ -153,6 +153,16 @@ static PyObject *module_state(PyObject *self, PyObject *unused)
                          PyBool_FromLong(recorder.running), PyBool_FromLong(recorder.paused));
 }
 
+static PyObject *module_trace_path(PyObject *self, PyObject *unused)
+{
+    const char *path = session_trace_path();
+
+    (void)self, (void)unused;
+    if (path == NULL)
+        Py_RETURN_NONE;
+    return PyUnicode_DecodeFSDefault(path);
+}
+
 static PyMethodDef methods[] = {
     {"start", module_start, METH_VARARGS,
      "start(arguments: tuple[bytes], in_memory, for_windows, keeper: int) -> bool: begins a "
@@ -167,6 +177,8 @@ static PyMethodDef methods[] = {
      "to "
      "owner."},
     {"window_close", module_window_close, METH_O, "window_close(window: int): ends it."},
+    {"trace_path", module_trace_path, METH_NOARGS,
+     "The trace being recorded, or the last one in memory, or None."},
     {"state", module_state, METH_NOARGS,
      "None, or (path, begun by this program, running, paused)."},
     {NULL, NULL, 0, NULL},

@@ -16,6 +16,7 @@
 #include "recorder/files.h"
 #include "recorder/inside.h"
 #include "recorder/pycompat.h"
+#include "recorder/replaced.h"
 #include "recorder/suspended.h"
 #include "recorder/thread.h"
 
@@ -314,13 +315,32 @@ static void seal_at_exit(int status, void *unused)
         finish(TRACE_END_EXIT, status);
 }
 
+/* os._exit(), by which the children of multiprocessing end. Without preload.so nobody else tells.
+ */
+static struct replaced real_exit;
+
+static PyObject *sealing_exit(PyObject *self, PyObject *const *args, Py_ssize_t count,
+                              PyObject *names)
+{
+    PyObject *status = count > 0 ? args[0] : NULL;
+
+    if (status != NULL && PyLong_Check(status))
+        seal_at_exit((int)PyLong_AsLong(status), NULL);
+    PyErr_Clear();
+    return ((_PyCFunctionFastWithKeywords)(void (*)(void))real_exit.real)(self, args, count, names);
+}
+
 static void watch_exit(void)
 {
+    const int flags = METH_FASTCALL | METH_KEYWORDS;
     static bool watching;
+    PyObject *function = replaced_find("posix", "_exit");
 
     if (!watching)
         on_exit(seal_at_exit, NULL);
     watching = true;
+    if (function != NULL && PyCFunction_Check(function) && PyCFunction_GET_FLAGS(function) == flags)
+        replaced_put(&real_exit, function, (PyCFunction)(void (*)(void))sealing_exit);
 }
 
 int recorder_start_guest(struct sink *sink, char *why, size_t why_size)
@@ -364,6 +384,7 @@ void recorder_stop(void)
     if (recorder.running)
         set_boundaries();
     backend.detach();
+    replaced_restore(&real_exit);
     if (!recorder.forked) {
         if (!recorder.running)
             write_gap_fact();

@@ -213,6 +213,18 @@ bool session_mark(const char *text, size_t size)
     return t != NULL;
 }
 
+const char *session_trace_path(void)
+{
+    static char path[64];
+
+    if (recorder.active)
+        return recorder.sink.path;
+    if (session.memory < 0)
+        return NULL;
+    snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)getpid(), session.memory);
+    return path;
+}
+
 /* Windows. */
 
 static void write_window(const struct window *window, uint64_t end)

@@ -36,6 +36,10 @@ bool session_resume(void);
 /* False: nothing is being recorded now. */
 bool session_mark(const char *text, size_t size);
 
+/* The path of the trace being recorded, or of the last one in memory; NULL: neither. Valid until
+ * the next call of anything here. */
+const char *session_trace_path(void);
+
 /* A window: a span of time, of this thread or of all, that belongs to `owner` (TRACE.md section 4,
  * WINDOW). Its number, or 0: nothing is recorded in this process. */
 uint32_t session_open_window(const char *owner, size_t size, bool all_threads);

@@ -17,6 +17,7 @@
 #include "recorder/callables.h"
 #include "recorder/events.h"
 #include "recorder/recorder.h"
+#include "recorder/replaced.h"
 
 static int trace(PyObject *object, PyFrameObject *frame, int what, PyObject *argument);
 
@@ -284,13 +285,6 @@ static int on_audit(const char *event, PyObject *arguments, void *unused)
     return 0;
 }
 
-/* A function of the interpreter that ours stands in for. */
-struct replaced {
-    PyMethodDef *method;
-    PyCFunction real; /* NULL: not replaced yet */
-    PyCFunction ours;
-};
-
 static struct replaced real_settrace, real_setprofile;
 static struct replaced thread_starters[2]; /* start_new_thread and its old name start_new */
 
@@ -358,55 +352,22 @@ static PyObject *start_new(PyObject *self, PyObject *arguments)
     return start_thread(&thread_starters[1], self, arguments);
 }
 
-/* Puts `ours` behind the built-in function `object`, keeping the object. False: it is not one. */
-static bool replace(PyObject *object, PyCFunction ours, struct replaced *old)
-{
-    PyMethodDef *method;
-
-    if (old->real != NULL)
-        return true;
-    if (object == NULL || !PyCFunction_Check(object))
-        return false;
-    method = ((PyCFunctionObject *)object)->m_ml;
-    *old = (struct replaced){method, method->ml_meth, ours};
-    method->ml_meth = ours;
-    return true;
-}
-
-/* Unless somebody has put his own before ours since. */
-static void restore(struct replaced *old)
-{
-    if (old->real == NULL || old->method->ml_meth != old->ours)
-        return;
-    old->method->ml_meth = old->real;
-    old->real = NULL;
-}
-
 static void restore_all(void)
 {
-    restore(&real_settrace);
-    restore(&real_setprofile);
-    restore(&thread_starters[0]);
-    restore(&thread_starters[1]);
-}
-
-static PyObject *attribute(const char *module, const char *name)
-{
-    PyObject *modules = PyImport_GetModuleDict();
-    PyObject *found = PyDict_GetItemString(modules, module);
-
-    return found != NULL && PyModule_Check(found)
-               ? PyDict_GetItemString(PyModule_GetDict(found), name)
-               : NULL;
+    replaced_restore(&real_settrace);
+    replaced_restore(&real_setprofile);
+    replaced_restore(&thread_starters[0]);
+    replaced_restore(&thread_starters[1]);
 }
 
 static int attach(char *why, size_t why_size)
 {
-    replace(attribute("_thread", "start_new"), start_new,
-            &thread_starters[1]); /* may be gone one day */
-    if (!replace(PySys_GetObject("settrace"), settrace, &real_settrace) ||
-        !replace(PySys_GetObject("setprofile"), setprofile, &real_setprofile) ||
-        !replace(attribute("_thread", "start_new_thread"), start_new_thread, &thread_starters[0])) {
+    /* start_new may be gone one day. */
+    replaced_put(&thread_starters[1], replaced_find("_thread", "start_new"), start_new);
+    if (!replaced_put(&real_settrace, PySys_GetObject("settrace"), settrace) ||
+        !replaced_put(&real_setprofile, PySys_GetObject("setprofile"), setprofile) ||
+        !replaced_put(&thread_starters[0], replaced_find("_thread", "start_new_thread"),
+                      start_new_thread)) {
         restore_all();
         snprintf(why, why_size, "sys.settrace or _thread.start_new_thread is not CPython's own");
         return -1;

@@ -139,6 +139,226 @@ leaf()
 '''
 
 
+FORKED = '''
+import os
+import pyrec
+def leaf():
+    return 1
+def child(code):
+    pid = os.fork()
+    if pid == 0:
+        leaf()
+        code()
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+def stop_in_child():
+    pyrec.stop()
+    leaf()
+    with pyrec.record("child.bin"):
+        leaf()
+def pause_in_child():
+    pyrec.pause()
+    leaf()
+    pyrec.resume()
+    leaf()
+def outside():
+    assert not pyrec.is_recording()
+    pyrec.start("outside.bin")
+    leaf()
+    pyrec.stop()
+pyrec.start("trace.bin", children=True)
+child(leaf)
+child(stop_in_child)
+child(pause_in_child)
+pyrec.pause()
+child(pyrec.resume)
+pyrec.resume()
+pyrec.stop()
+child(lambda: None)
+pyrec.start("alone.bin", children=False)
+child(outside)
+pyrec.stop()
+'''
+
+CYCLES = '''
+import sys, threading
+import pyrec
+def leaf(n):
+    return n
+def numbers():
+    for n in range(4):
+        yield leaf(n)
+generator = numbers()
+stop = threading.Event()
+def spin():
+    while not stop.is_set():
+        leaf(0)
+thread = threading.Thread(target=spin)
+thread.start()
+for i in range(20):
+    with pyrec.record("trace.bin" if i % 2 else None, threads=i % 3 != 0, exclude_syspath=i % 5 == 0, c_calls=i % 7 == 0):
+        leaf(i)
+        if i % 5 == 0:
+            next(generator)
+        with pyrec.paused():
+            leaf(i)
+    rows = pyrec.query("trace.bin" if i % 2 else None, "SELECT sum(f.calls) AS calls, sum(a.difference_ns) AS rest "
+        "FROM (SELECT sum(difference_ns) AS difference_ns FROM accounts) a, (SELECT calls FROM functions "
+        "WHERE name = 'spin' UNION ALL SELECT 0) f")
+    assert rows[0].rest == 0, rows
+    for row in pyrec.query("trace.bin" if i % 2 else None, "SELECT sum(hits) AS hits FROM lines "
+        "WHERE function = 'leaf' AND hits > 0"):
+        assert row.hits >= 1
+    assert sys.gettrace() is None
+stop.set()
+thread.join()
+'''
+
+CODES = '''
+import sys
+import pyrec
+def f():
+    return 1
+def numbers():
+    yield f()
+    yield f()
+kept = numbers()
+next(kept)
+pyrec.start("trace.bin", include="program.py", c_calls=True)
+next(kept)
+exec("f()")
+exec(compile("def late():\\n    return len('x')\\nlate()", "program.py", "exec"))
+with pyrec.paused():
+    exec(compile("def hidden():\\n    return f()\\nhidden()", "program.py", "exec"))
+hidden()
+f()
+pyrec.stop()
+'''
+
+JOINED = '''
+import sys
+import pyrec
+def leaf():
+    pass
+assert pyrec.is_recording()
+print(pyrec.trace_path() == sys.argv[1])
+with pyrec.record("other.bin"):
+    leaf()
+print(pyrec.start("another.bin") == sys.argv[1])
+pyrec.pause()
+leaf()
+pyrec.resume()
+pyrec.stop()
+leaf()
+try:
+    pyrec.stop()
+except pyrec.Error as error:
+    print(error)
+pyrec.mark("last")
+print(pyrec.query(None, "SELECT count(*) AS n FROM functions WHERE name = 'leaf'"))
+'''
+
+TRACED = '''
+import sys
+import pyrec
+seen = []
+def tracer(frame, event, argument):
+    if frame.f_code.co_name in ("f", "block"):
+        seen.append((event, frame.f_lineno - frame.f_code.co_firstlineno))
+    return tracer
+def f():
+    x = 1
+    return x
+def block():
+    with pyrec.record("trace.bin", include="program.py"):
+        f()
+        with pyrec.paused():
+            f()
+            assert sys.gettrace() is tracer
+    f()
+sys.settrace(tracer)
+block()
+with pyrec.record("trace.bin", include="program.py"):
+    sys.settrace(None)
+    f()
+    sys.settrace(tracer)
+    f()
+sys.settrace(None)
+print([event for event in seen if event[0] == "call"].count(("call", 0)), len(seen))
+'''
+
+REFUSED = '''
+import sys
+import pyrec
+def check(function, *arguments, **options):
+    try:
+        function(*arguments, **options)
+    except (pyrec.Error, TypeError) as error:
+        print(type(error).__name__, error, flush=True)
+check(pyrec.start, "/no/such/folder/t.bin")
+check(pyrec.start, max_size="12X")
+check(pyrec.start, include="re:(")
+check(pyrec.start, colour=True)
+check(pyrec.query, "nothing.bin", "SELECT 1")
+with open("text", "w") as file:
+    file.write("not a trace")
+check(pyrec.start, "text")
+check(pyrec.query, "text", "SELECT 1")
+if sys.version_info >= (3, 12):
+    sys.monitoring.use_tool_id(3, "other")
+    sys.monitoring.use_tool_id(4, "another")
+    check(pyrec.start, "trace.bin")
+    sys.monitoring.free_tool_id(3)
+    sys.monitoring.free_tool_id(4)
+try:
+    import _interpreters as interpreters
+except ImportError:
+    import _xxsubinterpreters as interpreters
+if sys.version_info < (3, 12):
+    name = interpreters.create()
+    interpreters.run_string(name, """if True:
+        import pyrec
+        try:
+            pyrec.start("trace.bin")
+        except Exception as error:
+            print("Error", error, flush=True)
+        """)
+pyrec.start("trace.bin")
+pyrec.stop()
+'''
+
+WINDOWS = '''
+import threading
+import pyrec
+from pyrec import _recorder
+def leaf():
+    pass
+def other():
+    leaf()
+_recorder.start(pyrec._command(None, {}), True, True, 0)
+leaf()
+assert not pyrec.is_recording()
+first = _recorder.window_open("one", False)
+leaf()
+second = _recorder.window_open("two", True)
+leaf()
+thread = threading.Thread(target=other)
+thread.start()
+thread.join()
+_recorder.window_close(first)
+leaf()
+_recorder.window_close(second)
+leaf()
+assert not pyrec.is_recording()
+third = _recorder.window_open("one", False)
+leaf()
+leaf()
+_recorder.window_close(third)
+_recorder.stop(False)
+print(first, second, third, pyrec.trace_path())
+'''
+
+
 class Recording(Case):
     def test_a_block(self):
         for python in support.PYTHONS:
@@ -169,6 +389,103 @@ class Recording(Case):
                 self.rows("trace.bin", "SELECT t.name, l.hits FROM line_stats l JOIN functions f USING (function_id) "
                           "JOIN threads t USING (thread_id) WHERE f.name = 'leaf' AND l.hits > 0 ORDER BY 1"),
                 [("early", "1"), ("helper", "1"), ("late", "1")])
+
+    def calls(self, trace, name="leaf"):
+        """How often a function was called in each process of a trace, in their order."""
+        return [int(n) for n, in self.rows(
+            trace, "SELECT (SELECT count(*) FROM events e WHERE e.process_id = p.process_id AND event = 'call' "
+            "AND function = '%s') FROM processes p ORDER BY process_id" % name)]
+
+    def test_forked_children(self):
+        for python in support.PYTHONS:
+            with self.subTest(python):
+                self.run_program(python, FORKED)
+                self.assertEqual(self.calls("trace.bin"), [0, 2, 1, 2, 0])
+                self.assertEqual(self.calls("child.bin"), [1])
+                self.assertEqual(self.calls("outside.bin"), [1])
+                self.assertEqual(self.calls("alone.bin"), [0])
+
+    def test_again_and_again(self):
+        for python in support.PYTHONS:
+            with self.subTest(python):
+                self.run_program(python, CYCLES)
+
+    def test_codes_of_any_origin(self):
+        for python in support.PYTHONS:
+            with self.subTest(python):
+                self.run_program(python, CODES)
+                self.assertEqual(
+                    self.rows("trace.bin", "SELECT name, calls, resumes, hits FROM functions WHERE name IN "
+                              "('f', 'late', 'hidden', 'numbers') ORDER BY name"),
+                    [("f", "4", "0", "4"), ("hidden", "1", "0", "1"), ("late", "1", "0", "1"), ("numbers", "0", "1", "1")])
+
+    def test_joins_the_recording_of_pyrec_run(self):
+        for python in support.PYTHONS:
+            with self.subTest(python):
+                program, trace = self.program(JOINED), os.path.join(self.folder, "trace.bin")
+                result = support.run(
+                    [support.PYREC, "run", "--python", python, "-o", trace, "--include", "*", program, trace],
+                    env=support.environment(PYTHONPATH=PACKAGE), cwd=self.folder)
+                self.assertEqual((result.status, result.err), (0, b""), result)
+                self.assertEqual(result.out.decode().splitlines(), [
+                    "True", "True", "nothing is being recorded that this program has begun", "[Row(n=1)]"])
+                self.assertEqual(self.calls("trace.bin"), [2])
+                self.assertEqual(self.rows("trace.bin", "SELECT text FROM marks ORDER BY time_ns"),
+                                 [("begin record",), ("end record",), ("last",)])
+                self.assertEqual(self.rows("trace.bin", "SELECT path FROM files WHERE path LIKE '%/pyrec/%.py'"), [])
+                self.assertFalse(os.path.exists(os.path.join(self.folder, "other.bin")))
+
+    def test_the_programs_own_tracer_goes_on(self):
+        for python in support.PYTHONS:
+            with self.subTest(python):
+                recorded = self.run_program(python, TRACED)
+                self.assertEqual(self.calls("trace.bin", "f"), [2])
+                plain = self.run_program(python, TRACED.replace("import pyrec\n", """
+class paused:
+    def __init__(self, *arguments, **options):
+        pass
+    def __enter__(self):
+        pass
+    def __exit__(self, *exception):
+        pass
+class pyrec:
+    record = paused = paused
+"""))
+                self.assertEqual(recorded, plain)
+
+    def test_refusals_are_one_sentence(self):
+        for python in support.PYTHONS:
+            with self.subTest(python):
+                out = self.run_program(python, REFUSED).splitlines()
+                expected = [
+                    "Error /no/such/folder/t.bin: cannot be written: No such file or directory",
+                    "Error --max-size: not a size (as 500M or 2G): 12X", "Error --include re:(: ",
+                    "TypeError pyrec has no option 'colour'", "Error nothing.bin: No such file or directory",
+                    "Error %s: is there and is no trace (--force replaces it)" % os.path.join(self.folder, "text"),
+                    "Error text: "]
+                if support.version(python) >= (3, 12):
+                    expected.append("Error both sys.monitoring tool ids for us (3 and 4) are in use")
+                else:
+                    expected.append("Error pyrec records the main interpreter only, not a subinterpreter")
+                self.assertEqual(len(out), len(expected), out)
+                for line, start in zip(out, expected):
+                    self.assertTrue(line.startswith(start), (line, start))
+
+    def test_windows(self):
+        for python in support.PYTHONS:
+            with self.subTest(python):
+                program = WINDOWS + """
+import shutil
+shutil.copyfile(pyrec.trace_path(), "windows.bin")
+"""
+                self.assertEqual(self.run_program(python, program).split()[:3], ["1", "2", "3"])
+                self.assertEqual(self.calls("windows.bin"), [6])
+                self.assertEqual(self.rows("windows.bin", "SELECT reason FROM gaps WHERE thread_id = 1"),
+                                 [("paused",)] * 2)
+                for owner, calls in (("one", "4"), ("two", "3")):
+                    result = support.run([support.PYANALYZE, os.path.join(self.folder, "windows.bin"), "--window", owner,
+                                          "--sql", "SELECT calls FROM functions WHERE name = 'leaf'"])
+                    self.assertEqual((result.status, result.out.split()[1:]), (0, [calls.encode()]), result)
 
 
 if __name__ == "__main__":

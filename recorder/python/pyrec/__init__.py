@@ -91,7 +91,7 @@ except ImportError as reason:
     class Error(Exception):
         """What pyrec cannot do, and why, in one sentence."""
 
-_memory = None   # the path of the last trace in memory
+
 _SWITCHES = {"exclude_syspath": "exclude-syspath", "c_calls": "c-calls", "force": "force"}
 _NO_SWITCHES = {"threads": "no-threads", "children": "no-children", "source": "no-source"}
 _VALUES = {"max_size": "max-size", "min_free": "min-free", "sample": "sample"}
@@ -135,14 +135,9 @@ def _command(path, options):
 
 def _begin(path, options, keeper=0):
     """start(), for `keeper` if it is not 0. True: a recording has begun, or goes on for its keeper."""
-    global _memory
-    recorder = _need()
     options = dict(options)
     options.pop("filename", None)
-    begun = recorder.start(_command(path, options), path is None, False, keeper)
-    if begun and path is None:
-        _memory = recorder.state()[0]
-    return begun
+    return _need().start(_command(path, options), path is None, False, keeper)
 
 
 def start(path="trace.bin", **options):
@@ -157,7 +152,7 @@ def start(path="trace.bin", **options):
     both tool ids of sys.monitoring are taken, or this is a subinterpreter.
     """
     _begin(path, options)
-    return _need().state()[0]
+    return _recorder.trace_path()
 
 
 def stop():
@@ -197,8 +192,7 @@ def is_recording():
 
 def trace_path():
     """The path of the trace that is being recorded, else of the last one in memory, else None."""
-    state = _recorder.state() if _recorder is not None else None
-    return state[0] if state is not None else _memory
+    return _recorder.trace_path() if _recorder is not None else None
 
 
 class paused:
@@ -231,7 +225,7 @@ class record:
 
     def _enter(self, name, keeper):
         begun = _begin(self._wanted, self._options, keeper)
-        self.path = _recorder.state()[0]
+        self.path = _recorder.trace_path()
         self._joined.append(not begun and keeper == 0)
         if self._joined[-1]:
             mark("begin " + name)
