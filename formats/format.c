@@ -8,6 +8,7 @@
 
 extern const struct format format_annotate;
 extern const struct format format_callgrind;
+extern const struct format format_callgrindzip;
 extern const struct format format_flamegraph;
 extern const struct format format_folded;
 extern const struct format format_pprofile;
@@ -18,6 +19,7 @@ extern const struct format format_zip;
 const struct format *const formats[] = {
     &format_annotate,
     &format_callgrind,
+    &format_callgrindzip,
     &format_flamegraph,
     &format_folded,
     &format_pprofile,

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -28,6 +29,7 @@ struct output {
     struct part *parts;
     size_t part_count;
     int fd;      /* of the last part, -1 once closed */
+    bool memory; /* nothing but an fd */
     int failure; /* errno of the first failure */
     size_t used;
     char buffer[BUFFER_SIZE];
@@ -184,6 +186,21 @@ struct output *output_open_file(const char *path, struct error *err)
     return out;
 }
 
+struct output *output_open_memory(struct error *err)
+{
+    struct output *out = new_output(err);
+
+    if (out == NULL)
+        return NULL;
+    out->memory = true;
+    out->fd = memfd_create("pyanalyze", MFD_CLOEXEC);
+    if (out->fd >= 0)
+        return out;
+    error_set(err, "no memory to write to: %s", strerror(errno));
+    output_close(out);
+    return NULL;
+}
+
 /* ---- writing ---- */
 
 static void write_through(struct output *out, const char *bytes, size_t size)
@@ -298,6 +315,27 @@ static int finish_part(struct output *out)
     return out->failure != 0 ? -1 : 0;
 }
 
+int output_take(struct output *out, void **bytes, size_t *size, struct error *err)
+{
+    struct stat status;
+
+    flush(out);
+    if (out->failure == 0 && fstat(out->fd, &status) < 0)
+        fail(out, errno);
+    *size = out->failure == 0 ? (size_t)status.st_size : 0;
+    *bytes = malloc(*size + 1);
+    if (*bytes == NULL)
+        return error_set(err, "out of memory");
+    for (size_t at = 0; at < *size && out->failure == 0;) {
+        ssize_t read = pread(out->fd, (char *)*bytes + at, *size - at, (off_t)at);
+
+        at += read > 0 ? (size_t)read : 0;
+        if (read <= 0)
+            fail(out, read < 0 ? errno : EIO);
+    }
+    return out->failure == 0 ? 0 : report(out, "memory", err);
+}
+
 int output_next_file(struct output *out, const char *suffix, struct error *err)
 {
     char *path = NULL;
@@ -361,7 +399,7 @@ void output_close(struct output *out)
 {
     if (out == NULL)
         return;
-    if (out->fd >= 0 && out->path != NULL)
+    if (out->fd >= 0 && (out->path != NULL || out->memory))
         close(out->fd);
     for (size_t i = 0; i < out->part_count; i++) {
         if (out->parts[i].temporary != NULL)

@@ -30,6 +30,12 @@ struct output *output_open_stdout(const struct output_terminal *terminal, struct
 /* A file called `path`. NULL with *err set if its directory cannot be written. */
 struct output *output_open_file(const char *path, struct error *err);
 
+/* Nowhere yet: output_take() has what was written. */
+struct output *output_open_memory(struct error *err);
+
+/* A copy of what was written to memory, to be freed. 0, or -1 with *err set. */
+int output_take(struct output *out, void **bytes, size_t *size, struct error *err);
+
 /* The file that follows: `path` of the first with `suffix` (such as "-02") appended. The one before
  * is complete. -1 on stdout. */
 int output_next_file(struct output *out, const char *suffix, struct error *err);

@@ -1,6 +1,7 @@
 /* zip.c - the recorded sources, under the names that a callgrind file beside them uses.
  *
- * The same profile gives the same bytes: names in order, one date (1980, the oldest a zip can say),
+ * With a callgrind file among them that is the format callgrindzip. The same profile gives the same
+ * bytes: names in order, one date (1980, the oldest a zip can say),
  * one mode, one method. libzip writes into memory, so that a zip appears as any other output does,
  * also on a pipe.
  */
@@ -17,6 +18,8 @@
 #include "formats/query.h"
 
 enum { DOS_DATE_1980_01_01 = (1 << 5) | 1, COMPRESSION_LEVEL = 6, COPY_SIZE = 1 << 16 };
+
+static const char callgrind_name[] = "cachegrind.out.pprofile"; /* as pprofile names it */
 
 struct entry {
     const char *name; /* borrowed from the archive names */
@@ -58,9 +61,12 @@ static int add_bytes(zip_t *archive, const struct entry *entry, struct error *er
 
 static int load_entry(sqlite3 *db, struct entry *entry, struct error *err)
 {
-    struct query query = query_open(db, "SELECT source FROM files WHERE file_id = ?1", err);
+    struct query query;
     int status = 0;
 
+    if (entry->bytes != NULL)
+        return 0;
+    query = query_open(db, "SELECT source FROM files WHERE file_id = ?1", err);
     query_bind(&query, 1, entry->file_id);
     if (query_next(&query)) {
         const void *bytes = sqlite3_column_blob(query.statement, 0);
@@ -79,7 +85,7 @@ static int load_entry(sqlite3 *db, struct entry *entry, struct error *err)
 static struct entry *list_entries(const struct catalog *catalog, const struct archive_names *names,
                                   const struct format_options *options, size_t *count)
 {
-    struct entry *entries = calloc(catalog->file_count + 1, sizeof *entries);
+    struct entry *entries = calloc(catalog->file_count + 2, sizeof *entries);
 
     *count = 0;
     for (size_t i = 0; entries != NULL && i < catalog->file_count; i++) {
@@ -159,8 +165,28 @@ static int write_entries(sqlite3 *db, struct entry *entries, size_t count, struc
     return status;
 }
 
-static int zip_write(sqlite3 *db, const struct format_options *options, struct output *out,
-                     struct error *err)
+/* All of the profile in callgrind's format, with the names that files have in the zip. */
+static int add_callgrind(sqlite3 *db, const struct format_options *options, struct entry *entry,
+                         struct error *err)
+{
+    struct format_options zipped = *options;
+    struct output *out = output_open_memory(err);
+    int status;
+
+    zipped.zipped = true;
+    zipped.per_thread = false;
+    *entry = (struct entry){.name = callgrind_name};
+    if (out == NULL)
+        return -1;
+    status = format_find("callgrind")->write(db, &zipped, out, err);
+    if (status == 0)
+        status = output_take(out, &entry->bytes, &entry->size, err);
+    output_close(out);
+    return status;
+}
+
+static int write_archive(sqlite3 *db, const struct format_options *options, bool with_callgrind,
+                         struct output *out, struct error *err)
 {
     struct catalog *catalog = catalog_load(db, err);
     struct archive_names *names = NULL;
@@ -176,7 +202,7 @@ static int zip_write(sqlite3 *db, const struct format_options *options, struct o
     entries = list_entries(catalog, names, options, &count);
     if (entries == NULL)
         error_set(err, "out of memory");
-    else
+    else if (!with_callgrind || add_callgrind(db, options, &entries[count++], err) == 0)
         status = write_entries(db, entries, count, out, err);
 
 done:
@@ -186,6 +212,18 @@ done:
     archive_names_free(names);
     catalog_free(catalog);
     return status;
+}
+
+static int zip_write(sqlite3 *db, const struct format_options *options, struct output *out,
+                     struct error *err)
+{
+    return write_archive(db, options, false, out, err);
+}
+
+static int callgrindzip_write(sqlite3 *db, const struct format_options *options, struct output *out,
+                              struct error *err)
+{
+    return write_archive(db, options, true, out, err);
 }
 
 static bool zip_recognize(const unsigned char *head, int size)
@@ -203,4 +241,16 @@ const struct format format_zip = {
     .binary = true,
     .recognize = zip_recognize,
     .write = zip_write,
+};
+
+static const char *const no_suffixes[] = {NULL};
+
+extern const struct format format_callgrindzip;
+const struct format format_callgrindzip = {
+    .name = "callgrindzip",
+    .suffixes = no_suffixes,
+    .summary = "callgrind and the recorded sources in one zip",
+    .binary = true,
+    .recognize = zip_recognize,
+    .write = callgrindzip_write,
 };
