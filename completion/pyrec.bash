@@ -65,6 +65,20 @@ _pyrec_walk()
     start=$i
 }
 
+# The options of pprofile or cProfile; else files.
+_pyrec_frontend()
+{
+    local options='--out --format --zipfile --threads --statistic --verbose --exclude-syspath --exclude --include
+        --help -o -f -z -t -s -v -m -h'
+
+    [[ $1 == cprofile ]] && options='--outfile --sort --help -o -s -m -h'
+    if [[ $value == -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "$options" -- "$value")
+    else
+        _pyrec_files -f
+    fi
+}
+
 _pyrec()
 {
     local words=() cword=0 before='' start=0 value='' word
@@ -86,6 +100,10 @@ _pyrec()
         declare -F _pyanalyze >/dev/null && _pyanalyze
         return
     fi
+    if (( cword > 1 )) && [[ ${words[1]} == [pc]profile ]]; then
+        _pyrec_frontend "${words[1]}"
+        return
+    fi
     _pyrec_walk
     if [[ -n $before ]]; then
         _pyrec_value "$before"
@@ -99,7 +117,7 @@ _pyrec()
         mapfile -t COMPREPLY < <(compgen -W "$_pyrec_options" -- "$value")
     else
         _pyrec_programs
-        (( cword == 1 )) && mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W 'run analyze' -- "$value")
+        (( cword == 1 )) && mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W 'run analyze pprofile cprofile' -- "$value")
     fi
 }
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "recorder/preload_env.h"
+#include "recorder/pyrec_frontend.h"
 #include "recorder/pyrec_options.h"
 #include "recorder/pyrec_python.h"
 #include "recorder/pyrec_then.h"
@@ -170,9 +171,9 @@ static int run_and_report(struct run *run)
                                strerror(errno));
     pyrec_trace_release(&run->trace);
     if (access(run->trace.path, F_OK) == 0 &&
-        pyrec_then_report(run->installation.analyzer, run->trace.path, &run->options.then,
-                          run->err) < 0)
+        pyrec_then_report(run->installation.analyzer, run->trace.path, &run->options, run->err) < 0)
         report_error(run->err);
+    pyrec_frontend_remove_folder(&run->options);
     pyrec_then_end(status);
 }
 
@@ -185,6 +186,20 @@ static bool is_missing(const struct pyrec_options *options)
            access(options->operand, F_OK) < 0 && errno == ENOENT;
 }
 
+static bool reports(const struct pyrec_options *options)
+{
+    return options->then.count > 0 || options->report.count > 0;
+}
+
+static int prepare_frontend(struct run *run)
+{
+    if (!run->options.is_temporary)
+        return 0;
+    if (pyrec_frontend_settle(&run->options, run->python.path, run->err) < 0)
+        return -1;
+    return pyrec_frontend_make_folder(&run->options, run->err);
+}
+
 static int start_run(struct run *run)
 {
     int result;
@@ -194,14 +209,14 @@ static int start_run(struct run *run)
         return -1;
     if (is_missing(&run->options))
         return become_interpreter(run);
-    if (run->options.then.count > 0 && access(run->installation.analyzer, X_OK) < 0)
-        return pyrec_error_set(run->err, PYREC_FAILED, "--then needs %s: %s",
+    if (reports(&run->options) && access(run->installation.analyzer, X_OK) < 0)
+        return pyrec_error_set(run->err, PYREC_FAILED, "a report needs %s: %s",
                                run->installation.analyzer, strerror(errno));
-    if (find_recorder(&run->installation, run->err) < 0 ||
+    if (find_recorder(&run->installation, run->err) < 0 || prepare_frontend(run) < 0 ||
         pyrec_trace_create(&run->options, run->python.path, &run->trace, run->err) < 0)
         return -1;
     run->is_recorded = true;
-    result = run->options.then.count > 0 ? run_and_report(run) : become_interpreter(run);
+    result = reports(&run->options) ? run_and_report(run) : become_interpreter(run);
     pyrec_trace_remove(&run->trace);
     return result;
 }
@@ -214,7 +229,7 @@ static int act(struct run *run)
     case PYREC_ANALYZE:
         return become_analyzer(&run->installation, run->options.arguments, run->err);
     case PYREC_HELP:
-        fputs(pyrec_options_help(), stdout);
+        fputs(run->options.help != NULL ? run->options.help : pyrec_options_help(), stdout);
         break;
     case PYREC_VERSION_LINE:
         puts("pyrec " PYREC_VERSION);
@@ -237,6 +252,7 @@ int main(int argc, char **argv)
         result = pyrec_options_parse(argv, &run.options, run.err);
     if (result == 0)
         result = act(&run);
+    pyrec_frontend_remove_folder(&run.options);
     pyrec_options_free(&run.options);
     return result == 0 ? 0 : report_error(&error);
 }

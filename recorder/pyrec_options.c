@@ -6,11 +6,13 @@
 #include <string.h>
 
 #include "formats/trace/pattern.h"
+#include "recorder/pyrec_frontend.h"
 
 static const char help[] =
     "Usage: pyrec [run] [OPTION]... SCRIPT|DIR|ZIP|- [ARGUMENT]...\n"
     "       pyrec [run] [OPTION]... -m MODULE|-c CODE [ARGUMENT]...\n"
     "       pyrec analyze [ARGUMENT]...        (pyanalyze)\n"
+    "       pyrec pprofile|cprofile ...        (their command lines: --help)\n"
     "Record every line, call and return of a program, its threads and children.\n"
     "  -o, --out FILE        the trace (trace.bin); %p: process id, %n: a number\n"
     "  --force               replace FILE even if it is no trace\n"
@@ -42,9 +44,8 @@ static int out_of_memory(struct pyrec_error *err)
 
 /* ---- lists ---- */
 
-/* Adds `head` and `tail` joined. */
-static int list_add(struct pyrec_list *list, const char *head, const char *tail,
-                    struct pyrec_error *err)
+int pyrec_list_add(struct pyrec_list *list, const char *head, const char *tail,
+                   struct pyrec_error *err)
 {
     char **items = realloc(list->items, (list->count + 2) * sizeof *items);
 
@@ -55,6 +56,18 @@ static int list_add(struct pyrec_list *list, const char *head, const char *tail,
         return out_of_memory(err);
     list->count++;
     items[list->count] = NULL;
+    return 0;
+}
+
+int pyrec_list_insert(struct pyrec_list *list, size_t at, const char *text, struct pyrec_error *err)
+{
+    char *last;
+
+    if (pyrec_list_add(list, text, "", err) < 0)
+        return -1;
+    last = list->items[list->count - 1];
+    memmove(list->items + at + 1, list->items + at, (list->count - 1 - at) * sizeof *list->items);
+    list->items[at] = last;
     return 0;
 }
 
@@ -70,6 +83,7 @@ void pyrec_options_free(struct pyrec_options *options)
 {
     pyrec_list_free(&options->filters);
     pyrec_list_free(&options->then);
+    pyrec_list_free(&options->report);
     pyrec_list_free(&options->interpreter);
 }
 
@@ -142,7 +156,7 @@ int pyrec_options_split(const char *text, struct pyrec_list *words, struct pyrec
         return out_of_memory(err);
     for (at += strspn(at, " \t\n"); *at != '\0' && result == 0; at += strspn(at, " \t\n"))
         result = take_word(&at, word)
-                     ? list_add(words, word, "", err)
+                     ? pyrec_list_add(words, word, "", err)
                      : pyrec_error_set(err, PYREC_USAGE, "a quote is not closed in: %s", text);
     free(word);
     return result;
@@ -211,7 +225,7 @@ static int add_filter(struct pyrec_options *options, const struct option *option
     if (pattern_list_add(patterns, include, value, why, sizeof why) < 0)
         result = pyrec_error_set(err, PYREC_USAGE, "--%s %s: %s", option->name, value, why);
     pattern_list_free(patterns);
-    return result < 0 ? result : list_add(&options->filters, include ? "+" : "-", value, err);
+    return result < 0 ? result : pyrec_list_add(&options->filters, include ? "+" : "-", value, err);
 }
 
 static int add_text(struct pyrec_options *options, const struct option *option, const char *value,
@@ -219,7 +233,7 @@ static int add_text(struct pyrec_options *options, const struct option *option, 
 {
     if (value[0] == '\0')
         return bad_value(option, "(empty)", err);
-    return list_add((struct pyrec_list *)((char *)options + option->offset), value, "", err);
+    return pyrec_list_add((struct pyrec_list *)((char *)options + option->offset), value, "", err);
 }
 
 static int set_action(struct pyrec_options *options, const struct option *option, const char *value,
@@ -381,8 +395,8 @@ static int read_valued_letter(struct reader *reader, char letter, const char **r
                                    : letter == 'c' ? "code"
                                                    : "a value");
 
-    if (value == NULL || list_add(list, letters, *rest, reader->err) < 0 ||
-        (is_apart && list_add(list, value, "", reader->err) < 0))
+    if (value == NULL || pyrec_list_add(list, letters, *rest, reader->err) < 0 ||
+        (is_apart && pyrec_list_add(list, value, "", reader->err) < 0))
         return -1;
     *rest = "";
     if (letter == 'm' || letter == 'c')
@@ -417,7 +431,7 @@ static int read_letters(struct reader *reader, const char *rest)
         }
     }
     letters[count] = '\0';
-    return count > 1 ? list_add(&reader->options->interpreter, letters, "", reader->err) : 0;
+    return count > 1 ? pyrec_list_add(&reader->options->interpreter, letters, "", reader->err) : 0;
 }
 
 static int read_operand(struct reader *reader, const char *operand, bool is_guarded)
@@ -425,9 +439,9 @@ static int read_operand(struct reader *reader, const char *operand, bool is_guar
     struct pyrec_list *list = &reader->options->interpreter;
 
     end_at(reader, PYREC_SCRIPT, operand);
-    if (is_guarded && operand[0] == '-' && list_add(list, "--", "", reader->err) < 0)
+    if (is_guarded && operand[0] == '-' && pyrec_list_add(list, "--", "", reader->err) < 0)
         return -1;
-    return list_add(list, operand, "", reader->err);
+    return pyrec_list_add(list, operand, "", reader->err);
 }
 
 static int read_word(struct reader *reader)
@@ -458,6 +472,8 @@ int pyrec_options_parse(char **argv, struct pyrec_options *options, struct pyrec
         options->arguments = reader.at + 1;
         return 0;
     }
+    if (*reader.at != NULL && pyrec_frontend_is(*reader.at))
+        return pyrec_frontend_parse(reader.at, options, err);
     if (*reader.at != NULL && strcmp(*reader.at, "run") == 0)
         reader.at++;
     while (*reader.at != NULL && !is_over(&reader))

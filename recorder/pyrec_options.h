@@ -7,6 +7,7 @@
 #ifndef RECORDER_PYREC_OPTIONS_H
 #define RECORDER_PYREC_OPTIONS_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -35,6 +36,13 @@ struct pyrec_options {
     struct pyrec_list filters; /* `+pattern` or `-pattern`, in order */
     struct pyrec_list then;    /* FORMAT or FORMAT=FILE */
 
+    /* Of a front end (pyrec_frontend.h): */
+    const char *help;                 /* what its --help shows; NULL: that of pyrec */
+    struct pyrec_list report;         /* what pyanalyze is told behind the trace's name */
+    bool is_temporary, hide_syspath;
+    char folder[PATH_MAX / 2];        /* of the temporary trace; empty: none */
+    char folder_trace[PATH_MAX];
+
     enum pyrec_form form;
     const char *operand;           /* borrowed: SCRIPT, MODULE or CODE */
     struct pyrec_list interpreter; /* its arguments up to and with the operand */
@@ -57,6 +65,11 @@ bool pyrec_options_read_size(const char *text, uint64_t *bytes);
  * shell. */
 int pyrec_options_split(const char *text, struct pyrec_list *words, struct pyrec_error *err);
 
+/* Adds `head` and `tail` joined, at the end or before the item `at`. */
+int pyrec_list_add(struct pyrec_list *list, const char *head, const char *tail,
+                   struct pyrec_error *err);
+int pyrec_list_insert(struct pyrec_list *list, size_t at, const char *text,
+                      struct pyrec_error *err);
 void pyrec_list_free(struct pyrec_list *list);
 
 #endif

@@ -86,27 +86,30 @@ int pyrec_then_run(void (*become)(void *), void *context)
     return status;
 }
 
-/* pyanalyze TRACE --format FORMAT [--format FORMAT]... */
-static char **report_command(const char *analyzer, const char *trace, const struct pyrec_list *then)
+/* pyanalyze TRACE [WORD]... [--format FORMAT]... */
+static char **report_command(const char *analyzer, const char *trace,
+                             const struct pyrec_options *options)
 {
-    char **argv = calloc(3 + 2 * then->count, sizeof *argv);
+    char **argv = calloc(3 + options->report.count + 2 * options->then.count, sizeof *argv);
     size_t count = 0;
 
     if (argv == NULL)
         return NULL;
     argv[count++] = (char *)analyzer;
     argv[count++] = (char *)trace;
-    for (size_t i = 0; i < then->count; i++) {
+    for (size_t i = 0; i < options->report.count; i++)
+        argv[count++] = options->report.items[i];
+    for (size_t i = 0; i < options->then.count; i++) {
         argv[count++] = (char *)"--format";
-        argv[count++] = then->items[i];
+        argv[count++] = options->then.items[i];
     }
     return argv;
 }
 
-int pyrec_then_report(const char *analyzer, const char *trace, const struct pyrec_list *then,
+int pyrec_then_report(const char *analyzer, const char *trace, const struct pyrec_options *options,
                       struct pyrec_error *err)
 {
-    char **argv = report_command(analyzer, trace, then);
+    char **argv = report_command(analyzer, trace, options);
     pid_t child;
     int status;
 

@@ -12,8 +12,8 @@
  * status as wait(2) gives it, or -1 if there is no child (errno). */
 int pyrec_then_run(void (*become)(void *), void *context);
 
-/* Runs `analyzer` on the trace with the reports that --then asks for. */
-int pyrec_then_report(const char *analyzer, const char *trace, const struct pyrec_list *then,
+/* Runs `analyzer` on the trace with the reports that --then or a front end asks for. */
+int pyrec_then_report(const char *analyzer, const char *trace, const struct pyrec_options *options,
                       struct pyrec_error *err);
 
 /* Ends this process as the program ended. */

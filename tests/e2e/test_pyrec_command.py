@@ -516,7 +516,7 @@ class Interpreter(Command):
         command = self.installed()
         shutil.rmtree(self.path("own/lib"))
         self.assert_fails(125, "preload.so: No such file", "-c", "print('ran')", command=command)
-        self.assert_fails(125, "--then needs", "--then", "annotate", "-c", "print('ran')", command=command)
+        self.assert_fails(125, "a report needs", "--then", "annotate", "-c", "print('ran')", command=command)
         self.assertEqual(self.files(), ["own"])
 
 
@@ -994,7 +994,7 @@ class Completion(Command):
         ("run --no-so", "run --no-source"),
         ("ap", "app.py"),
         ("run -q ap", "run -q app.py"),
-        ("run --then cal", "run --then callgrind"),
+        ("run --then ann", "run --then annotate"),
         ("run --then=flam", "run --then=flamegraph"),
         ("run -o fol", "run -o folder"),
         ("run app.py --no-so", "run app.py --no-so"),
@@ -1002,6 +1002,10 @@ class Completion(Command):
         ("run -X de", "run -X dev"),
         ("-m json.tool not", "-m json.tool notes.txt"),
         ("-m stringp", "-m stringprep"),
+        ("ppro", "pprofile"),
+        ("pprofile --exclude-s", "pprofile --exclude-syspath"),
+        ("cprofile --outf", "cprofile --outfile"),
+        ("cprofile ap", "cprofile app.py"),
     )
 
     def setUp(self):
