@@ -33,7 +33,7 @@ _pyanalyze()
         _pyanalyze_words "$(_pyanalyze_formats)" "$word"
         ;;
     --sort)
-        _pyanalyze_words "cpu wall hits calls ncalls cumtime cumulative filename line module name nfl pcalls
+        _pyanalyze_words "cpu wall hits waiting calls ncalls cumtime cumulative filename line module name nfl pcalls
             stdname time tottime" "$word"
         ;;
     --by)

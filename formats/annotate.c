@@ -17,49 +17,11 @@
 #include "formats/output.h"
 #include "formats/query.h"
 
-enum { NARROW_BELOW = 110, OTHERS_MAX = 10 };
+enum { OTHERS_MAX = 10, HOTTEST = 10 };
 
 /* Files below these shares of the total are not listed unless --min-percent says so. */
 static const double least_percent_own = 0.1;
 static const double least_percent_other = 1.0;
-
-/* ---- the unit ---- */
-
-struct unit {
-    const char *name;
-    uint64_t ns;
-    int decimals;
-    int more_decimals; /* of a time per hit */
-    int narrow_decimals;
-    uint64_t from_ns; /* for totals from here on */
-};
-
-static const struct unit units[] = {
-    {"s", 1000000000, 6, 3, 4, 100000000000u},
-    {"ms", 1000000, 3, 3, 2, 100000000u},
-    {"us", 1000, 3, 0, 1, 100000u},
-    {"ns", 1, 0, 1, 0, 0},
-};
-
-static int choose_unit(struct annotate *report)
-{
-    const char *name = report->options->unit;
-
-    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
-        const struct unit *unit = &units[i];
-
-        if (name != NULL ? strcmp(name, unit->name) != 0
-                         : report->catalog->total_self_ns < unit->from_ns)
-            continue;
-        report->unit = unit->name;
-        report->unit_ns = unit->ns;
-        report->decimals = report->narrow ? unit->narrow_decimals : unit->decimals;
-        report->more_decimals = report->narrow && unit->more_decimals > 1 ? unit->more_decimals - 1
-                                                                          : unit->more_decimals;
-        return 0;
-    }
-    return error_set_usage(report->err, "no such unit: %s (s, ms, us or ns)", name);
-}
 
 /* ---- the files ---- */
 
@@ -247,39 +209,24 @@ static int print_files(struct annotate *report, struct file_list *list)
 
 static int print_report(struct annotate *report)
 {
+    static const struct annotate_ranking hottest = {.what = ANNOTATE_LINES, .most = HOTTEST};
     struct file_list list = {0};
     int status = -1;
 
-    if (choose_unit(report) == 0 && annotate_measure(report) == 0 &&
-        load_files(report, &list) == 0 && annotate_header(report) == 0 &&
-        annotate_hottest(report) == 0)
+    if (annotate_measure(report) == 0 && load_files(report, &list) == 0 &&
+        annotate_header(report) == 0 && annotate_hottest(report, &hottest) == 0)
         status = print_files(report, &list);
     free(list.files);
-    if (status == 0 && report->row.failed)
-        status = error_set(report->err, "out of memory");
     return status;
 }
 
 static int annotate_write(sqlite3 *db, const struct format_options *options, struct output *out,
                           struct error *err)
 {
-    const struct output_terminal *terminal = output_terminal(out);
-    struct catalog *catalog = catalog_load(db, err);
-    struct annotate report = {
-        .db = db,
-        .options = options,
-        .out = out,
-        .err = err,
-        .catalog = catalog,
-        .narrow = terminal->width > 0 && terminal->width < NARROW_BELOW,
-        .width = terminal->width,
-        .colour = terminal->colour,
-    };
-    int status = catalog == NULL ? -1 : print_report(&report);
+    struct annotate report;
+    int status = annotate_begin(&report, db, options, out, err);
 
-    text_fini(&report.row);
-    catalog_free(catalog);
-    return status;
+    return annotate_end(&report, status == 0 ? print_report(&report) : -1);
 }
 
 static int annotate_check(const struct format_options *options, struct error *err)

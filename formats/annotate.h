@@ -1,4 +1,5 @@
-/* annotate.h - what the parts of the annotated source share. Only annotate*.c include it. */
+/* annotate.h - what the reports for people share: the annotated source (annotate*.c), and the
+ * rankings and the summary that are made of its rows (ranking.c, summary*.c). */
 #ifndef FORMATS_ANNOTATE_H
 #define FORMATS_ANNOTATE_H
 
@@ -24,6 +25,8 @@ enum annotate_column {
     ANNOTATE_PERCENT,
     ANNOTATE_CUMULATIVE,
     ANNOTATE_WAITING,
+    ANNOTATE_SOURCE_COLUMNS, /* of the annotated source: all before */
+    ANNOTATE_CALLS = ANNOTATE_SOURCE_COLUMNS,
     ANNOTATE_COLUMNS,
 };
 
@@ -32,8 +35,9 @@ struct annotate {
     const struct format_options *options;
     struct output *out;
     struct error *err;
-    const struct catalog *catalog;
+    struct catalog *catalog; /* owned */
 
+    uint64_t total_ns; /* what 100 % is */
     const char *unit;  /* of every time in the report */
     uint64_t unit_ns;  /* nanoseconds in it */
     int decimals;      /* of a time */
@@ -63,16 +67,39 @@ struct annotate_file {
     bool fold; /* cold stretches as [...] */
 };
 
-/* annotate_header.c: command, duration, threads, what went wrong, where it was when it ended. -1
+/* What a ranking is of. */
+enum annotate_subject { ANNOTATE_LINES, ANNOTATE_FUNCTIONS };
+
+struct annotate_ranking {
+    enum annotate_subject what;
+    int most;             /* rows, 0: all */
+    double least_percent; /* of the total: what is below is left out */
+    int64_t thread_id;    /* 0: all threads */
+    bool tells_rest;      /* say what was left out */
+};
+
+/* annotate_report.c: the catalog, the unit, the terminal. annotate_end() is due in any case, and
+ * returns the status, or -1 if there was no memory for a row. */
+int annotate_begin(struct annotate *report, sqlite3 *db, const struct format_options *options,
+                   struct output *out, struct error *err);
+int annotate_end(struct annotate *report, int status);
+
+/* annotate_header.c: the run, what 100 % is, what went wrong. */
+int annotate_title(struct annotate *report);
+
+/* The same, and: command, duration, threads, what went wrong, where it was when it ended. -1
  * with the error set. */
 int annotate_header(struct annotate *report);
 
-/* annotate_table.c: the columns' widths; their headings, with `last` for the rest of the row, and a
- * rule below; the ten hottest lines. */
+/* annotate_table.c: the columns' widths, for lines or for functions; their headings, with `last`
+ * for the rest of the row, and a rule below. */
 int annotate_measure(struct annotate *report);
+int annotate_measure_functions(struct annotate *report);
 void annotate_headings(struct annotate *report, const enum annotate_column *columns, size_t count,
                        const char *last);
-int annotate_hottest(struct annotate *report);
+
+/* annotate_hottest.c: a table of those that lead by --sort. */
+int annotate_hottest(struct annotate *report, const struct annotate_ranking *ranking);
 
 /* annotate_source.c: the source of one file with its figures. */
 int annotate_source(struct annotate *report, const struct annotate_file *file);
@@ -100,8 +127,14 @@ void annotate_more(struct annotate *report, const char *indent, uint64_t count,
 void annotate_add_number(struct annotate *report, uint64_t ns);
 void annotate_add_time(struct annotate *report, uint64_t ns);
 
+/* The share of the run's total, in hundredths of a percent. */
+uint64_t annotate_hundredths(const struct annotate *report, uint64_t part);
+
 /* Adds "89.32 %", the share of the run's total. */
 void annotate_add_share(struct annotate *report, uint64_t part);
+
+/* Adds a place to the row in a column of its own; of one that is too long the start is cut. */
+void annotate_add_place(struct annotate *report, const struct text *place, int width);
 
 /* Adds source text: tabs to stops of eight, unprintable bytes as escapes. */
 void annotate_add_source(struct annotate *report, const char *bytes, size_t size);

@@ -296,16 +296,34 @@ static int print_open_frames(struct annotate *report)
     return query_close(&query);
 }
 
+static int print_parts(struct annotate *report, int (*const *parts)(struct annotate *))
+{
+    for (; *parts != NULL; parts++)
+        if ((*parts)(report) < 0)
+            return -1;
+    return 0;
+}
+
+int annotate_title(struct annotate *report)
+{
+    static int (*const parts[])(struct annotate *) = {
+        print_runs, print_total, print_losses, print_warnings, print_gaps, NULL,
+    };
+
+    return print_parts(report, parts);
+}
+
 int annotate_header(struct annotate *report)
 {
     static int (*const parts[])(struct annotate *) = {
-        print_runs, print_total,   print_losses,      print_warnings,
-        print_gaps, print_threads, print_open_frames,
+        annotate_title,
+        print_threads,
+        print_open_frames,
+        NULL,
     };
 
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
-        if (parts[i](report) < 0)
-            return -1;
+    if (print_parts(report, parts) < 0)
+        return -1;
     output_text(report->out, "\n");
     return 0;
 }

@@ -31,16 +31,16 @@ void annotate_add_time(struct annotate *report, uint64_t ns)
     text_add_format(&report->row, " %s", report->unit);
 }
 
-static uint64_t hundredths_of_percent(const struct annotate *report, uint64_t part)
+uint64_t annotate_hundredths(const struct annotate *report, uint64_t part)
 {
-    uint64_t total = report->catalog->total_self_ns;
-
-    return total == 0 ? 0 : (uint64_t)llround((double)part * 10000.0 / (double)total);
+    return report->total_ns == 0
+               ? 0
+               : (uint64_t)llround((double)part * 10000.0 / (double)report->total_ns);
 }
 
 void annotate_add_share(struct annotate *report, uint64_t part)
 {
-    text_add_fixed(&report->row, hundredths_of_percent(report, part), 2);
+    text_add_fixed(&report->row, annotate_hundredths(report, part), 2);
     text_add_string(&report->row, " %");
 }
 
@@ -122,9 +122,9 @@ void annotate_percent(struct annotate *report, uint64_t part)
     size_t start = report->row.size;
 
     if (report->narrow)
-        text_add_fixed(&report->row, (hundredths_of_percent(report, part) + 5) / 10, 1);
+        text_add_fixed(&report->row, (annotate_hundredths(report, part) + 5) / 10, 1);
     else
-        text_add_fixed(&report->row, hundredths_of_percent(report, part), 2);
+        text_add_fixed(&report->row, annotate_hundredths(report, part), 2);
     text_add_string(&report->row, "%");
     close_cell(report, ANNOTATE_PERCENT, start);
 }
@@ -211,7 +211,7 @@ void annotate_more(struct annotate *report, const char *indent, uint64_t count, 
 
 const char *annotate_heat(const struct annotate *report, uint64_t ns)
 {
-    uint64_t share = hundredths_of_percent(report, ns);
+    uint64_t share = annotate_hundredths(report, ns);
 
     if (share >= HOT_PERCENT * 100)
         return "1;31";

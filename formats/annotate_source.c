@@ -187,7 +187,7 @@ static void print_line(struct annotate *report, const struct line *line)
         if (f->ns > f->cpu_ns)
             annotate_time(report, column++, annotate_waiting(f->ns, f->cpu_ns));
     }
-    for (; column < ANNOTATE_COLUMNS; column++)
+    for (; column < ANNOTATE_SOURCE_COLUMNS; column++)
         annotate_blank(report, column);
     annotate_end_figures(report);
     if (line->text != NULL)
@@ -367,7 +367,7 @@ static void print_fold(struct annotate *report, const struct line *lines, size_t
     annotate_start(report);
     for (size_t i = 0; i < count; i++)
         ns += lines[i].figures.ns;
-    for (enum annotate_column column = 0; column < ANNOTATE_COLUMNS; column++)
+    for (enum annotate_column column = 0; column < ANNOTATE_SOURCE_COLUMNS; column++)
         annotate_blank(report, column);
     text_add_format(&report->row, "[... %zu lines, ", count);
     annotate_add_share(report, ns);
@@ -423,7 +423,7 @@ static void print_file_heading(struct annotate *report, const struct annotate_fi
     if (file->file->changed)
         annotate_note(report, "The file has changed since: this is the source as it was recorded.",
                       NULL);
-    annotate_headings(report, columns, ANNOTATE_COLUMNS, "Source");
+    annotate_headings(report, columns, ANNOTATE_SOURCE_COLUMNS, "Source");
 }
 
 int annotate_source(struct annotate *report, const struct annotate_file *file)

@@ -11,9 +11,12 @@ extern const struct format format_callgrind;
 extern const struct format format_callgrindzip;
 extern const struct format format_flamegraph;
 extern const struct format format_folded;
+extern const struct format format_functions;
+extern const struct format format_lines;
 extern const struct format format_pprofile;
 extern const struct format format_pstats;
 extern const struct format format_stats;
+extern const struct format format_summary;
 extern const struct format format_zip;
 
 const struct format *const formats[] = {
@@ -22,9 +25,12 @@ const struct format *const formats[] = {
     &format_callgrindzip,
     &format_flamegraph,
     &format_folded,
+    &format_functions,
+    &format_lines,
     &format_pprofile,
     &format_pstats,
     &format_stats,
+    &format_summary,
     &format_zip,
     NULL,
 };

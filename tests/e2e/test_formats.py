@@ -79,6 +79,15 @@ class Golden(FormatTest):
         "annotate_all.txt": ["--format", "annotate", "--min-percent", "0", "--sort", "wall", "--unit", "ns"],
         "annotate_fold.txt": ["--format", "annotate", "--fold", "--min-percent", "2", "--sort", "hits", "--unit", "ms"],
         "annotate_file.txt": ["--format", "annotate", "--file", "*/orders/*", "--file", "importing.py", "--top", "1"],
+        "lines.txt": ["--format", "lines"],
+        "lines_threads.txt": ["--format", "lines", "--per-thread", "--sort", "hits", "--top", "3", "--unit", "ms"],
+        "functions.txt": ["--format", "functions", "--sort", "cumulative", "--min-percent", "5"],
+        "functions_threads.txt": ["--format", "functions", "--per-thread", "--sort", "calls", "--file", "app.py"],
+        "summary.txt": ["--format", "summary"],
+        "summary_few.txt": ["--format", "summary", "--top", "2", "--file", "*/orders/*", "--unit", "us"],
+        "stats.txt": ["--format", "stats"],
+        "stats_threads.txt": ["--format", "stats", "--per-thread", "--strip-dirs", "--sort", "nfl", "--unit", "ms"],
+        "stats_callers.txt": ["--format", "stats", "--callers", "--callees", "--sort", "stdname", "--top", "12"],
         "callgrind.txt": ["--format", "callgrind"],
         "folded.txt": ["--format", "folded"],
         "folded_cpu.txt": ["--format", "folded", "--by", "cpu"],
@@ -320,14 +329,14 @@ class Folded(FormatTest):
         self.assertTrue(any(";main (app.py:51,52);fact (app.py:10)" in stack for stack in sums))
 
 
-class Annotate(FormatTest):
-    def terminal(self, columns):
+class Terminal(FormatTest):
+    def terminal(self, columns, *arguments):
         """What it prints on a terminal that wide."""
         child, fd = pty.fork()
         if child == 0:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
             fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
-            os.execv(support.PYANALYZE, [support.PYANALYZE, self.profile, "--no-pager"])
+            os.execv(support.PYANALYZE, [support.PYANALYZE, self.profile, "--no-pager", *arguments])
         output = b""
         while True:
             try:
@@ -346,6 +355,162 @@ class Annotate(FormatTest):
         return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
                    for c in line)
 
+    def check_terminal(self, *arguments):
+        for columns in (40, 80, 120, 200):
+            text = self.terminal(columns, *arguments)
+            self.assertIn("\033[", text)
+            text = re.sub(r"\033\[[0-9;]*m", "", text)
+            self.assertLessEqual(max(map(self.width, text.split("\n"))), columns)
+            for character in text:
+                self.assertFalse(unicodedata.category(character) in ("Cc", "Cf") and character != "\n", ascii(character))
+
+
+class Rankings(Terminal):
+    """`lines` and `functions` are what SQL says of the database."""
+
+    LINES = "SELECT file, line, function, hits, self_ns, self_cpu_ns FROM lines WHERE hits > 0 OR self_ns > 0 "
+    FUNCTIONS = "SELECT file, first_line, qualname, calls, self_ns, self_cpu_ns, cumulative_ns FROM functions " \
+                "WHERE kind <> 'outside' "
+
+    def rows(self, *arguments):
+        """[(numbers, rest of the row)] of the tables, and the rows below them."""
+        text = self.analyze(*arguments, "--unit", "ns").decode()
+        tables = re.findall(r"^The hottest .*\n.*\n-.*\n((?:.*\|.*\n)*)(and .*\n)?", text, re.M)
+        return [([(*map(int, row.split("|")[1:-1 - cut]), row.split("|", len(row.split("|")) - 1 - cut)[-1])
+                  for row in table.splitlines()
+                  for cut in [int("--format lines" in " ".join(arguments))]], rest) for table, rest in tables]
+
+    def test_lines_by_every_key(self):
+        for key, order in (("cpu", "self_cpu_ns DESC, self_ns DESC"), ("wall", "self_ns DESC, self_cpu_ns DESC"),
+                           ("hits", "hits DESC, self_ns DESC"), ("waiting", "self_ns - self_cpu_ns DESC, self_ns DESC")):
+            expected = self.query(self.LINES + "ORDER BY %s, file, line" % order)
+            (rows, rest), = self.rows("--format", "lines", "--sort", key, "--top", "30")
+            self.assertEqual([row[:3] for row in rows], [(ns, ns - cpu, hits) for _, _, _, hits, ns, cpu in expected[:30]])
+            for row, (file, line, function, *_) in zip(rows, expected):
+                self.assertRegex(row[3], r"%d %s" % (line, re.escape(function)))
+            left = expected[30:]
+            self.assertTrue(rest.startswith("and %d more lines with %d ns (" % (len(left), sum(row[4] for row in left))))
+
+    def test_functions_by_every_key(self):
+        for key, order in (("cpu", "self_cpu_ns DESC, self_ns DESC"), ("wall", "self_ns DESC, self_cpu_ns DESC"),
+                           ("cumulative", "cumulative_ns DESC, self_ns DESC"), ("calls", "calls DESC, self_ns DESC"),
+                           ("hits", "hits DESC, self_ns DESC"), ("waiting", "self_ns - self_cpu_ns DESC, self_ns DESC")):
+            expected = self.query(self.FUNCTIONS + "ORDER BY %s, file, first_line" % order)
+            (rows, rest), = self.rows("--format", "functions", "--sort", key, "--min-percent", "0")
+            self.assertEqual([row[:4] for row in rows],
+                             [(ns, ns - cpu, total, calls) for _, _, _, calls, ns, cpu, total in expected])
+            for row, (file, line, function, *_) in zip(rows, expected):
+                self.assertTrue(row[4].endswith(":%d %s" % (line, function)), row)
+            self.assertEqual(rest, "")
+
+    def test_the_twenty_hottest_unless_something_else_is_asked(self):
+        for name, sql in (("lines", self.LINES), ("functions", self.FUNCTIONS)):
+            count = len(self.query(sql))
+            for arguments, expected in (([], min(count, 20)), (["--top", "4"], 4), (["--min-percent", "0"], count),
+                                        (["--top", "7", "--min-percent", "0"], 7)):
+                (rows, rest), = self.rows("--format", name, *arguments)
+                self.assertEqual((len(rows), bool(rest)), (expected, expected < count), (name, arguments))
+            least = .03 * self.query("SELECT sum(self_ns) FROM functions")[0][0]
+            (rows, _), = self.rows("--format", name, "--min-percent", "3", "--sort", "wall")
+            self.assertEqual(len(rows), len([row for row in self.query(sql) if row[4] >= least]))
+
+    def test_each_thread(self):
+        for name, table, count in (("lines", "line_stats", "hits"), ("functions", "function_stats", "calls")):
+            tables = self.rows("--format", name, "--per-thread", "--top", "1000")
+            self.assertEqual(len(tables), 3)
+            found = sorted((sum(row[0] for row in rows), sum(row[-2] for row in rows)) for rows, _ in tables)
+            self.assertEqual(found, sorted(self.query("SELECT sum(self_ns), sum(%s) FROM %s GROUP BY thread_id"
+                                                      % (count, table))))
+        text = self.analyze("--format", "lines", "--per-thread", "--unit", "ns").decode()
+        for thread, ns in self.query("SELECT native_id, self_ns FROM threads JOIN accounts USING (thread_id)"):
+            self.assertRegex(text, r"(?m) \[%d\] of process \d+: 100 %% is %d ns$" % (thread, ns))
+
+    def test_only_the_files_asked_for(self):
+        (rows, _), = self.rows("--format", "functions", "--file", "*/orders/*", "--min-percent", "0")
+        self.assertEqual(sorted(row[0] for row in rows), sorted(ns for _, ns in self.query(
+            "SELECT qualname, self_ns FROM functions WHERE file LIKE '%/orders/%'")))
+
+    def test_terminals(self):
+        for name in "lines", "functions":
+            self.check_terminal("--format", name)
+            self.check_terminal("--format", name, "--per-thread")
+
+
+class Summary(Terminal):
+    """One screen, whatever was recorded, and what SQL says of the database."""
+
+    def parts(self, *arguments, **options):
+        """{title: [(percents, name)]}"""
+        lines = self.analyze("--format", "summary", *arguments, **options).decode().splitlines()
+        found, titles = {}, []
+        for line in lines[3:]:
+            halves = line[:39], line[41:]
+            if line.endswith("--"):
+                titles = [re.sub("-+$", "", half).split(maxsplit=1) for half in halves]
+                titles = [(head, rest) if not rest.startswith("wait ") else (head + " wait", rest[4:])
+                          for head, rest in titles]
+                titles = [" ".join((head, rest.strip())) for head, rest in titles]
+                found.update((title, []) for title in titles)
+                continue
+            for title, half in zip(titles, halves):
+                percents = re.findall(r"\d+\.\d(?=%)", half[:15] if " wait " in " " + title + " " and "work" in title
+                                      else half[:7])
+                if percents:
+                    found[title].append((*map(float, percents), half.split("%")[-1].strip()))
+        return found
+
+    def test_one_screen_of_80_columns_and_24_rows(self):
+        databases = [self.profile, make_database(
+            os.path.join(self.folder, "crowd.db"),
+            "WITH RECURSIVE n(i) AS (SELECT 10 UNION ALL SELECT i + 1 FROM n WHERE i < 60) INSERT INTO threads "
+            "SELECT i, 1, i, i, 'thread with a long name ' || i, 0, 0, 9, 1 FROM n;"
+            "INSERT INTO accounts SELECT thread_id, 9, 9, 9, 0, 0 FROM threads WHERE thread_id >= 10;"
+            "UPDATE runs SET command = command || hex(zeroblob(200))")]
+        for database in databases:
+            for arguments in ([], ["--top", "1"], ["--file", "nothing"]):
+                lines = self.analyze("--format", "summary", *arguments, database=database).decode().splitlines()
+                self.assertLess(len(lines), 24)
+                self.assertLessEqual(max(map(self.width, lines)), 80)
+        self.assertEqual(self.width(lines[0]), 80)
+        self.check_terminal("--format", "summary")
+
+    def test_it_is_the_same_on_a_terminal(self):
+        plain = self.analyze("--format", "summary").decode()
+        for columns in 80, 200:
+            self.assertEqual(re.sub(r"\033\[[0-9;]*m", "", self.terminal(columns, "--format", "summary")), plain)
+
+    def test_lists_are_what_sql_says(self):
+        total, cpu = self.query("SELECT sum(self_ns), sum(self_cpu_ns) FROM functions")[0]
+        parts = self.parts()
+        for title, columns, rest, most in (
+                ("work Lines", "self_cpu_ns", "lines WHERE self_cpu_ns > 0", 5),
+                ("wait Lines", "self_ns - self_cpu_ns", "lines WHERE self_ns > self_cpu_ns", 5),
+                ("own Functions by own time", "self_ns", "functions WHERE kind <> 'outside'", 4),
+                ("total Functions with all they call", "cumulative_ns", "functions WHERE kind <> 'outside'", 4),
+                ("work wait Files", "sum(self_cpu_ns), sum(self_ns - self_cpu_ns)", "lines GROUP BY file_id", 3),
+                ("work wait Threads", "self_cpu_ns, self_ns - self_cpu_ns", "accounts", 3)):
+            sql = "SELECT %s FROM %s ORDER BY %s DESC LIMIT %d" % (
+                columns, rest, columns.replace(",", " +") if "Files" in title else "1", most)
+            self.assertEqual([row[:-1] for row in parts[title]],
+                             [tuple(float("%.1f" % (round(1e4 * ns / total) / 100 + 1e-9)) for ns in row)
+                              for row in self.query(sql)], title)
+        self.assertEqual(parts["work Lines"][0][-1].split(":")[0], "app.py")
+        self.assertEqual(sorted(row[-1] for row in self.parts()["work wait Packages"]),
+                         ["(the program)", "json (stdlib)", "orders"])
+        text = self.analyze("--format", "summary").decode()
+        self.assertIn(" of all threads:%5.1f%% at work,%5.1f%% waiting" % (100 * cpu / total, 100 - 100 * cpu / total), text)
+        self.assertIn("Warning: the recording is not complete", text)
+
+    def test_few(self):
+        parts = self.parts("--top", "1", "--min-percent", "2")
+        self.assertEqual({len(rows) for rows in parts.values()}, {1})
+        parts = self.parts("--file", "*/orders/*")
+        for title in "work Lines", "own Functions by own time", "work wait Files":
+            self.assertTrue(parts[title])
+            self.assertTrue(all(re.match("orders/report.py|\u2026.*listcomp", row[-1]) for row in parts[title]), parts[title])
+
+
+class Annotate(Terminal):
     def test_columns_stay_straight(self):
         text = self.analyze("--min-percent", "0").decode()
         tables = re.findall(r"^ *Line #\|.*\n-.*\n((?:.*\|.*\n)+)", text, re.M)
@@ -354,17 +519,8 @@ class Annotate(FormatTest):
                 for table in tables for line in table.splitlines()}
         self.assertEqual(len(bars), 1)
 
-    def test_nothing_reaches_the_terminal_that_moves_it(self):
-        text = re.sub(r"\033\[[0-9;]*m", "", self.terminal(120))
-        for character in text:
-            self.assertFalse(unicodedata.category(character) in ("Cc", "Cf") and character != "\n", ascii(character))
-
-    def test_a_terminals_width_is_kept(self):
-        for columns in (40, 80, 120, 200):
-            text = self.terminal(columns)
-            self.assertIn("\033[", text)
-            widest = max(self.width(re.sub(r"\033\[[0-9;]*m", "", line)) for line in text.split("\n"))
-            self.assertLessEqual(widest, columns)
+    def test_a_terminals_width_is_kept_and_nothing_moves_it(self):
+        self.check_terminal()
 
     def test_lines_and_their_calls(self):
         text = self.analyze().decode()
@@ -455,8 +611,11 @@ class Svg(FormatTest):
         database = sqlite3.connect(empty)
         database.executescript(read(os.path.join(support.ROOT, "formats", "profile.sql")).decode())
         database.close()
-        for name in ("annotate", "callgrind", "folded", "flamegraph", "zip"):
+        for name in ("annotate", "callgrind", "folded", "flamegraph", "functions", "lines", "pstats", "stats", "summary",
+                     "zip"):
             self.analyze("--format", name, database=empty)
+            self.analyze("--format", name, "-o", os.path.join(self.folder, "empty." + name), "--per-thread",
+                         database=empty)
         self.write("empty.svg", database=empty)
         self.assertEqual(support.run(["xmllint", "--noout", os.path.join(self.folder, "empty.svg")]).status, 0)
 
