@@ -172,16 +172,11 @@ static int apply_sort(struct options *options, const struct rule *rule, const ch
                       struct error *err)
 {
     for (const char *end; value != NULL; value = *end != '\0' ? end + 1 : NULL) {
-        char *key;
-
         end = strchrnul(value, ',');
         if (end == value)
             return error_set_usage(err, "--%s: a key is empty", rule->name);
-        key = strndup(value, (size_t)(end - value));
-        if (key == NULL || options_list_append(&options->sorts, key, err) < 0) {
-            free(key);
-            return error_set(err, "out of memory");
-        }
+        if (options_list_append_copy(&options->sorts, value, (size_t)(end - value), err) < 0)
+            return -1;
     }
     return 0;
 }
@@ -386,9 +381,7 @@ int options_parse(struct options *options, int argc, char **argv, struct error *
 void options_fini(struct options *options)
 {
     free(options->inputs.items);
-    for (size_t i = 0; i < options->sorts.count; i++)
-        free((char *)options->sorts.items[i]);
-    free(options->sorts.items);
+    options_list_free_copies(&options->sorts);
     free(options->restricts.items);
     free(options->reports);
     free(options->queries.items);

@@ -18,6 +18,26 @@ int options_list_append(struct options_list *list, const char *item, struct erro
     return 0;
 }
 
+int options_list_append_copy(struct options_list *list, const char *bytes, size_t size,
+                             struct error *err)
+{
+    char *copy = strndup(bytes, size);
+
+    if (copy == NULL)
+        return error_set(err, "out of memory");
+    if (options_list_append(list, copy, err) == 0)
+        return 0;
+    free(copy);
+    return -1;
+}
+
+void options_list_free_copies(struct options_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        free((char *)list->items[i]);
+    free(list->items);
+}
+
 void options_append_name(char *text, size_t size, const char *name)
 {
     size_t used = strlen(text);
