@@ -32,7 +32,7 @@ typedef int apply_function(struct options *options, const struct rule *rule, con
                            struct error *err);
 
 static apply_function apply_format, apply_flag, apply_int, apply_path, apply_list, apply_word,
-    apply_unit, apply_pid, apply_top, apply_percent, apply_pattern, apply_sort;
+    apply_unit, apply_pid, apply_top, apply_percent, apply_pattern;
 
 /* An option. `at` is where in struct options its value goes, `value` what is stored if it takes no
  * argument. */
@@ -70,7 +70,7 @@ static const struct rule rules[] = {
     {"file", 0, 0, "PATTERN", apply_list, FIELD(files), NULL, "report only these files, numbers unchanged"},
     {"per-thread", 0, 1, NULL, apply_flag, FIELD(format.per_thread), NULL, "split by thread instead of merging"},
     HEADING("Reports:"),
-    {"sort", 0, 0, "KEY[,KEY...]", apply_sort, 0, NULL, "order: cpu, wall, hits; of stats as pstats has it"},
+    {"sort", 0, 0, "KEY[,KEY...]", apply_list, FIELD(sort_words), NULL, "order: cpu, wall, hits; of stats as pstats has it"},
     {"reverse", 0, 1, NULL, apply_flag, FIELD(format.reverse), NULL, "stats: the other way round"},
     {"restrict", 0, 0, "N|PART|REGEX", apply_list, FIELD(restricts), NULL, "stats: fewer rows, as in pstats (repeatable)"},
     {"strip-dirs", 0, 1, NULL, apply_flag, FIELD(format.strip_dirs), NULL, "stats: files without their folders"},
@@ -164,20 +164,6 @@ static int apply_word(struct options *options, const struct rule *rule, const ch
     if (word == NULL)
         return -1;
     *(int *)field(options, rule) = word->value;
-    return 0;
-}
-
-/* Keys come one an option or several between commas; each is kept on its own. */
-static int apply_sort(struct options *options, const struct rule *rule, const char *value,
-                      struct error *err)
-{
-    for (const char *end; value != NULL; value = *end != '\0' ? end + 1 : NULL) {
-        end = strchrnul(value, ',');
-        if (end == value)
-            return error_set_usage(err, "--%s: a key is empty", rule->name);
-        if (options_list_append_copy(&options->sorts, value, (size_t)(end - value), err) < 0)
-            return -1;
-    }
     return 0;
 }
 
@@ -381,7 +367,9 @@ int options_parse(struct options *options, int argc, char **argv, struct error *
 void options_fini(struct options *options)
 {
     free(options->inputs.items);
-    options_list_free_copies(&options->sorts);
+    free(options->sort_words.items);
+    free(options->sorts.items);
+    free(options->sort_text);
     free(options->restricts.items);
     free(options->reports);
     free(options->queries.items);

@@ -53,7 +53,9 @@ struct options {
     struct pattern_list *patterns; /* --include and --exclude in order; owned; NULL: none */
     struct options_list files;
     struct options_list windows; /* owners */
-    struct options_list sorts;   /* the keys one by one, owned */
+    struct options_list sort_words; /* as typed */
+    struct options_list sorts;      /* the keys one by one, in ... */
+    char *sort_text;                /* ... this; owned */
     struct options_list restricts;
     struct format_options format; /* its lists are set from those above */
 

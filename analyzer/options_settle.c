@@ -18,26 +18,6 @@ int options_list_append(struct options_list *list, const char *item, struct erro
     return 0;
 }
 
-int options_list_append_copy(struct options_list *list, const char *bytes, size_t size,
-                             struct error *err)
-{
-    char *copy = strndup(bytes, size);
-
-    if (copy == NULL)
-        return error_set(err, "out of memory");
-    if (options_list_append(list, copy, err) == 0)
-        return 0;
-    free(copy);
-    return -1;
-}
-
-void options_list_free_copies(struct options_list *list)
-{
-    for (size_t i = 0; i < list->count; i++)
-        free((char *)list->items[i]);
-    free(list->items);
-}
-
 void options_append_name(char *text, size_t size, const char *name)
 {
     size_t used = strlen(text);
@@ -196,13 +176,42 @@ static int check_reports(const struct options *options, struct error *err)
     return sorted ? 0 : check_sorts(options, err);
 }
 
-static void settle_sorts(struct options *options)
+/* Keys come one an option, or several between commas. */
+static int split_sorts(struct options *options, struct error *err)
 {
-    int value = options->sorts.count == 1 ? format_sort_value(options->sorts.items[0]) : -1;
+    size_t size = 1;
+    char *next;
 
+    for (size_t i = 0; i < options->sort_words.count; i++)
+        size += strlen(options->sort_words.items[i]) + 1;
+    next = options->sort_text = malloc(size);
+    if (next == NULL)
+        return error_set(err, "out of memory");
+    for (size_t i = 0; i < options->sort_words.count; i++) {
+        char *rest = next;
+
+        next = stpcpy(next, options->sort_words.items[i]) + 1;
+        for (char *key; (key = strsep(&rest, ",")) != NULL;) {
+            if (key[0] == '\0')
+                return error_set_usage(err, "--sort: a key is empty");
+            if (options_list_append(&options->sorts, key, err) < 0)
+                return -1;
+        }
+    }
+    return 0;
+}
+
+static int settle_sorts(struct options *options, struct error *err)
+{
+    int value;
+
+    if (split_sorts(options, err) < 0)
+        return -1;
+    value = options->sorts.count == 1 ? format_sort_value(options->sorts.items[0]) : -1;
     options->format.sorts = options->sorts.items;
     if (value >= 0)
         options->format.sort = (enum format_sort)value;
+    return 0;
 }
 
 static int settle_defaults(struct options *options, struct error *err)
@@ -219,8 +228,7 @@ static int settle_defaults(struct options *options, struct error *err)
     options->format.zipped = options->zip_path != NULL;
     options->format.zip_path = options->zip_path;
     options->format.restricts = options->restricts.items;
-    settle_sorts(options);
-    return check_reports(options, err);
+    return settle_sorts(options, err) < 0 ? -1 : check_reports(options, err);
 }
 
 int options_settle(struct options *options, struct error *err)

@@ -17,11 +17,6 @@ int options_settle(struct options *options, struct error *err);
 /* Appends; the item is borrowed. -1: out of memory, in *err. */
 int options_list_append(struct options_list *list, const char *item, struct error *err);
 
-/* Appends a copy of `size` bytes, to a list whose items are all such. */
-int options_list_append_copy(struct options_list *list, const char *bytes, size_t size,
-                             struct error *err);
-void options_list_free_copies(struct options_list *list);
-
 /* Appends "a, b, c" to `text`, as far as it fits. */
 void options_append_name(char *text, size_t size, const char *name);
 

@@ -1070,7 +1070,7 @@ class Documents(Case):
         self.assertEqual(complete("--fo"), ["--fold", "--force", "--format"])
         self.assertEqual(complete("--format", ""), sorted(FORMATS))
         self.assertEqual(complete("-f", "fo"), ["folded"])
-        self.assertEqual(complete("--format", "=", "c"), ["callgrind"])
+        self.assertEqual(complete("--format", "=", "flameg"), ["flamegraph"])
         self.assertEqual(complete("--format", "folded", "=", "a"), ["app.db"])
         self.assertEqual(complete("--sort", "c"), ["calls", "cpu", "cumtime", "cumulative"])
         self.assertEqual(complete("--db", "a"), ["app.db"])

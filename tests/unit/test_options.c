@@ -248,7 +248,7 @@ static void wrong_use_is_named(void **state)
         {"-Z", "'-Z'", "--help"},
         {"--s x", "'--s'", "ambiguous"},
         {"--format", "--format", "NAME[=FILE]"},
-        {"--format svgg", "'svgg'", "annotate, callgrind, flamegraph, folded, "},
+        {"--format svgg", "'svgg'", "annotate, callgrind, "},
         {"--format svg=", "'svg'", "annotate"},
         {"--format folded=", "'folded='", "no file name"},
         {"--csv=x", "--csv", "no argument"},
