@@ -160,7 +160,7 @@ $(out)/fuzz/%: $(obj)/plain/tests/fuzz/fuzz_%.o $(if $(FUZZER),,$(obj)/plain/tes
 $(out)/fuzz/profile $(out)/fuzz/replay: $(obj)/plain/tests/fuzz/mutate.o
 $(out)/fuzz-seeds: $(obj)/plain/tests/fuzz/seeds.o $(obj)/fuzz.a $(obj)/tests.a
 	$(call say,link,$@)
-	$(quiet)$(CC) $(cflags) $(sanitize) -pie $(ldflags) -o $@ $^ -lsqlite3 -lzip -lz -lm
+	$(quiet)$(CC) $(cflags) $(filter-out fuzzer%,$(sanitize)) -pie $(ldflags) -o $@ $(filter %.o %.a,$^) -lsqlite3 -lzip -lz -lm
 
 # The Python package, where `import pyrec` finds the rest of the build.
 $(package):
@@ -219,7 +219,7 @@ check: ## build for every CPython found and run all tests
 	@tools/deps.sh $(if $(filter no,$(DEPS)),report,install) check
 	@+$(MAKE) --no-print-directory check-built PYTHONS="$$(tools/pythons.sh | tr '\n' ' ')"
 
-check-built: all $(unit_programs) $(fuzz_programs)
+check-built: all $(unit_programs) fuzz-programs
 	@$(PYTHON) tests/run.py --build $(out) --pythons "$(PYTHONS)" unit e2e
 
 unit-programs: $(unit_programs)
@@ -236,7 +236,7 @@ lint: ## warnings as errors, clang-tidy, cppcheck, the include law, shellcheck
 sanitize: ## all tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@+$(MAKE) --no-print-directory check-built SANITIZE=address,undefined PYTHONS="$(PYTHONS)"
 
-fuzz-programs: $(fuzz_programs)
+fuzz-programs: $(fuzz_programs) $(out)/fuzz-seeds
 
 SECONDS ?= 60
 FUZZ_CC ?= $(notdir $(firstword $(shell command -v clang clang-14)))

@@ -5,6 +5,7 @@ tests/corpus/TARGET/ holds them, build/fuzz/TARGET (tests/fuzz/fuzz_TARGET.c) sa
 import glob
 import os
 import re
+import tempfile
 import unittest
 
 import support
@@ -36,6 +37,20 @@ class Replay(unittest.TestCase):
         self.assertTrue(traces)
         result = replay("trace", *traces)
         self.assertEqual(result.status, 0, result)
+
+    def test_made_of_traces(self):
+        """Databases follow the schema of the day, so these inputs are made when they are needed."""
+        trace = os.path.join(CORPUS, "1-exceptions-3.13.bin")
+        with tempfile.TemporaryDirectory() as folder:
+            for kind, target in (("packed", "replay"), ("packed", "profile"), ("rows", "rows"), ("database", "database")):
+                path = os.path.join(folder, kind)
+                made = support.run([os.path.join(support.BUILD, "fuzz-seeds"), kind, trace, path])
+                self.assertEqual(made.status, 0, made)
+                result = replay(target, path)
+                self.assertEqual(result.status, 0, result)
+            # As small as it can be, and a database that pyanalyze takes.
+            result = support.run([support.PYANALYZE, path, "--sql", "SELECT count(*) > 9 FROM functions"])
+            self.assertEqual(result.out.split()[-1:], [b"1"], result)
 
     def test_nothing_to_do_is_an_error(self):
         self.assertNotEqual(replay(TARGETS[0]).status, 0)

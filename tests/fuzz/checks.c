@@ -196,6 +196,16 @@ static void check_profile(sqlite3 *db, const char *path, uint32_t choice)
     check_formats(db, choice);
 }
 
+/* Most often everything. */
+static void choose_selection(struct selection *selection, uint32_t choice)
+{
+    static const char *const owners[] = {"a", "cProfile", NULL};
+
+    selection->thread = choice >> 20 & 7 ? NULL : "1";
+    selection->pid = choice >> 23 & 7 ? 0 : 1000;
+    selection->windows = choice >> 26 & 3 ? NULL : owners;
+}
+
 void check_trace(const char *path, uint32_t choice)
 {
     char copy[256];
@@ -203,6 +213,8 @@ void check_trace(const char *path, uint32_t choice)
     struct error err = {.usage = 0};
     struct analyze_options options = {.workers = choice & 1 ? 2 : 1};
     sqlite3 *db = NULL;
+
+    choose_selection(&options.selection, choice);
 
     snprintf(copy, sizeof copy, "%s", path);
     if (analyze_traces(paths, 1, &options, NULL, &db, &err) < 0)

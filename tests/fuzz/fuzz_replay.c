@@ -11,6 +11,7 @@
 #include "analyzer/model.h"
 #include "analyzer/replay.h"
 #include "analyzer/trace_file.h"
+#include "analyzer/windows.h"
 #include "formats/error.h"
 #include "tests/fuzz/checks.h"
 #include "tests/fuzz/fuzz.h"
@@ -28,13 +29,15 @@ static int64_t sum_cells(const struct sums *sums)
     return total;
 }
 
+/* All of the thread, or what is in the windows. */
 static void check_thread(const struct trace_file *file, const struct trace_thread *thread,
-                         const struct facts *facts, struct model *model)
+                         const struct facts *facts, struct model *model,
+                         const struct windows *windows)
 {
     struct replay replay = {0};
     struct error err = {.usage = 0};
 
-    if (replay_thread(&replay, file, thread, facts, model, NULL, NULL, &err) < 0) {
+    if (replay_thread(&replay, file, thread, facts, model, windows, NULL, NULL, &err) < 0) {
         check_error(&err);
     } else {
         FUZZ_CLAIM(sum_cells(&replay.sums) + replay.gap_ns == replay.hand.ns - replay.first_ns,
@@ -64,6 +67,16 @@ static void walk_thread(struct events_walk *walk, const struct trace_thread *thr
         check_error(&err);
 }
 
+static void check_windows(const struct trace_file *file, const struct trace_thread *thread,
+                          const struct facts *facts, struct model *model)
+{
+    struct windows windows = {0};
+
+    FUZZ_CLAIM(windows_of_thread(&windows, facts, &file->clock, NULL, thread) == 0, "no memory");
+    check_thread(file, thread, facts, model, &windows);
+    windows_fini(&windows);
+}
+
 static void check_threads(const struct trace_file *file, struct facts *facts)
 {
     struct model model;
@@ -73,7 +86,8 @@ static void check_threads(const struct trace_file *file, struct facts *facts)
     FUZZ_CLAIM(walk && model_build(&model, &facts, 1, NULL, &err) == 0, "no memory");
     events_walk_window(walk, 0, CLOCK_MAX_NS);
     for (size_t i = 0; i < file->thread_count; i++) {
-        check_thread(file, &file->threads[i], facts, &model);
+        check_thread(file, &file->threads[i], facts, &model, NULL);
+        check_windows(file, &file->threads[i], facts, &model);
         walk_thread(walk, &file->threads[i]);
     }
     events_walk_free(walk);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "formats/trace/crc32c.h"
 #include "formats/trace/decode.h"
 #include "formats/trace/encode.h"
 #include "generated/profile_sql.h"
@@ -55,6 +56,20 @@ static const struct tables *list_tables(void)
     sqlite3_finalize(statement);
     sqlite3_close(db);
     return &tables;
+}
+
+/* A byte that names the table, whatever tables there will be. */
+static uint8_t table_byte(const struct table *table)
+{
+    return (uint8_t)crc32c(0, (const uint8_t *)table->name, strlen(table->name));
+}
+
+static size_t find_table(const struct tables *tables, uint8_t byte)
+{
+    for (size_t i = 0; i < tables->count; i++)
+        if (table_byte(&tables->at[i]) == byte)
+            return i;
+    return byte % tables->count;
 }
 
 /* --- Reading --- */
@@ -120,7 +135,7 @@ static void read_rows(sqlite3 *db, const struct tables *tables, struct trace_cur
     sqlite3_stmt *inserts[TABLES_MAX] = {NULL};
 
     while (cur->at < cur->end && cur->status == TRACE_OK) {
-        size_t which = *cur->at++ % tables->count;
+        size_t which = find_table(tables, *cur->at++);
         if (!inserts[which])
             inserts[which] = prepare_insert(db, &tables->at[which]);
         for (int i = 1; i <= tables->at[which].count; i++)
@@ -224,7 +239,7 @@ uint8_t *rows_write(sqlite3 *db, size_t *size)
         snprintf(sql, sizeof sql, "SELECT %s FROM %s", tables->at[i].columns, tables->at[i].name);
         FUZZ_CLAIM(sqlite3_prepare_v2(db, sql, -1, &statement, NULL) == SQLITE_OK, "%s", sql);
         while (sqlite3_step(statement) == SQLITE_ROW) {
-            add_byte(&buffer, (unsigned)i);
+            add_byte(&buffer, table_byte(&tables->at[i]));
             for (int column = 0; column < tables->at[i].count; column++)
                 add_value(&buffer, statement, column);
         }

@@ -1,7 +1,7 @@
 /* rows.h - the rows of a profile as a short string of bytes, for databases that no analysis makes.
  *
- * For each row: a byte for the table (in the order of profile.sql), then its values: a type byte
- * and what it asks for. The tables have the names and columns of profile.sql and nothing else of
+ * For each row: a byte for the table (of its name's checksum), then its values: a type byte and
+ * what it asks for. The tables have the names and columns of profile.sql and nothing else of
  * it: no types, no keys, no NOT NULL. Whoever makes a database up is not bound by them.
  */
 #ifndef TESTS_FUZZ_ROWS_H

@@ -27,9 +27,15 @@ share=$((seconds / $# > 0 ? seconds / $# : 1))
 # Only the largest traces and databases need more than this; a page of nothing teaches nothing.
 declare -A longest=([trace]=65536 [database]=65536 [profile]=16384 [replay]=16384 [rows]=32768)
 declare -A dictionary=([sql]=sql)
+# Seeds that are made of traces: databases follow the schema of the day.
+declare -A kinds=([replay]=packed [profile]=packed [rows]=rows [database]=database)
 
 for target in "$@"; do
     mkdir -p "$work/corpus/$target" "$corpus/$target"
+    for trace in "$corpus"/*.bin "$corpus"/trace/*; do
+        [ -z "${kinds[$target]:-}" ] || "$programs/../fuzz-seeds" "${kinds[$target]}" "$trace" \
+            "$work/corpus/$target/$(basename "$trace")" 2>/dev/null
+    done
     log=$work/$target.log
     started=$SECONDS
     # No memory and no second is endless; leaks are found at the end of every input.
