@@ -31,6 +31,7 @@ struct analysis {
     int64_t thread_id;    /* the last row */
     uint64_t done, to_do; /* bytes of events */
     uint64_t threads, peak_memory;
+    uint64_t wall_ns; /* of the threads so far */
 };
 
 static double now(void)
@@ -178,11 +179,23 @@ static void free_threads(struct thread_list *list)
     free(list->windows);
 }
 
+/* No sum exceeds the time of all threads together, so that must fit. */
+static int add_wall(struct analysis *analysis, const struct run *run, const struct replay *replay)
+{
+    analysis->wall_ns += (uint64_t)(replay->hand.ns - replay->first_ns);
+    return analysis->wall_ns <= INT64_MAX
+               ? 0
+               : error_set(analysis->err, "%s: the threads' stamps span more than 292 years in all",
+                           run->file->path);
+}
+
 static int add_thread(struct analysis *analysis, struct run *run, const struct trace_thread *thread,
                       struct replay *replay)
 {
     if (!replay_has_part(replay))
         return 0;
+    if (add_wall(analysis, run, replay) < 0)
+        return -1;
     int64_t thread_id = ++analysis->thread_id;
     run_store_thread(run, analysis->store, thread, thread_id, replay);
     if (totals_add_thread(&analysis->totals, replay, run_process_id(run, thread->process),
@@ -284,8 +297,11 @@ static void store_meta(struct analysis *analysis)
 
 static int store_all(struct analysis *analysis)
 {
-    for (size_t i = 0; i < analysis->run_count; i++)
-        run_store(&analysis->runs[i], analysis->store, &analysis->options->selection);
+    for (size_t i = 0; i < analysis->run_count; i++) {
+        struct run *run = &analysis->runs[i];
+        run->missing_texts = sources_missing(analysis->sources, run->facts);
+        run_store(run, analysis->store, &analysis->options->selection);
+    }
     if (totals_store(&analysis->totals) < 0)
         return error_set(analysis->err, "out of memory for the sums of calls");
     if (file_rows_store(&analysis->model, &analysis->totals, analysis->sources, analysis->store,
@@ -316,6 +332,16 @@ static void take_statistics(const struct analysis *analysis, const double times[
         statistics->bytes += analysis->files[i]->size;
 }
 
+/* Rows repeat names and texts that a trace has once. */
+static void limit_text(struct analysis *analysis)
+{
+    uint64_t bytes = 0;
+
+    for (size_t i = 0; i < analysis->run_count; i++)
+        bytes += analysis->files[i]->size;
+    store_limit_text(analysis->store, bytes);
+}
+
 static int analyze(struct analysis *analysis, const char *const *paths, size_t count,
                    const char *db_path, double times[4])
 {
@@ -325,6 +351,7 @@ static int analyze(struct analysis *analysis, const char *const *paths, size_t c
     analysis->store = store_open(db_path, analysis->err);
     if (!analysis->store)
         return -1;
+    limit_text(analysis);
     totals_init(&analysis->totals, &analysis->model, analysis->store);
     times[1] = now();
     if (replay_all(analysis) < 0)

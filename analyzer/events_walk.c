@@ -7,7 +7,7 @@
 
 enum {
     STACK_HEAD = 4096,        /* bytes that hold most stack records */
-    UNKNOWN_FRAMES = 1 << 18, /* a damaged trace may claim any number */
+    UNKNOWN_FRAMES = 1 << 18, /* in all; a damaged trace may claim any number, at each event */
     AT_END = 2,               /* no more events in the thread */
 };
 
@@ -72,11 +72,10 @@ static bool push(struct events_walk *walk, struct events_frame frame)
 /* Frames that a record says were kept but nobody has seen. */
 static bool push_unknown(struct events_walk *walk, uint64_t kept)
 {
-    uint64_t most = kept < UNKNOWN_FRAMES ? kept : UNKNOWN_FRAMES;
-
-    while (walk->depth < most) {
+    while (walk->depth < kept && walk->unknown_frames < UNKNOWN_FRAMES) {
         if (!push(walk, (struct events_frame){.thread = walk->thread}))
             return false;
+        walk->unknown_frames++;
     }
     return true;
 }
@@ -483,6 +482,7 @@ void events_walk_begin(struct events_walk *walk, const struct trace_thread *thre
     walk->in_chunk = false;
     walk->cursor = trace_cursor_over(NULL, 0);
     walk->depth = 0;
+    walk->unknown_frames = 0;
     walk->gap_pending = false;
     walk->lost_told = false;
     walk->lagging = false;

@@ -39,6 +39,7 @@ struct events_walk {
     uint64_t next_number;   /* of the next activation */
     struct events_frame *stack;
     size_t depth, room;
+    size_t unknown_frames; /* that were pushed because a record said that they were there */
     struct events_suspended suspended;
 
     /* What the last row leaves to be done before the next. */

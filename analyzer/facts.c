@@ -8,6 +8,7 @@
 #include "analyzer/trace_file.h"
 #include "formats/error.h"
 
+#define EVENTS_MASK ((1ull << 39) - 1) /* no thread has more events; sums of it must fit */
 #define LINE_MAX_VALUE 2147483647
 
 struct facts_string {
@@ -25,7 +26,7 @@ struct facts {
     uint8_t **payloads;            /* owned: what all the strings point into */
     size_t payload_count, payload_room;
     size_t order;
-    struct fact_list processes, threads, files, codes, strings, windows;
+    struct fact_list processes, threads, files, codes, strings, windows, stats;
     struct facts_child *children; /* owned */
     size_t child_count, child_room;
     struct facts_setting *settings; /* owned */
@@ -219,9 +220,13 @@ static void read_window(struct facts *facts, uint32_t process, struct trace_curs
     window->end_ticks = trace_read_varint(cur);
 }
 
-static void read_nothing(struct facts *facts, uint32_t process, struct trace_cursor *cur)
+static void read_stats(struct facts *facts, uint32_t process, struct trace_cursor *cur)
 {
-    (void)facts, (void)process, (void)cur; /* STATS: the recorder's own closing line has it */
+    struct facts_stats *stats = list_add(facts, &facts->stats, process, trace_read_varint(cur));
+
+    trace_read_varint(cur); /* seen */
+    if (stats)
+        stats->events = trace_read_varint(cur) & EVENTS_MASK;
 }
 
 typedef void read_record_function(struct facts *facts, uint32_t process, struct trace_cursor *cur);
@@ -231,7 +236,7 @@ static read_record_function *const readers[] = {
     [TRACE_FACT_THREAD] = read_thread,   [TRACE_FACT_FILE] = read_file,
     [TRACE_FACT_CODE] = read_code,       [TRACE_FACT_STRING] = read_string,
     [TRACE_FACT_END] = read_end,         [TRACE_FACT_CHILD] = read_child,
-    [TRACE_FACT_GAP] = read_gap,         [TRACE_FACT_STATS] = read_nothing,
+    [TRACE_FACT_GAP] = read_gap,         [TRACE_FACT_STATS] = read_stats,
     [TRACE_FACT_WINDOW] = read_window,
 };
 
@@ -378,6 +383,7 @@ static void settle(struct facts *facts)
     fact_list_settle(&facts->codes);
     fact_list_settle(&facts->strings);
     fact_list_settle(&facts->windows);
+    fact_list_settle(&facts->stats);
     match_children(facts);
     struct facts_code *codes = facts->codes.items;
     for (size_t i = 0; i < facts->codes.count; i++)
@@ -399,6 +405,7 @@ struct facts *facts_read(const struct trace_file *file, struct error *err)
     facts->codes.size = sizeof(struct facts_code);
     facts->strings.size = sizeof(struct facts_string);
     facts->windows.size = sizeof(struct facts_window);
+    facts->stats.size = sizeof(struct facts_stats);
     int status = read_kind(facts, TRACE_RUN, err) < 0 ? -1 : read_kind(facts, TRACE_FACTS, err);
     if (status == 0)
         settle(facts);
@@ -423,6 +430,7 @@ void facts_free(struct facts *facts)
     free(facts->codes.items);
     free(facts->strings.items);
     free(facts->windows.items);
+    free(facts->stats.items);
     free(facts->children);
     free(facts->settings);
     free(facts->gaps);
@@ -450,7 +458,8 @@ static void *find_inherited(const struct facts *facts, const struct fact_list *l
 
 struct facts_code *facts_code(const struct facts *facts, uint32_t process, uint64_t number)
 {
-    return find_inherited(facts, &facts->codes, process, number);
+    /* Number 0 is no code, whatever a record says: lost frames are of it. */
+    return number ? find_inherited(facts, &facts->codes, process, number) : NULL;
 }
 
 struct facts_file *facts_file(const struct facts *facts, uint32_t process, uint64_t number)
@@ -524,6 +533,19 @@ const struct facts_window *facts_windows(const struct facts *facts, size_t *coun
 {
     *count = facts->windows.count;
     return facts->windows.items;
+}
+
+uint64_t facts_events_written(const struct facts *facts, uint32_t process, uint64_t thread)
+{
+    const struct facts_stats *stats = fact_list_find(&facts->stats, process, thread);
+
+    return stats ? stats->events : 0;
+}
+
+const struct facts_stats *facts_stats(const struct facts *facts, size_t *count)
+{
+    *count = facts->stats.count;
+    return facts->stats.items;
 }
 
 const struct facts_trouble *facts_trouble(const struct facts *facts)

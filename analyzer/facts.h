@@ -70,6 +70,12 @@ struct facts_process {
     uint64_t reaped_ticks;
 };
 
+/* What the recorder says of a thread when it is done with it. */
+struct facts_stats {
+    struct facts_key key; /* its number is the thread's */
+    uint64_t events;      /* that were written */
+};
+
 struct facts_setting {
     struct trace_bytes key, value;
 };
@@ -121,6 +127,9 @@ struct facts_code *facts_codes(const struct facts *facts, size_t *count);
 const struct facts_setting *facts_settings(const struct facts *facts, size_t *count);
 const struct facts_gap *facts_gaps(const struct facts *facts, size_t *count);
 const struct facts_window *facts_windows(const struct facts *facts, size_t *count);
+/* Events that the thread's last record of it tells of, 0 if there is none. */
+uint64_t facts_events_written(const struct facts *facts, uint32_t process, uint64_t thread);
+const struct facts_stats *facts_stats(const struct facts *facts, size_t *count);
 const struct facts_trouble *facts_trouble(const struct facts *facts);
 
 /* The (last) value of a setting, or empty. */

@@ -12,7 +12,7 @@ void replay_cut_begin(struct replay *replay, const struct windows *windows)
         return;
     cut->is_on = cut->is_outside = true;
     cut->next = windows->items;
-    cut->end = windows->items + windows->count;
+    cut->end = windows->count ? windows->items + windows->count : cut->next;
     cut->since = replay->hand.ns;
     while (cut->next < cut->end && cut->next->end <= replay->hand.ns)
         cut->next++;

@@ -13,6 +13,9 @@ int replay_grow(struct replay *replay)
     return 0;
 }
 
+/* More frames than this are in no stack; a record may claim any number. */
+#define DEPTH_MAX (1ull << 40)
+
 static bool append_lag(struct replay *replay, int64_t lag)
 {
     int64_t *grown = replay->lag_count < UINT32_MAX ? grow_array(replay->lags, replay->lag_count,
@@ -164,9 +167,11 @@ void replay_adopt(struct replay *replay, struct trace_stack stack, bool continue
     struct trace_frame given;
     size_t old_top = replay->top;
 
+    uint64_t kept = stack.kept < DEPTH_MAX ? stack.kept : DEPTH_MAX;
+
     pop_to(replay, stack.kept);
-    if (replay->depth < stack.kept)
-        push_unknown(replay, stack.kept - replay->depth);
+    if (replay->depth < kept)
+        push_unknown(replay, kept - replay->depth);
     while (!replay->out_of_memory && trace_next_frame(&stack, &given))
         push_given(replay, &given, old_top, continues);
     replay->next = stack.next;

@@ -126,6 +126,52 @@ bool run_selects(const struct run *run, const struct selection *selection,
 
 /* --- Threads --- */
 
+static const struct trace_thread *find_thread(const struct run *run, uint32_t process,
+                                              uint64_t number)
+{
+    const struct trace_thread *threads = run->file->threads;
+    size_t low = 0, high = run->file->thread_count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        bool before = threads[middle].process != process ? threads[middle].process < process
+                                                         : threads[middle].thread < number;
+        if (before)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < run->file->thread_count && threads[low].process == process &&
+                   threads[low].thread == number
+               ? &threads[low]
+               : NULL;
+}
+
+/* Events that the recorder says it wrote, and that are neither there nor known to be missing: the
+ * thread's last chunks are gone. */
+static uint64_t missing_at_end(const struct run *run, const struct trace_thread *thread,
+                               const struct replay *replay)
+{
+    uint64_t seen = replay->events + replay->trouble.lost_events;
+    uint64_t written = facts_events_written(run->facts, thread->process, thread->thread);
+
+    return !replay->cut.is_on && written > seen ? written - seen : 0;
+}
+
+/* The same for threads of which nothing is there at all. */
+static uint64_t missing_threads(const struct run *run, const struct selection *selection)
+{
+    size_t count;
+    const struct facts_stats *stats = facts_stats(run->facts, &count);
+    uint64_t missing = 0;
+
+    for (size_t i = 0; !selection->thread && !selection->windows && i < count; i++)
+        if (run_process_id(run, stats[i].key.process) &&
+            !find_thread(run, stats[i].key.process, stats[i].key.number))
+            missing += stats[i].events;
+    return missing;
+}
+
 static void widen(int64_t *first, int64_t *last, int64_t from, int64_t to)
 {
     if (from >= 0 && (*first < 0 || from < *first))
@@ -166,6 +212,7 @@ void run_store_thread(struct run *run, struct store *store, const struct trace_t
     run->events += replay_event_count(replay);
     run->unknown_codes += replay->sums.unknown_codes;
     add_trouble(run->trouble, &replay->trouble);
+    run->trouble->lost_events += missing_at_end(run, thread, replay);
 }
 
 /* --- The run's rows --- */
@@ -231,21 +278,9 @@ static void store_processes(struct run *run, struct store *store)
 
 static int64_t thread_row(const struct run *run, uint32_t process, uint64_t thread)
 {
-    const struct trace_thread *threads = run->file->threads;
-    size_t low = 0, high = run->file->thread_count;
+    const struct trace_thread *found = find_thread(run, process, thread);
 
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        bool before = threads[middle].process != process ? threads[middle].process < process
-                                                         : threads[middle].thread < thread;
-        if (before)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    bool found = low < run->file->thread_count && threads[low].process == process &&
-                 threads[low].thread == thread;
-    return found ? run->thread_ids[low] : 0;
+    return found ? run->thread_ids[found - run->file->threads] : 0;
 }
 
 static void store_gaps(const struct run *run, struct store *store)
@@ -357,6 +392,7 @@ static void warn_counts(const struct run *run, struct store *store)
         {trouble->unknown_resumes, "generators were resumed that had not yielded"},
         {trouble->bad_lines, "line numbers are out of range"},
         {trouble->extensions, "events of an unknown kind were skipped"},
+        {run->missing_texts, "source texts are missing"},
         {run->unknown_codes, "functions have no known name: shown as <unknown>"},
         {count_stopped(run),
          "processes stopped recording before their end: no memory, or no address space"},
@@ -384,6 +420,14 @@ static void warn_ends(const struct run *run, struct store *store)
     }
 }
 
+static bool has_settings(const struct run *run)
+{
+    size_t count;
+
+    facts_settings(run->facts, &count);
+    return count > 0;
+}
+
 static void store_warnings(const struct run *run, struct store *store)
 {
     const struct trace_damage *damage = &run->file->damage;
@@ -394,9 +438,13 @@ static void store_warnings(const struct run *run, struct store *store)
          (unsigned long long)damage->first_offset);
     warn(run, store, damage->cut, "the file is cut off at %llu bytes, inside a chunk",
          (unsigned long long)run->file->size);
+    warn(run, store, damage->missing, "the file ends at %llu bytes; it once had %llu more",
+         (unsigned long long)run->file->size, (unsigned long long)damage->missing);
     warn(run, store, run->file->stop, "recording stopped: %s",
          run->file->stop == TRACE_GAP_FULL ? "out of space, or at the limit given"
                                            : "the trace could not be written any more");
+    warn(run, store, !has_settings(run),
+         "what the run's chunk told (command, mode, settings) is missing");
     warn(run, store, run->process_count == 0, "no process was recorded");
     warn_counts(run, store);
     warn_ends(run, store);
@@ -412,7 +460,8 @@ static bool is_complete(const struct run *run)
     for (size_t i = 0; i < run->process_count; i++)
         if (!run->processes[i].facts->ended)
             return false;
-    return run->process_count && !run->file->stop && !damage->places && !damage->cut &&
+    return run->process_count && has_settings(run) && !run->file->stop && !damage->places &&
+           !damage->cut && !damage->missing && !run->missing_texts &&
            !facts_trouble(run->facts)->lost && !trouble->lost_chunks && !trouble->lost_events &&
            !trouble->undecoded && !trouble->mismatches && !count_stopped(run) &&
            !count_gaps(run, TRACE_GAP_REPLACED);
@@ -444,6 +493,7 @@ void run_store(struct run *run, struct store *store, const struct selection *sel
     struct shell_quote command = {0};
     struct trace_bytes path = {(const uint8_t *)run->file->path, strlen(run->file->path)};
 
+    run->trouble->lost_events += missing_threads(run, selection);
     store_processes(run, store);
     store_gaps(run, store);
     store_windows(run, store, selection->windows);

@@ -33,6 +33,7 @@ struct run {
     uint64_t events;
     struct replay_trouble *trouble; /* owned; of all threads */
     uint64_t unknown_codes;
+    uint64_t missing_texts; /* sources that were recorded and are not there */
 };
 
 /* Opens the trace. 0, or -1 with *err set. In any case run_close() frees. */

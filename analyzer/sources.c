@@ -1,5 +1,6 @@
 #include "analyzer/sources.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -181,6 +182,43 @@ static uint8_t *join(const struct piece *first, const struct piece *end, size_t 
     return NULL;
 }
 
+/* Behind the pieces of the same file as `first`. */
+static const struct piece *behind_file(const struct sources *sources, const struct piece *first)
+{
+    const struct piece *end = sources->pieces + sources->count, *behind = first;
+
+    while (behind < end && behind->fact == first->fact)
+        behind++;
+    return behind;
+}
+
+static bool is_there(const struct sources *sources, const uint8_t *sha256)
+{
+    size_t at = first_piece(sources, sha256);
+
+    while (at < sources->count && memcmp(sources->pieces[at].sha256, sha256, SHA256_SIZE) == 0) {
+        const struct piece *first = &sources->pieces[at], *behind = behind_file(sources, first);
+        if (is_whole(first, behind))
+            return true;
+        at = (size_t)(behind - sources->pieces);
+    }
+    return false;
+}
+
+uint64_t sources_missing(const struct sources *sources, const struct facts *facts)
+{
+    struct trace_bytes setting = facts_setting(facts, "source");
+    size_t count;
+    const struct facts_file *files = facts_files(facts, &count);
+    uint64_t missing = 0;
+
+    if (setting.size != 1 || *setting.at != '1')
+        return 0;
+    for (size_t i = 0; i < count; i++)
+        missing += files[i].sha256.size && files[i].size && !is_there(sources, files[i].sha256.at);
+    return missing;
+}
+
 uint8_t *sources_text(const struct sources *sources, struct trace_bytes sha, size_t *size,
                       struct error *err)
 {
@@ -190,8 +228,7 @@ uint8_t *sources_text(const struct sources *sources, struct trace_bytes sha, siz
     const struct piece *end = sources->pieces + sources->count, *behind;
     const struct piece *first = sources->pieces + first_piece(sources, sha.at);
     for (; first < end && memcmp(first->sha256, sha.at, SHA256_SIZE) == 0; first = behind) {
-        for (behind = first; behind < end && behind->fact == first->fact; behind++)
-            ;
+        behind = behind_file(sources, first);
         uint8_t *text = join(first, behind, size, err);
         if (text)
             return text;

@@ -18,6 +18,9 @@ struct sources *sources_read(struct trace_file *const *files, struct facts *cons
                              size_t count, struct error *err);
 void sources_free(struct sources *sources);
 
+/* How many texts a trace tells of and does not have, or not whole. */
+uint64_t sources_missing(const struct sources *sources, const struct facts *facts);
+
 /* The text with that SHA-256, checked; to be freed. Empty texts are one byte. NULL: not in the
  * traces, or not whole, or *err is set. */
 uint8_t *sources_text(const struct sources *sources, struct trace_bytes sha256, size_t *size,

@@ -16,12 +16,16 @@
 
 #define COLUMNS_MAX 20
 #define TEMPORARY_TRIES 100
+#define SHORT_TEXT 256            /* a name of this size may be in any number of rows */
+#define LONG_TEXT_FREE (64 << 20) /* what is longer adds up to so much at most ... */
+#define LONG_TEXT_FACTOR 16       /* ... and that many times the size of the traces */
 
 struct store {
     sqlite3 *db;
     sqlite3_stmt *inserts[STORE_TABLE_COUNT];
     char *path;      /* owned; NULL: in memory */
     char *temporary; /* owned; NULL: in memory, or not there any more */
+    uint64_t long_text, long_text_max;
     struct error failure;
 };
 
@@ -97,6 +101,8 @@ struct store *store_open(const char *path, struct error *err)
 {
     struct store *store = calloc(1, sizeof *store);
 
+    if (store)
+        store->long_text_max = UINT64_MAX;
     if (!store || (path && !(store->path = strdup(path)))) {
         free(store);
         error_set(err, "%s: out of memory", path ? path : "database in memory");
@@ -128,6 +134,11 @@ void store_out_of_memory(struct store *store)
               store->path ? store->path : "database in memory");
 }
 
+void store_limit_text(struct store *store, uint64_t trace_bytes)
+{
+    store->long_text_max = LONG_TEXT_FREE + LONG_TEXT_FACTOR * trace_bytes;
+}
+
 /* --- Rows --- */
 
 static int bind_text(sqlite3_stmt *statement, int column, struct trace_bytes text)
@@ -143,6 +154,14 @@ static int bind_text(sqlite3_stmt *statement, int column, struct trace_bytes tex
                  : SQLITE_NOMEM;
 }
 
+/* False: too much of it. A trace of a megabyte could ask for a terabyte. */
+static bool count_text(struct store *store, struct trace_bytes text)
+{
+    if (text.size > SHORT_TEXT)
+        store->long_text += text.size - SHORT_TEXT;
+    return store->long_text <= store->long_text_max;
+}
+
 static int bind_blob(sqlite3_stmt *statement, int column, struct trace_bytes blob)
 {
     if (blob.size == 0)
@@ -150,7 +169,16 @@ static int bind_blob(sqlite3_stmt *statement, int column, struct trace_bytes blo
     return sqlite3_bind_blob64(statement, column, blob.at, blob.size, SQLITE_STATIC);
 }
 
-static int bind(sqlite3_stmt *statement, int column, char type, va_list *values)
+static int bind_bytes(struct store *store, sqlite3_stmt *statement, int column, char type,
+                      struct trace_bytes bytes)
+{
+    if (!count_text(store, bytes))
+        return SQLITE_TOOBIG;
+    return type == 't' ? bind_text(statement, column, bytes) : bind_blob(statement, column, bytes);
+}
+
+static int bind(struct store *store, sqlite3_stmt *statement, int column, char type,
+                va_list *values)
 {
     switch (type) {
     case 'i':
@@ -161,20 +189,20 @@ static int bind(sqlite3_stmt *statement, int column, char type, va_list *values)
         return sqlite3_bind_text(statement, column, va_arg(*values, const char *), -1,
                                  SQLITE_STATIC);
     case 't':
-        return bind_text(statement, column, va_arg(*values, struct trace_bytes));
     case 'b':
-        return bind_blob(statement, column, va_arg(*values, struct trace_bytes));
+        return bind_bytes(store, statement, column, type, va_arg(*values, struct trace_bytes));
     default:
         return sqlite3_bind_null(statement, column);
     }
 }
 
-static int bind_all(sqlite3_stmt *statement, const char *types, va_list *values)
+static int bind_all(struct store *store, sqlite3_stmt *statement, const char *types,
+                    va_list *values)
 {
     int status = SQLITE_OK;
 
     for (int i = 0; types[i] && status == SQLITE_OK; i++)
-        status = bind(statement, i + 1, types[i], values);
+        status = bind(store, statement, i + 1, types[i], values);
     return status;
 }
 
@@ -186,9 +214,14 @@ void store_row(struct store *store, enum store_table table, const char *types, .
     if (store_failed(store))
         return;
     va_start(values, types);
-    int status = bind_all(statement, types, &values);
+    int status = bind_all(store, statement, types, &values);
     va_end(values);
-    if (status != SQLITE_OK || sqlite3_step(statement) != SQLITE_DONE)
+    if (status == SQLITE_TOOBIG)
+        error_set(&store->failure,
+                  "%s: names and texts would be repeated in more than %llu bytes of rows",
+                  store->path ? store->path : "database in memory",
+                  (unsigned long long)store->long_text_max);
+    else if (status != SQLITE_OK || sqlite3_step(statement) != SQLITE_DONE)
         fail(store, "cannot write");
     sqlite3_reset(statement);
 }

@@ -55,6 +55,9 @@ struct store *store_open(const char *path, struct error *err);
 /* Adds a row. `types` are the table's, with '-' for a NULL, which takes no argument. Values are
  * borrowed for the call. */
 void store_row(struct store *store, enum store_table table, const char *types, ...);
+/* From here on rows may hold so much long text in all as suits traces of that many bytes: what
+ * repeats a name of a megabyte in every row fails. */
+void store_limit_text(struct store *store, uint64_t trace_bytes);
 bool store_failed(const struct store *store);
 
 /* A row could not be made for want of memory: sticks as any other failure. */

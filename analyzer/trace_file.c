@@ -78,9 +78,21 @@ static int read_header(struct trace_file *file, struct error *err)
     if (check_header(file, page, err) < 0)
         return -1;
     name_mark(file);
-    if (trace_pread(file->fd, page, 4, TRACE_HEADER_STOP) == 4) /* a file may end before it */
-        file->stop = trace_get_u32(page);
+    /* What recorders change while they write; a file may end before it. */
+    size_t shared = TRACE_HEADER_STOP + 4 - TRACE_HEADER_END;
+    if (trace_pread(file->fd, page, shared, TRACE_HEADER_END) == (ssize_t)shared) {
+        file->end = trace_get_u64(page);
+        file->stop = trace_get_u32(page + (TRACE_HEADER_STOP - TRACE_HEADER_END));
+    }
     return 0;
+}
+
+/* Space that was promised and not to be had is behind the end of what was stopped, and only there.
+ */
+static void note_missing(struct trace_file *file)
+{
+    if (!file->stop && !file->damage.cut && file->end > file->size)
+        file->damage.missing = file->end - file->size;
 }
 
 /* --- Order --- */
@@ -235,6 +247,7 @@ struct trace_file *trace_file_open(const char *path, struct error *err)
     file->fd = -1;
     if (open_regular(file, err) < 0 || read_header(file, err) < 0 || trace_walk(file, err) < 0)
         goto failed;
+    note_missing(file);
     order_chunks(file);
     if (find_threads(file, err) < 0 || find_last_anchor(file, err) < 0)
         goto failed;

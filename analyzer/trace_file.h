@@ -47,6 +47,7 @@ struct trace_damage {
     uint64_t duplicates;   /* chunks dropped: their like was kept */
     uint64_t unknown;      /* optional chunks of unknown kind or unknown encoding, skipped */
     bool cut;              /* the file ends inside a chunk */
+    uint64_t missing; /* or between two: bytes that were there once, as the file header has it */
 };
 
 struct trace_file {
@@ -55,6 +56,7 @@ struct trace_file {
     uint64_t size;
     struct trace_header header;
     char mark[2 * TRACE_MARK_SIZE + 1]; /* hexadecimal: the trace's id */
+    uint64_t end;  /* where the last chunk ended when it was made; 0: not told */
     uint32_t stop; /* why recording stopped for all processes (a gap reason), 0: it did not */
     uint64_t last_ticks, last_monotonic; /* the last anchor */
     struct clock clock;

@@ -275,7 +275,8 @@ static int print_open_frames(struct annotate *report)
     int64_t thread = 0;
 
     while (query_next(&query)) {
-        int64_t depth = query_int(&query, 5), hidden = query_int(&query, 9) + 1 - OPEN_FRAMES_MAX;
+        uint64_t depth = query_sum(&query, 5), frames = query_sum(&query, 9) + 1;
+        uint64_t hidden = frames > OPEN_FRAMES_MAX ? frames - OPEN_FRAMES_MAX : 0;
 
         if (threads == 0 || query_int(&query, 0) != thread) {
             thread = query_int(&query, 0);
@@ -286,10 +287,10 @@ static int print_open_frames(struct annotate *report)
         }
         if (threads > OPEN_THREADS_MAX)
             continue;
-        if (hidden <= 0 || depth == 0 || depth > hidden)
+        if (hidden == 0 || depth == 0 || depth > hidden)
             print_open_frame(report, &query);
         else if (depth == 1)
-            annotate_more(report, "    ", (uint64_t)hidden, " frames");
+            annotate_more(report, "    ", hidden, " frames");
     }
     if (threads > OPEN_THREADS_MAX)
         annotate_more(report, "  ", threads - OPEN_THREADS_MAX, " threads");

@@ -15,10 +15,10 @@
 
 enum { STEPS_MAX = 200, VALUE_MAX = 1 << 20, MEMORY_MAX = 256 << 20 };
 
-static const char some_rows[] =
-    "INSERT INTO meta VALUES ('a', 'b'), ('c', NULL);"
-    "INSERT INTO warnings VALUES (1, 'text'), (1, 'other');"
-    "INSERT INTO contexts VALUES (1, NULL, 1, NULL, 0, 0, 5, 5, 9, 9), (2, 1, 1, 1, 1, 0, 4, 4, 4, 4)";
+static const char some_rows[] = "INSERT INTO meta VALUES ('a', 'b'), ('c', NULL);"
+                                "INSERT INTO warnings VALUES (1, 'text'), (1, 'other');"
+                                "INSERT INTO contexts VALUES (1, NULL, 1, NULL, 0, 0, 5, 5, 9, 9), "
+                                "(2, 1, 1, 1, 1, 0, 4, 4, 4, 4)";
 
 static int count_steps(void *steps)
 {

@@ -94,11 +94,11 @@ static void move_chunk(struct mutation *m, const struct packed_chunk *chunk)
 static void change_header(struct mutation *m, const struct packed_chunk *chunk)
 {
     static const unsigned char fields[] = {
-        TRACE_CHUNK_KIND,     TRACE_CHUNK_FLAGS, TRACE_CHUNK_PROCESS,   TRACE_CHUNK_THREAD,
-        TRACE_CHUNK_SEQUENCE, TRACE_CHUNK_TICKS, TRACE_CHUNK_MONOTONIC, TRACE_CHUNK_EVENTS_BEFORE,
-        TRACE_CHUNK_CPU};
-    static const uint64_t odd[] = {0,          1,          2,      0xff, 0x7fffffff, 0xffffffff,
-                                   1ull << 40, 1ull << 62, ~0ull};
+        TRACE_CHUNK_KIND,      TRACE_CHUNK_FLAGS,         TRACE_CHUNK_PROCESS,
+        TRACE_CHUNK_THREAD,    TRACE_CHUNK_SEQUENCE,      TRACE_CHUNK_TICKS,
+        TRACE_CHUNK_MONOTONIC, TRACE_CHUNK_EVENTS_BEFORE, TRACE_CHUNK_CPU};
+    static const uint64_t odd[] = {0,          1,          2,          0xff, 0x7fffffff,
+                                   0xffffffff, 1ull << 40, 1ull << 62, ~0ull};
     unsigned field = fields[roll(m, sizeof fields)];
     size_t size = field < TRACE_CHUNK_SEQUENCE ? 4 : 8;
     uint8_t *at = m->bytes + chunk->at + field, value[8];
@@ -239,8 +239,8 @@ static void mutate_file_header(struct mutation *m, const struct packed_chunk *ch
 typedef void mutate_function(struct mutation *m, const struct packed_chunk *chunk);
 
 static mutate_function *const mutations[] = {
-    drop_chunk,  double_chunk, move_chunk,   change_header, change_header, mutate_payload,
-    splice,      mutate_item,  mutate_item,  mutate_item,   mutate_item,   drop_item,
+    drop_chunk,  double_chunk, move_chunk,   change_header,      change_header, mutate_payload,
+    splice,      mutate_item,  mutate_item,  mutate_item,        mutate_item,   drop_item,
     double_item, insert_event, insert_event, mutate_file_header,
 };
 

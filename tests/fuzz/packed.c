@@ -51,8 +51,9 @@ static void seal_chunk(uint8_t *at, const struct packed_chunk *chunk, const uint
     trace_put_u32(at + TRACE_CHUNK_ENCODING, TRACE_ENCODING_RAW);
     trace_put_u64(at + TRACE_CHUNK_CAPACITY, capacity_of(chunk));
     trace_put_u64(at + TRACE_CHUNK_LENGTH, flags & TRACE_FLAG_SEALED ? chunk->size : 0);
-    trace_put_u32(at + TRACE_CHUNK_CRC, crc32c(0, at + TRACE_CHUNK_KIND,
-                                               TRACE_CHUNK_PAYLOAD - TRACE_CHUNK_KIND + chunk->size));
+    trace_put_u32(
+        at + TRACE_CHUNK_CRC,
+        crc32c(0, at + TRACE_CHUNK_KIND, TRACE_CHUNK_PAYLOAD - TRACE_CHUNK_KIND + chunk->size));
 }
 
 uint8_t *packed_unpack(const uint8_t *bytes, size_t size, size_t *unpacked_size)

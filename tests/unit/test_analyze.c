@@ -55,8 +55,13 @@ static sqlite3 *analyze_bytes(struct bytes *trace, const struct analyze_options 
 {
     char path[64];
     const char *paths[] = {path};
+    struct bytes run = {0};
     sqlite3 *db = NULL;
 
+    fact_setting(&run, "mode", "exact");
+    if (trace->size >= TRACE_PAGE)
+        build_chunk(trace, (struct build_chunk){.kind = TRACE_RUN, .ticks = BUILDER_START}, &run);
+    free(run.at);
     build_file(trace, path);
     analyze_traces(paths, 1, options, NULL, &db, err);
     unlink(path);

@@ -140,6 +140,16 @@ MAYBE void build_chunk(struct bytes *out, struct build_chunk chunk, struct bytes
 
 /* --- Facts --- */
 
+MAYBE void fact_setting(struct bytes *out, const char *key, const char *value)
+{
+    struct bytes fields = {0};
+
+    put_string(&fields, key);
+    put_string(&fields, value);
+    put_record(out, TRACE_FACT_SETTING, &fields);
+    free(fields.at);
+}
+
 MAYBE void fact_process(struct bytes *out, unsigned parent, unsigned how, unsigned pid,
                         unsigned base)
 {
