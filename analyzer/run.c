@@ -290,8 +290,7 @@ static void store_gaps(const struct run *run, struct store *store)
 
     for (size_t i = 0; i < count; i++) {
         int64_t process = run_process_id(run, gaps[i].process);
-        int64_t thread =
-            gaps[i].thread ? thread_row(run, gaps[i].process, gaps[i].thread) : 0;
+        int64_t thread = gaps[i].thread ? thread_row(run, gaps[i].process, gaps[i].thread) : 0;
         int64_t start = clock_ns(&run->file->clock, gaps[i].start_ticks);
         int64_t end = clock_ns(&run->file->clock, gaps[i].end_ticks);
         const char *reason = trace_gap_name(gaps[i].reason);
@@ -394,15 +393,22 @@ static void warn_counts(const struct run *run, struct store *store)
         {trouble->extensions, "events of an unknown kind were skipped"},
         {run->missing_texts, "source texts are missing"},
         {run->unknown_codes, "functions have no known name: shown as <unknown>"},
-        {count_stopped(run),
-         "processes stopped recording before their end: no memory, or no address space"},
-        {count_gaps(run, TRACE_GAP_REPLACED),
-         "times another tracer took the recorder's place: see the table gaps"},
     };
 
     for (size_t i = 0; i < sizeof warnings / sizeof *warnings; i++)
         warn(run, store, warnings[i].count, "%llu %s", (unsigned long long)warnings[i].count,
              warnings[i].text);
+}
+
+static void warn_gaps(const struct run *run, struct store *store)
+{
+    warn(run, store, count_stopped(run),
+         "processes stopped being recorded before their end: no memory, or no address space");
+    warn(run, store, count_gaps(run, TRACE_GAP_REPLACED),
+         "another tracer took the recorder's place for a time: see the table gaps");
+    warn(run, store, count_gaps(run, TRACE_GAP_UNSEEN),
+         "Python code may have run unrecorded, in subinterpreters or in threads that C code made: "
+         "see the table gaps");
 }
 
 static void warn_ends(const struct run *run, struct store *store)
@@ -446,6 +452,7 @@ static void store_warnings(const struct run *run, struct store *store)
     warn(run, store, !has_settings(run),
          "what the run's chunk told (command, mode, settings) is missing");
     warn(run, store, run->process_count == 0, "no process was recorded");
+    warn_gaps(run, store);
     warn_counts(run, store);
     warn_ends(run, store);
 }
@@ -464,7 +471,7 @@ static bool is_complete(const struct run *run)
            !damage->cut && !damage->missing && !run->missing_texts &&
            !facts_trouble(run->facts)->lost && !trouble->lost_chunks && !trouble->lost_events &&
            !trouble->undecoded && !trouble->mismatches && !count_stopped(run) &&
-           !count_gaps(run, TRACE_GAP_REPLACED);
+           !count_gaps(run, TRACE_GAP_REPLACED) && !count_gaps(run, TRACE_GAP_UNSEEN);
 }
 
 static void quote_argv(const struct run *run, struct shell_quote *command)

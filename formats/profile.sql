@@ -256,12 +256,13 @@ CREATE TABLE accounts (
 );
 
 -- Time in which nothing was recorded; in nobody's sums. thread_id NULL: all threads of the process.
+-- Only `unseen` is less: what we know of was recorded, but there was code in subinterpreters or in threads of C code, too.
 CREATE TABLE gaps (
     process_id INTEGER NOT NULL REFERENCES processes (process_id),
     thread_id INTEGER REFERENCES threads (thread_id),
     start_ns BIGINT NOT NULL,
     end_ns BIGINT NOT NULL,
-    reason TEXT NOT NULL             -- paused, replaced, full, lost, failed
+    reason TEXT NOT NULL             -- paused, replaced, full, lost, failed, unseen
 );
 
 -- Parts of the recording that somebody asked for, by owner: pyrec.compat's profilers have one each time they are

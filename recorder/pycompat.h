@@ -34,6 +34,37 @@
 #include <internal/pycore_interp.h>
 #endif
 
+/* For who asks what the interpreter has made: these headers bring many names. */
+#ifdef PYCOMPAT_COUNTS
+#ifndef Py_BUILD_CORE
+#define Py_BUILD_CORE 1
+#endif
+#include <internal/pycore_interp.h>
+#include <internal/pycore_runtime.h>
+
+/* How many interpreters there have been, the first included. */
+static inline uint64_t pycompat_interpreters_made(void)
+{
+    return (uint64_t)_PyRuntime.interpreters.next_id;
+}
+
+/* How many thread states the first interpreter has had; 0: it is gone. From 3.12 on all threads
+ * are seen. */
+static inline uint64_t pycompat_threads_made(void)
+{
+    PyInterpreterState *main = _PyRuntime.interpreters.main;
+
+#if PY_VERSION_HEX >= 0x030C0000
+    (void)main;
+    return 0;
+#elif PY_VERSION_HEX >= 0x030B0000
+    return main != NULL ? main->threads.next_unique_id : 0;
+#else
+    return main != NULL ? main->tstate_next_unique_id : 0;
+#endif
+}
+#endif
+
 #if PY_VERSION_HEX >= 0x030C0000
 #define PYCOMPAT_MONITORING 1
 #else

@@ -19,6 +19,7 @@
 #include "recorder/replaced.h"
 #include "recorder/suspended.h"
 #include "recorder/thread.h"
+#include "recorder/unseen.h"
 
 struct recorder recorder = {.sink.fd = -1};
 
@@ -131,6 +132,7 @@ void recorder_enter_child(void)
     recorder.process = sink_take_process(&recorder.sink);
     facts_forget();
     write_process_fact(parent, TRACE_PROCESS_FORK, recorder.code_base);
+    unseen_begin();
 }
 
 void recorder_halt(void)
@@ -149,6 +151,12 @@ void recorder_detach(void)
 
 /* The end. */
 
+static void write_replaced(struct thread *t, void *unused)
+{
+    (void)unused;
+    thread_write_replaced(t);
+}
+
 /* Seals what this thread and the process have; other threads may still be running and keep theirs
  * open. */
 static void finish(enum trace_end_how how, int status)
@@ -164,6 +172,8 @@ static void finish(enum trace_end_how how, int status)
     }
     if (!recorder.running)
         write_gap_fact();
+    thread_each(write_replaced, NULL);
+    unseen_end();
     write_end_fact(how, status);
     facts_seal();
 }
@@ -273,6 +283,7 @@ static int begin(uint32_t parent, enum trace_process_how how, char *why, size_t 
         return -1;
     }
     watch_forks();
+    unseen_begin();
     return 0;
 }
 

@@ -12,6 +12,7 @@
 #include "recorder/facts.h"
 #include "recorder/recorder.h"
 #include "recorder/suspended.h"
+#include "recorder/unseen.h"
 
 #define SMALLEST_CAPACITY (4u << 10)
 #define LARGEST_CAPACITY (256u << 10)
@@ -203,12 +204,29 @@ void thread_write_stats(const struct thread *t)
     facts_write(TRACE_FACT_STATS, &fact);
 }
 
+void thread_write_replaced(struct thread *t)
+{
+    struct fact fact;
+
+    if (t->replaced_ticks == 0)
+        return;
+    fact_init(&fact);
+    fact_put_uint(&fact, t->number);
+    fact_put_uint(&fact, TRACE_GAP_REPLACED);
+    fact_put_uint(&fact, t->replaced_ticks);
+    fact_put_uint(&fact, clock_ticks());
+    facts_write_last(TRACE_FACT_GAP, &fact);
+    t->replaced_ticks = 0;
+}
+
 void thread_end(struct thread *t)
 {
     pthread_mutex_lock(&list_lock);
     stop(t);
-    if (!t->in_child && !t->is_stale && recorder.active)
+    if (!t->in_child && !t->is_stale && recorder.active) {
+        thread_write_replaced(t);
         thread_write_stats(t);
+    }
     list_remove(t);
     pthread_mutex_unlock(&list_lock);
     if (thread_current == t)
@@ -400,6 +418,7 @@ bool thread_next_chunk(struct thread *t, uint64_t now, size_t need)
 
     if (!recorder.running)
         return stop(t);
+    unseen_look();
     chunk.monotonic_ns = clock_read_ns(CLOCK_MONOTONIC); /* `now` was read a moment ago */
     if (t->in_child) /* a new thread there, and all its frames are inherited */
         thread_renew(t);

@@ -58,6 +58,7 @@ struct thread {
     void *user_trace;                     /* settrace backend: the program's own tracer ... */
     void *user_profile;                   /* ... and profiler */
     uint64_t writing_ticks;               /* spent on sealing and writing chunks */
+    uint64_t replaced_ticks;              /* since then another tracer is in our place; 0: none */
     struct thread *following, *preceding; /* in the list of all threads */
 };
 
@@ -96,6 +97,9 @@ void thread_seal(struct thread *t);
 
 /* Its STATS record. */
 void thread_write_stats(const struct thread *t);
+
+/* If another tracer took our place: the GAP record, until now. */
+void thread_write_replaced(struct thread *t);
 
 /* Begins a new chunk whose anchor is `now`, with at least `need` bytes. Also carries a fork's child
  * into its own process. False: recording is over. */

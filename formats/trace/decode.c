@@ -243,7 +243,8 @@ const char *trace_tag_name(unsigned tag)
 
 const char *trace_gap_name(uint64_t reason)
 {
-    static const char *const names[] = {"unknown", "paused", "replaced", "full", "lost", "failed"};
+    static const char *const names[] = {"unknown", "paused", "replaced", "full",
+                                        "lost",    "failed", "unseen"};
     return reason < sizeof names / sizeof *names ? names[reason] : names[0];
 }
 

@@ -115,6 +115,7 @@ enum trace_gap_reason {
     TRACE_GAP_FULL = 3,
     TRACE_GAP_LOST = 4,
     TRACE_GAP_FAILED = 5,
+    TRACE_GAP_UNSEEN = 6,
 };
 
 /* Events (section 6). Tags are on disk: append, never renumber or reuse. The operand string says

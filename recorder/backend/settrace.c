@@ -18,6 +18,7 @@
 #include "recorder/events.h"
 #include "recorder/recorder.h"
 #include "recorder/replaced.h"
+#include "recorder/unseen.h"
 
 static int trace(PyObject *object, PyFrameObject *frame, int what, PyObject *argument);
 
@@ -262,26 +263,74 @@ static int profile(PyObject *object, PyFrameObject *frame, int what, PyObject *a
 
 static bool is_attached;
 
-/* Runs in the main thread, between two instructions. */
-static int go_in_front(void *unused)
+/* Is the thread's state still there? Threads of the program end when they like. */
+static bool is_alive(const PyThreadState *wanted)
 {
-    PyThreadState *state = PyThreadState_Get();
+    PyThreadState *state = PyInterpreterState_ThreadHead(PyInterpreterState_Main());
+
+    while (state != NULL && state != wanted)
+        state = PyThreadState_Next(state);
+    return state != NULL;
+}
+
+static void go_in_front_of(struct thread *t, void *unused)
+{
+    PyThreadState *state = t->state;
 
     (void)unused;
-    if (recorder.running && thread_current != NULL && state->interp == PyInterpreterState_Main())
-        adopt(state, thread_current);
+    if (t->replaced_ticks == 0 || !is_alive(state))
+        return;
+    if (state->c_tracefunc != trace)
+        thread_write_replaced(t);
+    t->replaced_ticks = 0;
+    adopt(state, t);
+}
+
+/* Runs in the main thread, between two instructions: no other runs meanwhile. */
+static int go_in_front(void *unused)
+{
+    if (recorder.running)
+        thread_each(go_in_front_of, unused);
     return 0;
 }
 
-/* The event comes before the function is installed, so that we can only leave word. */
+/* The thread in which the program is about to set a function. One that sets a tracer before its
+ * first event is made known now: the tracer must be kept somewhere. NULL: it is not recorded. */
+static struct thread *thread_that_sets(PyThreadState *state)
+{
+    if (!recorder.running || state->interp != PyInterpreterState_Main())
+        return NULL;
+    if (thread_current == NULL && pycompat_current_frame(state) != NULL)
+        return events_thread_begin(pycompat_current_frame(state), false);
+    return thread_current;
+}
+
+/* After it the interpreter forgets how many threads it has made. */
+static bool is_last_event(const char *event)
+{
+    return strcmp(event, "cpython._PySys_ClearAuditHooks") == 0;
+}
+
+/* The event comes before the function is installed, so that we can only leave word. Until the main
+ * thread finds it nothing is known of this one. */
 static int on_audit(const char *event, PyObject *arguments, void *unused)
 {
+    struct thread *t;
+
     (void)arguments, (void)unused;
-    if (EVENTS_LIKELY(strncmp(event, "sys.set", 7) != 0))
+    if (EVENTS_LIKELY(strncmp(event, "sys.set", 7) != 0)) {
+        if (EVENTS_UNLIKELY(event[0] == 'c' && recorder.active && is_last_event(event)))
+            unseen_look();
         return 0;
-    if (recorder.running && is_attached &&
-        (strcmp(event, "sys.settrace") == 0 || strcmp(event, "sys.setprofile") == 0))
+    }
+    if (!is_attached ||
+        (strcmp(event, "sys.settrace") != 0 && strcmp(event, "sys.setprofile") != 0))
+        return 0;
+    t = thread_that_sets(PyThreadState_Get());
+    if (t != NULL) {
+        t->replaced_ticks = clock_ticks();
         Py_AddPendingCall(go_in_front, NULL);
+    }
     return 0;
 }
 
@@ -292,17 +341,13 @@ static struct replaced thread_starters[2]; /* start_new_thread and its old name 
 static PyObject *set_function(const struct replaced *replaced, PyObject *self, PyObject *argument)
 {
     PyThreadState *state = PyThreadState_Get();
+    struct thread *t = thread_that_sets(state);
     PyObject *result = replaced->real(self, argument);
-    struct thread *t = thread_current;
 
-    if (!recorder.running || state->interp != PyInterpreterState_Main())
-        return result;
-    /* A thread that sets a tracer before its first event is made known now: the tracer must be kept
-     * somewhere. */
-    if (t == NULL && pycompat_current_frame(state) != NULL)
-        t = events_thread_begin(pycompat_current_frame(state), false);
-    if (t != NULL)
+    if (t != NULL) {
+        t->replaced_ticks = 0;
         adopt(state, t);
+    }
     return result;
 }
 
@@ -335,8 +380,11 @@ static PyObject *start_thread(const struct replaced *starter, PyObject *self, Py
     bool wanted =
         recorder.running && recorder.settings.threads && state->interp == PyInterpreterState_Main();
     PyThreadState *known = wanted ? PyInterpreterState_ThreadHead(state->interp) : NULL;
+    uint64_t made = unseen_threads_made();
     PyObject *result = starter->real(self, arguments);
 
+    if (state->interp == PyInterpreterState_Main())
+        unseen_expect_threads(unseen_threads_made() - made);
     if (wanted && result != NULL)
         arm_new_threads(known, state);
     return result;

@@ -118,6 +118,73 @@ for i in range(3):
     f()
 '''
 
+# The same in another thread, while the main one is at work.
+TRACER_IN_A_THREAD = '''
+import ctypes, threading, time
+def f():
+    for i in range(100):
+        x = 1
+def work():
+    f()
+    ctypes.pythonapi.PyEval_SetTrace(None, None)
+    time.sleep(0.2)
+    f()
+thread = threading.Thread(target=work, name="other")
+thread.start()
+while thread.is_alive():
+    time.sleep(0.005)
+thread.join()
+'''
+
+# ... and while the main one is not, to the end of the thread.
+TRACER_TO_THE_END = '''
+import ctypes, threading
+def f():
+    pass
+def work():
+    f()
+    ctypes.pythonapi.PyEval_SetTrace(None, None)
+    f()
+    ctypes.CDLL(None).usleep(20000)
+thread = threading.Thread(target=work, name="other")
+thread.start()
+ctypes.PyDLL(None).sched_yield()
+thread.join()
+'''
+
+SUBINTERPRETER = '''
+try:
+    import _interpreters as interpreters
+except ImportError:
+    import _xxsubinterpreters as interpreters
+def f():
+    return 1
+f()
+made = interpreters.create()
+run = getattr(interpreters, "exec", None) or interpreters.run_string
+run(made, "def g(): return 1\\nfor n in range(100): g()")
+interpreters.destroy(made)
+f()
+'''
+
+THREAD_OF_C = '''
+import ctypes, threading
+libc = ctypes.CDLL(None)
+seen = []
+def inside(argument):
+    for n in range(3):
+        seen.append(n)
+    return None
+plain = threading.Thread(target=seen.append, args=(9,))
+plain.start()
+plain.join()
+function = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)(inside)
+handle = ctypes.c_ulong()
+libc.pthread_create(ctypes.byref(handle), None, function, None)
+libc.pthread_join(handle, None)
+print(seen)
+'''
+
 EARLY_THREAD = '''
 import threading, time
 stop = False
@@ -203,13 +270,13 @@ class Unusual(unittest.TestCase):
     def tearDown(self):
         self.folder.cleanup()
 
-    def check(self, source, verify, pythons=None, options=(), env=None):
+    def check(self, source, verify, pythons=None, options=(), env=None, warnings=b""):
         """The program behaves as without us on every interpreter, the books close, and verify(recording) is content."""
         path = os.path.join(self.folder.name, "program.py")
         with open(path, "w", encoding="utf-8") as file:
             file.write(source)
         for python in support.PYTHONS if pythons is None else pythons:
-            recording = support.Recording(python, [path], options, env=env)
+            recording = support.Recording(python, [path], options, env=env, warnings=warnings)
             with self.subTest(python=python):
                 self.assertEqual(recording.plain.status, recording.recorded.status, recording.recorded)
                 self.assertEqual(recording.plain.out, recording.recorded.out)
@@ -234,7 +301,51 @@ class Unusual(unittest.TestCase):
         def verify(recording):
             self.assertEqual(self.function(recording, "f", "calls"), 4)
             self.assertEqual(self.function(recording, "f", "hits"), 4)
-        self.check(TRACER_FROM_C, verify)
+        self.each_generation(TRACER_FROM_C, verify, b"another tracer took the recorder's place")
+
+    def test_a_tracer_installed_from_c_in_another_thread(self):
+        """From 3.12 on it does not concern us."""
+        def verify(recording):
+            old = support.version(recording.python) < (3, 12)
+            self.assertEqual(recording.query("SELECT reason, name FROM gaps JOIN threads USING (thread_id)"),
+                             [("replaced", "other")] if old else [])
+            self.assertEqual(recording.value("SELECT complete FROM runs"), not old)
+            self.assertEqual(self.function(recording, "f", "calls"), 2)
+            self.assertEqual(self.function(recording, "f", "hits"), 402)
+        self.each_generation(TRACER_IN_A_THREAD, verify, b"another tracer took the recorder's place")
+
+    def test_a_tracer_installed_from_c_to_the_end_of_a_thread(self):
+        def verify(recording):
+            lost = 2 - self.function(recording, "f", "calls")
+            gaps = recording.query("SELECT reason, name, g.end_ns - g.start_ns > 0 FROM gaps g JOIN threads USING (thread_id)")
+            self.assertEqual(gaps, [("replaced", "other", 1)] if support.version(recording.python) < (3, 12) else [])
+            self.assertLessEqual(lost, len(gaps))
+        self.each_generation(TRACER_TO_THE_END, verify, b"another tracer took the recorder's place")
+
+    def each_generation(self, source, verify, warning):
+        """The warning is for those without sys.monitoring."""
+        for python in support.PYTHONS:
+            old = support.version(python) < (3, 12)
+            self.check(source, verify, [python], warnings=warning if old else b"")
+
+    def test_subinterpreters_are_a_declared_gap(self):
+        def verify(recording):
+            self.assertEqual({row[0] for row in recording.query("SELECT reason FROM gaps")}, {"unseen"})
+            self.assertEqual(recording.value("SELECT complete FROM runs"), 0)
+            self.assertEqual(self.function(recording, "f", "calls"), 2)
+            report = support.run([support.PYANALYZE, recording.trace])
+            self.assertIn(b"Warning: Python code may have run unrecorded", report.out)
+        self.check(SUBINTERPRETER, verify, warnings=b"Python code may have run unrecorded")
+
+    def test_threads_of_c_are_recorded_or_a_declared_gap(self):
+        def verify(recording):
+            gaps = {row[0] for row in recording.query("SELECT reason FROM gaps")}
+            if support.version(recording.python) < (3, 12):
+                self.assertEqual(gaps, {"unseen"})
+            else:
+                self.assertEqual(gaps, set())
+                self.assertEqual(self.function(recording, "inside", "hits"), 3 + 4 + 1)
+        self.each_generation(THREAD_OF_C, verify, b"Python code may have run unrecorded")
 
     def test_throw_passes_through_generators(self):
         def verify(recording):

@@ -16,7 +16,7 @@ READ_VERSION = 1
 RUN, FACTS, EVENTS, STACK, SOURCE = 1, 2, 3, 4, 5
 OPTIONAL = 1 << 31
 SEALED, STACK_APART = 1, 2
-GAP_REASONS = {1: "paused", 2: "replaced", 3: "full", 4: "lost", 5: "failed"}
+GAP_REASONS = {1: "paused", 2: "replaced", 3: "full", 4: "lost", 5: "failed", 6: "unseen"}
 
 Header = collections.namedtuple(
     "Header", "write_version read_version mark realtime monotonic ticks tick_rate clock tick_shift")

@@ -240,7 +240,7 @@ class ThreadWriter:
     def gap(self):
         t, length = self.units(), self.rng.choice((0, 10, 1000))
         data, told = self.other_stack()
-        reason = self.rng.choice(((1, "paused"), (2, "replaced"), (3, "full"), (5, "failed"), (77, "unknown")))
+        reason = self.rng.choice(((1, "paused"), (2, "replaced"), (3, "full"), (5, "failed"), (6, "unseen"), (77, "unknown")))
         at = self.ticks
         self.ticks += length << self.clock.shift
         self.bytes.append(w.gap(t, reason[0], length, data))
