@@ -32,7 +32,7 @@ typedef int apply_function(struct options *options, const struct rule *rule, con
                            struct error *err);
 
 static apply_function apply_format, apply_flag, apply_int, apply_path, apply_list, apply_word,
-    apply_unit, apply_pid, apply_top, apply_percent, apply_pattern;
+    apply_unit, apply_pid, apply_top, apply_percent, apply_pattern, apply_time;
 
 /* An option. `at` is where in struct options its value goes, `value` what is stored if it takes no
  * argument. */
@@ -76,6 +76,9 @@ static const struct rule rules[] = {
     {"strip-dirs", 0, 1, NULL, apply_flag, FIELD(format.strip_dirs), NULL, "stats: files without their folders"},
     {"callers", 0, 1, NULL, apply_flag, FIELD(format.callers), NULL, "stats: who called each function"},
     {"callees", 0, 1, NULL, apply_flag, FIELD(format.callees), NULL, "stats: whom each function called"},
+    {"from", 0, 0, "TIME", apply_time, FIELD(format.from), NULL, "trace: from then on: 1.5s, 20ms; -1s before the end"},
+    {"to", 0, 0, "TIME", apply_time, FIELD(format.to), NULL, "trace: until then"},
+    {"function", 0, 0, "NAME", apply_path, FIELD(format.function), NULL, "trace: only this function and what is below it"},
     {"by", 0, 0, "self|cpu|hits", apply_word, FIELD(format.weight), weight_words, "what the widths of a flame graph are (self)"},
     {"unit", 0, 0, "s|ms|us|ns", apply_unit, 0, unit_words, "unit of times"},
     {"top", 0, 0, "N", apply_top, 0, NULL, "only the N hottest"},
@@ -176,6 +179,30 @@ static int apply_unit(struct options *options, const struct rule *rule, const ch
         return -1;
     options->format.unit = word->text;
     return 0;
+}
+
+/* Seconds, or as the unit behind says; below zero: before the end. */
+static int apply_time(struct options *options, const struct rule *rule, const char *value,
+                      struct error *err)
+{
+    static const struct {
+        const char *unit;
+        double ns;
+    } units[] = {{"", 1e9}, {"s", 1e9}, {"ms", 1e6}, {"us", 1e3}, {"ns", 1}};
+    struct format_time *time = field(options, rule);
+    char *end;
+    double number = strtod(value, &end);
+
+    for (size_t i = 0; end != value && i < sizeof units / sizeof units[0]; i++) {
+        double ns = fabs(number) * units[i].ns;
+
+        if (strcmp(end, units[i].unit) != 0 || !(ns < 9e18))
+            continue;
+        *time = (struct format_time){true, value[0] == '-', llround(ns)};
+        return 0;
+    }
+    return error_set_usage(err, "--%s: '%s' is not a time such as 1.5s, 20ms, 300us or -1s",
+                           rule->name, value);
 }
 
 static int read_whole(const struct rule *rule, const char *value, long most, long *number,

@@ -159,6 +159,21 @@ static int check_sorts(const struct options *options, struct error *err)
     return error_set_usage(err, "--sort: no format has '%s'", options->sorts.items[0]);
 }
 
+/* What only one format heeds is not ignored in silence. */
+static int check_trace(const struct options *options, struct error *err)
+{
+    const struct format_options *format = &options->format;
+    const char *option = format->from.given         ? "--from"
+                         : format->to.given         ? "--to"
+                         : format->function != NULL ? "--function"
+                                                    : NULL;
+
+    for (size_t i = 0; option != NULL && i < options->report_count; i++)
+        if (strcmp(options->reports[i].format->name, "trace") == 0)
+            return 0;
+    return option == NULL ? 0 : error_set_usage(err, "%s is for --format trace", option);
+}
+
 /* Every report must be able to do what was asked. */
 static int check_reports(const struct options *options, struct error *err)
 {
@@ -228,7 +243,9 @@ static int settle_defaults(struct options *options, struct error *err)
     options->format.zipped = options->zip_path != NULL;
     options->format.zip_path = options->zip_path;
     options->format.restricts = options->restricts.items;
-    return settle_sorts(options, err) < 0 ? -1 : check_reports(options, err);
+    if (check_trace(options, err) < 0 || settle_sorts(options, err) < 0)
+        return -1;
+    return check_reports(options, err);
 }
 
 int options_settle(struct options *options, struct error *err)

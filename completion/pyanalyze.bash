@@ -45,7 +45,7 @@ _pyanalyze()
     --color)
         _pyanalyze_words "auto always never" "$word"
         ;;
-    --thread | --process | --top | --min-percent | --restrict)
+    --thread | --process | --top | --min-percent | --restrict | --from | --to | --function)
         COMPREPLY=()
         ;;
     --sql)
@@ -61,6 +61,7 @@ _pyanalyze()
         if [[ $word == -* ]]; then
             _pyanalyze_words "--format --output --zipfile --db --sql --csv --json --schema --thread --process --window
                 --include --exclude --file --per-thread --sort --reverse --restrict --strip-dirs --callers --callees
+                --from --to --function
                 --by --unit --top --min-percent --fold --lines
                 --force --strict --color --no-pager --verbose --version --help -f -o -v -V -h" "$word"
         else

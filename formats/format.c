@@ -17,6 +17,7 @@ extern const struct format format_pprofile;
 extern const struct format format_pstats;
 extern const struct format format_stats;
 extern const struct format format_summary;
+extern const struct format format_trace;
 extern const struct format format_zip;
 
 const struct format *const formats[] = {
@@ -31,6 +32,7 @@ const struct format *const formats[] = {
     &format_pstats,
     &format_stats,
     &format_summary,
+    &format_trace,
     &format_zip,
     NULL,
 };

@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include <sqlite3.h>
 
@@ -26,12 +27,21 @@ enum format_sort {
     FORMAT_SORT_CALLS,
 };
 
+/* A point of a run. */
+struct format_time {
+    bool given;
+    bool from_end; /* counted back from the run's last stamp */
+    int64_t ns;
+};
+
 /* What the command line can ask of a format. A format ignores what does not concern it. */
 struct format_options {
     enum format_sort sort;        /* --sort: order of rows and files, if it is one of these */
     const char *const *sorts;     /* --sort: all keys as typed, NULL-terminated; NULL: none */
     bool reverse;                 /* --reverse: the other way round */
     enum format_weight weight;    /* --by: what a flame graph's widths are */
+    struct format_time from, to;  /* --from, --to: the part of the run that `trace` shows */
+    const char *function;         /* --function: activations of this function only; NULL: all */
     const char *unit;             /* --unit: s, ms, us, ns; NULL: chosen by the format */
     const char *const *restricts; /* --restrict, NULL-terminated; NULL: none */
     bool strip_dirs;              /* --strip-dirs: base names of files */
@@ -102,10 +112,10 @@ int format_sort_value(const char *key);
 void format_advise_whole(const struct format_options *options, const char *path, char *text,
                          size_t size);
 
-/* Do the --file patterns show `path` (files.path)? Each is a glob on the whole path; one without '/'
- * on the base name; after "re:" a POSIX extended regular expression searched in the path. After '!'
- * it hides. The last that fits decides; where none does, files are shown if the first pattern hides.
- * NULL patterns: yes. */
+/* Do the --file patterns show `path` (files.path)? Each is a glob on the whole path; one without
+ * '/' on the base name; after "re:" a POSIX extended regular expression searched in the path. After
+ * '!' it hides. The last that fits decides; where none does, files are shown if the first pattern
+ * hides. NULL patterns: yes. */
 bool format_file_matches(const char *const *patterns, const char *path);
 
 #endif

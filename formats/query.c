@@ -23,6 +23,13 @@ void query_bind(struct query *query, int parameter, int64_t value)
         fail(query, sqlite3_db_handle(query->statement));
 }
 
+void query_bind_text(struct query *query, int parameter, const char *text)
+{
+    if (!query->failed &&
+        sqlite3_bind_text(query->statement, parameter, text, -1, SQLITE_STATIC) != SQLITE_OK)
+        fail(query, sqlite3_db_handle(query->statement));
+}
+
 bool query_next(struct query *query)
 {
     int status;

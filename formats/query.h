@@ -28,6 +28,9 @@ struct query query_open(sqlite3 *db, const char *sql, struct error *err);
 
 void query_bind(struct query *query, int parameter, int64_t value);
 
+/* The text is borrowed until the end. */
+void query_bind_text(struct query *query, int parameter, const char *text);
+
 /* Steps to the next row; false at the end or after a failure. */
 bool query_next(struct query *query);
 

@@ -75,6 +75,14 @@ static char *read_file(const char *path, size_t *size)
     return text;
 }
 
+/* What stands in for the events of a trace: two threads that call, return, yield and go on. */
+static const char events_sql[] =
+    "CREATE TEMP TABLE events AS WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n "
+    "WHERE i < 60) SELECT 1 AS run_id, 1 + i % 2 AS thread_id, i * 1000 AS time_ns, "
+    "CASE i / 2 % 5 WHEN 0 THEN 'call' WHEN 1 THEN 'line' WHEN 2 THEN 'raise' WHEN 3 THEN 'line' "
+    "ELSE 'return' END AS event, 1 AS file_id, 7 AS function_id, 48 + i % 9 AS line, "
+    "1 + i / 10 % 3 AS depth, CASE i / 2 % 5 WHEN 2 THEN 'ValueError' END AS detail FROM n";
+
 static sqlite3 *open_fixture(void)
 {
     size_t size;
@@ -85,6 +93,7 @@ static sqlite3 *open_fixture(void)
     assert_int_equal(sqlite3_exec(db, profile_schema_sql, NULL, NULL, NULL), SQLITE_OK);
     assert_int_equal(sqlite3_exec(db, profile_indexes_sql, NULL, NULL, NULL), SQLITE_OK);
     assert_int_equal(sqlite3_exec(db, rows, NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, events_sql, NULL, NULL, NULL), SQLITE_OK);
     free(rows);
     return db;
 }
@@ -139,6 +148,11 @@ static void check_format(sqlite3 *db, const struct format *format,
 static void no_refusal_changes_a_report(void **state)
 {
     static const struct format_options all = {.min_percent = 0, .fold = true};
+    static const struct format_options asked = {.min_percent = -1,
+                                                .function = "main",
+                                                .callers = true,
+                                                .strip_dirs = true,
+                                                .from = {true, true, 1000000}};
     static const struct format_options lines = {
         .min_percent = -1, .lines = true, .per_thread = true, .zipped = true, .zip_path = "x.zip"};
     char folder[] = "/tmp/pyrec-memory-XXXXXX", path[64], command[64];
@@ -150,6 +164,7 @@ static void no_refusal_changes_a_report(void **state)
     for (size_t i = 0; formats[i] != NULL; i++) {
         check_format(db, formats[i], &all, path);
         check_format(db, formats[i], &lines, path);
+        check_format(db, formats[i], &asked, path);
     }
     snprintf(command, sizeof command, "rm -rf %s", folder);
     assert_int_equal(system(command), 0);

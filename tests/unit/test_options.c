@@ -239,6 +239,35 @@ static void a_zip_beside_reports_is_told_to_the_formats(void **state)
 }
 
 /* Each is wrong use, said in one line that has these words. */
+static void times_have_units_and_count_from_the_end(void **state)
+{
+    static const struct {
+        const char *line;
+        long long ns;
+        bool from_end;
+    } cases[] = {
+        {"--format trace --from 1.5s", 1500000000, false},
+        {"--format trace --from 2", 2000000000, false},
+        {"--format trace --from 1234.567891ms", 1234567891, false},
+        {"--format trace --from 20us", 20000, false},
+        {"--format trace --from 7ns", 7, false},
+        {"--format trace --from 0", 0, false},
+        {"--format trace --from -300us", 300000, true},
+        {"--format trace --from=-0", 0, true},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct parsed *p = parse(cases[i].line);
+        const struct format_time *from = &p->options.format.from;
+
+        assert_true(from->given && !p->options.format.to.given);
+        assert_int_equal(from->ns, cases[i].ns);
+        assert_int_equal(from->from_end, cases[i].from_end);
+        done(p);
+    }
+}
+
 static void wrong_use_is_named(void **state)
 {
     static const struct {
@@ -256,6 +285,11 @@ static void wrong_use_is_named(void **state)
         {"--sort cpu,wall", "one key", "cpu, wall, hits"},
         {"--sort ,cpu", "--sort", "empty"},
         {"--format folded --sort x", "'x'", "no format"},
+        {"--format trace --from 1x", "'1x'", "1.5s, 20ms"},
+        {"--format trace --to ms", "'ms'", "1.5s, 20ms"},
+        {"--format trace --from nan", "'nan'", "1.5s, 20ms"},
+        {"--format lines --from 1s", "--from", "trace"},
+        {"--function f", "--function", "trace"},
         {"--format stats --sort c", "'c'", "calls, cumtime, cumulative"},
         {"--format stats --sort wall", "'wall'", "calls, ncalls, cumtime"},
         {"--format stats --sort time --sort 2", "2", "alone"},
@@ -346,6 +380,7 @@ int main(void)
         cmocka_unit_test(a_name_that_fits_a_format_is_a_report_beside_rows),
         cmocka_unit_test(a_dash_is_standard_output),
         cmocka_unit_test(a_zip_beside_reports_is_told_to_the_formats),
+        cmocka_unit_test(times_have_units_and_count_from_the_end),
         cmocka_unit_test(wrong_use_is_named),
         cmocka_unit_test(empty_words_are_refused),
         cmocka_unit_test(help_fits_a_screen_and_lists_every_format),
