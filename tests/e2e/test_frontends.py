@@ -22,7 +22,8 @@ Line #|      Hits|         Time| Time per hit|      %|Source code
 FLOAT = r"\s*(?:\d[\d.]*(?:e-\d+)?)"
 LINE = re.compile(r"(.{6})\|(.{10,})\|(%s)\|(%s)\|\s*(\d+\.\d\d)%%\|(.*)$" % (FLOAT, FLOAT))
 
-File = collections.namedtuple("File", "name lines calls rows")   # lines: number -> (hits, text); calls: {(line, text): n}
+# lines: number -> (hits, text); calls: (line, text) -> count
+File = collections.namedtuple("File", "name lines calls rows")
 
 
 def parse(text):
@@ -161,7 +162,8 @@ sys.exit(3)
         import tabnanny
         source = self.read(tabnanny.__file__)
         self.write("tool/checked.py", source)
-        files, theirs = self.compare(["tool/checked.py", "-v", os.path.join(self.folder, "tool/checked.py")], "tool/checked.py")
+        program = ["tool/checked.py", "-v", os.path.join(self.folder, "tool/checked.py")]
+        files, theirs = self.compare(program, "tool/checked.py")
         tokenize = [name for name in files if name.endswith("/tokenize.py")]
         self.assertEqual(len(tokenize), 1)
         ours, theirs = files[tokenize[0]].calls, theirs[tokenize[0]].calls   # pprofile had imported it before

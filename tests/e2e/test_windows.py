@@ -101,7 +101,7 @@ class Windows(unittest.TestCase):
                          [("f", 1, 1), ("main", 0, 0)])
 
     def test_waiting_is_shared_in_proportion(self):
-        query = self.analyze([(1, "p", 1, 290, 540)], "--window", "p")   # a quarter of line 11, which ran for 36 % of it
+        query = self.analyze([(1, "p", 1, 290, 540)], "--window", "p")   # a quarter of line 11, which ran for 36 %
         self.assertEqual(query("SELECT self_ns, self_cpu_ns FROM lines WHERE line = 11"), [(250, 90)])
 
     def test_between_windows_is_a_gap(self):

@@ -175,8 +175,8 @@ def sentence(said):
     return lines[-1].partition(": ")[2] if lines else ""
 
 
-def run(path, arguments, error):
-    """All that pyanalyze prints, as text."""
+def read(path, arguments, error):
+    """All that pyanalyze prints, as bytes."""
     child = Analyzer(path, arguments, error)
     parts = []
     try:
@@ -189,7 +189,12 @@ def run(path, arguments, error):
         child.close()
         raise
     child.finish()
-    return b"".join(parts).decode("utf-8", "surrogatepass")
+    return b"".join(parts)
+
+
+def run(path, arguments, error):
+    """All that pyanalyze prints, as text."""
+    return read(path, arguments, error).decode("utf-8", "surrogatepass")
 
 
 def rows(path, arguments, error):
