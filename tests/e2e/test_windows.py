@@ -67,7 +67,7 @@ def app(windows):
     main = w.stack(1, 0, 0, []) + w.call(0, 2) + w.line(10, 1) + w.line(10, 1) + w.call(10, 3) + w.line(10, 1) + \
         w.cpu(400) + w.ret(1000) + w.line(10, 1) + w.ret(10)
     other = w.stack(1, 0, 0, []) + w.call(0, 2) + w.line(10, 1) + w.line(1500, 0) + w.ret(10)
-    return w.header() + w.chunk(w.FACTS, facts, process=1) + \
+    return w.header() + w.chunk(w.RUN, w.setting("mode", "exact")) + w.chunk(w.FACTS, facts, process=1) + \
         w.chunk(w.EVENTS, main, process=1, thread=1) + w.chunk(w.EVENTS, other, process=1, thread=2)
 
 
