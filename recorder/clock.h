@@ -23,24 +23,47 @@ extern bool clock_is_tsc; /* set by clock_use(), then constant */
 uint64_t clock_read_ns(clockid_t id);
 
 #if defined(PYREC_COUNTING_CLOCK)
-/* Only for `make bench-check`, where valgrind counts instructions: 40 ns pass from one reading to the next, so that
- * every run writes the same events, in their short forms, however slow it is. */
+/* Only for `make bench-check`, where valgrind counts instructions: 40 ns pass from one reading to
+ * the next, so that every run writes the same events, in their short forms, however slow it is. */
 extern uint64_t clock_count;
 
-static inline uint64_t clock_ticks(void)
+static inline bool clock_is_quick(void)
+{
+    return true;
+}
+
+static inline uint64_t clock_ticks_quick(void)
 {
     return clock_count += 40;
 }
-#else
-static inline uint64_t clock_ticks(void)
+#elif defined(__x86_64__)
+/* Can the ticks be read without a call? */
+static inline bool clock_is_quick(void)
 {
-#if defined(__x86_64__)
-    if (__builtin_expect(clock_is_tsc, 1))
-        return __rdtsc();
-#endif
+    return clock_is_tsc;
+}
+
+/* The ticks, if so. */
+static inline uint64_t clock_ticks_quick(void)
+{
+    return __rdtsc();
+}
+#else
+static inline bool clock_is_quick(void)
+{
+    return true;
+}
+
+static inline uint64_t clock_ticks_quick(void)
+{
     return clock_read_ns(CLOCK_MONOTONIC);
 }
 #endif
+
+static inline uint64_t clock_ticks(void)
+{
+    return clock_is_quick() ? clock_ticks_quick() : clock_read_ns(CLOCK_MONOTONIC);
+}
 
 /* The best clock of this machine. */
 enum trace_clock clock_choose(void);

@@ -244,6 +244,15 @@ static bool write_code_fact(PyCodeObject *code, uint32_t number, const struct de
     return facts_write(TRACE_FACT_CODE, &fact);
 }
 
+/* The number as it stands in every CALL. */
+static void encode_number(struct code_info *info)
+{
+    uint8_t operand[TRACE_VARINT_SIZE_MAX] = {0};
+
+    info->operand_size = (uint8_t)(trace_put_varint(operand, info->number) - operand);
+    memcpy(&info->operand, operand, sizeof info->operand);
+}
+
 static const struct code_info *attach_info(PyCodeObject *code, uint32_t number, bool wanted)
 {
     struct code_info *info = pycompat_code_extra(code, codes_extra_index);
@@ -253,6 +262,7 @@ static const struct code_info *attach_info(PyCodeObject *code, uint32_t number, 
     if (info == NULL)
         return &not_wanted;
     info->number = number;
+    encode_number(info);
     info->first_line = code->co_firstlineno > 0 ? code->co_firstlineno : 0;
     info->wanted = wanted;
     info->generator = is_generator(code);

@@ -14,11 +14,13 @@
 #include "recorder/pycompat.h"
 
 struct code_info {
-    uint32_t number; /* in the trace; 0 if not wanted */
+    uint64_t operand; /* the number as a varint, zeros behind it */
+    uint32_t number;  /* in the trace; 0 if not wanted */
     int32_t first_line;
-    bool wanted;    /* false: excluded, or part of pyrec */
-    bool generator; /* its frames may be suspended */
-    bool is_stale;  /* of a recording that is over; then not wanted either */
+    uint8_t operand_size; /* of the varint */
+    bool wanted;          /* false: excluded, or part of pyrec */
+    bool generator;       /* its frames may be suspended */
+    bool is_stale;        /* of a recording that is over; then not wanted either */
     struct code_info *following, *preceding; /* in the list of all */
 };
 

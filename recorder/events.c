@@ -9,114 +9,154 @@
 #include "recorder/files.h"
 #include "recorder/recorder.h"
 
-/* Makes room, writes the CPU stamp if one is due, and turns `now` into units. False: recording is
- * over. */
-static bool prepare(struct thread *t, uint64_t now, size_t need, uint64_t *units)
+/* Makes room, writes the CPU stamp if one is due, and tells the units since the last event. False:
+ * recording is over. */
+static bool prepare_at(struct thread *t, uint64_t ticks, size_t need, uint64_t *units)
 {
-    uint64_t elapsed;
+    uint64_t now = ticks >> t->shift;
 
     if (t->end == NULL || t->at + need >= t->end + 1) {
-        if (!thread_next_chunk(t, now, need)) {
+        if (!thread_next_chunk(t, ticks, need)) {
             recorder_detach();
             return false;
         }
     }
-    elapsed = now > t->last ? now - t->last : 0;
-    if (elapsed > recorder.stamp_ticks) {
+    *units = now > t->last_unit ? now - t->last_unit : 0;
+    if (*units << t->shift > recorder.stamp_ticks) {
         uint64_t cpu = thread_cpu_ns(t);
 
         t->at = trace_put_cpu(t->at, cpu > t->cpu_last ? cpu - t->cpu_last : 0);
         t->cpu_last = cpu;
     }
-    *units = elapsed >> t->shift;
-    t->last += *units << t->shift;
+    t->last_unit += *units;
     t->events++;
     return true;
 }
 
-void event_line_slow(struct thread *t, int line, uint64_t now)
+static bool prepare(struct thread *t, size_t need, uint64_t *units)
+{
+    return prepare_at(t, clock_ticks(), need, units);
+}
+
+EVENTS_SLOW static void line_slow(struct thread *t, int line)
 {
     uint64_t units;
 
-    if (prepare(t, now, 0, &units))
+    if (prepare(t, 0, &units))
         t->at = trace_put_line(t->at, units, (int64_t)line - t->top->line);
     t->top->line = line;
 }
 
-void event_call_slow(struct thread *t, uint32_t code, uint64_t now)
+void event_line_wide(struct thread *t, int line, uint64_t now)
 {
-    uint64_t units;
+    uint64_t units = now - t->last_unit;
 
-    if (prepare(t, now, 0, &units))
-        t->at = trace_put_operand(t->at, TRACE_TAG_CALL, TRACE_SHORT_CALL, units, code);
+    if (units < EVENTS_WIDE_TIME && t->at < t->end) {
+        t->at = trace_put_line(t->at, units, (int64_t)line - t->top->line);
+        t->top->line = line;
+        events_advance(t, 0, now);
+    } else {
+        line_slow(t, line);
+    }
 }
 
-void event_plain_slow(struct thread *t, enum trace_tag tag, uint8_t form, uint64_t now)
+EVENTS_SLOW static void plain_slow(struct thread *t, enum trace_tag tag, uint8_t form)
 {
     uint64_t units;
 
-    if (prepare(t, now, 0, &units))
+    if (prepare(t, 0, &units))
         t->at = trace_put_plain(t->at, tag, form, units);
+}
+
+void event_plain_wide(struct thread *t, enum trace_tag tag, uint8_t form, uint64_t now)
+{
+    uint64_t units = now - t->last_unit;
+
+    if (units < EVENTS_WIDE_TIME && t->at < t->end) {
+        t->at[1] = (uint8_t)units;
+        trace_publish(t->at, (uint8_t)tag);
+        events_advance(t, 2, now);
+    } else {
+        plain_slow(t, tag, form);
+    }
+}
+
+void event_call_slow(struct thread *t, const pycompat_frame *frame, const struct code_info *code)
+{
+    uint64_t units;
+
+    if (prepare(t, 0, &units))
+        t->at = trace_put_operand(t->at, TRACE_TAG_CALL, TRACE_SHORT_CALL, units, code->number);
+    if (t->top + 1 != t->stack_end || thread_grow_stack(t))
+        events_push(t, t->top + 1, frame, code);
+}
+
+/* The top frame is gone for good. */
+static void leave(struct thread *t)
+{
+    if (t->top->generator)
+        suspended_remove(t->top->frame);
+    thread_pop(t);
+}
+
+void event_return_wide(struct thread *t, uint64_t now)
+{
+    event_plain(t, TRACE_TAG_RETURN, TRACE_SHORT_RETURN, now);
+    leave(t);
 }
 
 void event_c_call(struct thread *t, uint32_t callable)
 {
-    uint64_t now = clock_ticks();
     uint64_t units;
 
-    if (prepare(t, now, 0, &units))
+    if (prepare(t, 0, &units))
         t->at = trace_put_operand(t->at, TRACE_TAG_C_CALL, 0, units, callable);
 }
 
 void event_c_return(struct thread *t)
 {
-    event_plain(t, TRACE_TAG_C_RETURN, 0);
+    event_plain(t, TRACE_TAG_C_RETURN, 0, events_now(t));
 }
 
 void event_raise(struct thread *t, PyObject *type)
 {
-    uint64_t now = clock_ticks();
     const char *name = type != NULL && PyType_Check(type) ? ((PyTypeObject *)type)->tp_name : "?";
     uint32_t number = codes_string(name, strlen(name));
     uint64_t units;
 
-    if (prepare(t, now, 0, &units))
+    if (prepare(t, 0, &units))
         t->at = trace_put_operand(t->at, TRACE_TAG_RAISE, 0, units, number);
 }
 
 void event_mark(struct thread *t, uint32_t string)
 {
-    uint64_t now = clock_ticks();
     uint64_t units;
 
-    if (prepare(t, now, 0, &units))
+    if (prepare(t, 0, &units))
         t->at = trace_put_operand(t->at, TRACE_TAG_MARK, 0, units, string);
 }
 
-/* Suspension. */
+void event_unwind(struct thread *t)
+{
+    event_plain(t, TRACE_TAG_UNWIND, 0, events_now(t));
+    leave(t);
+}
 
-/* `sequence`: the chunk in which a YIELD says so; NOT_YIELDED for frames that a SWITCH leaves. */
-#define NOT_YIELDED UINT64_MAX
+/* Suspension. */
 
 static void suspend(const struct thread *t, const struct open_frame *f, uint64_t sequence)
 {
     struct suspended *entry = suspended_store(f->frame);
 
-    if (entry == NULL)
-        return;
-    entry->activation = f->activation;
-    entry->code = f->code;
-    entry->line = f->line;
-    entry->first_line = f->first_line;
-    entry->thread = t->number;
-    entry->sequence = sequence;
+    if (entry != NULL)
+        events_note(entry, t, f, sequence);
 }
 
-void event_yield(struct thread *t)
+void event_yield_wide(struct thread *t, uint64_t now)
 {
-    event_plain(t, TRACE_TAG_YIELD, TRACE_SHORT_YIELD);
+    event_plain(t, TRACE_TAG_YIELD, TRACE_SHORT_YIELD, now);
     suspend(t, t->top, t->sequence); /* after the event: it may have begun a new chunk */
-    events_pop(t);
+    thread_pop(t);
 }
 
 /* `next`: the thread's, before an activation never seen before took it. */
@@ -170,44 +210,27 @@ static struct open_frame describe(struct thread *t, pycompat_frame *frame,
     return f;
 }
 
-/* Was it suspended by a YIELD of this thread, in this chunk? Then the reader knows all about it. */
-static bool is_known_here(const struct thread *t, const struct suspended *known,
-                          const struct code_info *code)
-{
-    return known != NULL && known->code == code->number && known->thread == t->number &&
-           known->sequence == t->sequence &&
-           known->activation >> ACTIVATION_THREAD_SHIFT == t->number;
-}
-
-/* In place: copying a whole frame that was just built stalls on its own stores. */
-static void reopen(struct open_frame *f, const struct suspended *known)
-{
-    f->frame = known->frame;
-    f->activation = known->activation;
-    f->code = known->code;
-    f->line = known->line;
-    f->first_line = known->first_line;
-    f->generator = true;
-}
-
 static void put_resume(struct thread *t, uint64_t units, uint64_t activation)
 {
     t->at = trace_put_operand(t->at, TRACE_TAG_RESUME, 0, units,
                               t->next - (activation & ACTIVATION_NUMBER_MASK));
 }
 
-EVENTS_SLOW static void resume_slow(struct thread *t, pycompat_frame *frame,
-                                    const struct code_info *code, uint64_t now)
+void event_resume_any(struct thread *t, pycompat_frame *frame, const struct code_info *code)
 {
+    const struct suspended *known;
     uint64_t units, next;
-    bool ready = prepare(t, now, 0, &units); /* may have begun a new chunk, or a child */
-    const struct suspended *known = suspended_find(frame);
     struct open_frame *top;
     struct open_frame f;
+    bool ready;
 
-    if (ready && is_known_here(t, known, code)) {
+    if (t->top->frame == frame)
+        return;
+    ready = prepare(t, 0, &units); /* may have begun a new chunk, or a child */
+    known = suspended_find(frame);
+    if (ready && known != NULL && events_knows_here(t, known, frame, code)) {
         put_resume(t, units, known->activation);
-        reopen(&f, known);
+        events_reopen(&f, known);
     } else {
         next = t->next;
         f = describe(t, frame, code);
@@ -219,25 +242,6 @@ EVENTS_SLOW static void resume_slow(struct thread *t, pycompat_frame *frame,
         *top = f;
 }
 
-void event_resume(struct thread *t, pycompat_frame *frame, const struct code_info *code)
-{
-    uint64_t now = clock_ticks();
-    uint64_t units = (now - t->last) >> t->shift;
-    const struct suspended *known = suspended_find(frame);
-
-    if (t->top->frame == frame)
-        return;
-    if (EVENTS_LIKELY(units < 128 && t->at < t->end && t->top + 1 < t->stack_end &&
-                      is_known_here(t, known, code))) {
-        t->last += units << t->shift;
-        t->events++;
-        put_resume(t, units, known->activation);
-        reopen(++t->top, known);
-    } else {
-        resume_slow(t, frame, code, now);
-    }
-}
-
 /* Alignment. */
 
 pycompat_frame *events_recorded_frame(pycompat_frame *frame)
@@ -245,6 +249,14 @@ pycompat_frame *events_recorded_frame(pycompat_frame *frame)
     while (frame != NULL && !codes_info(pycompat_frame_code(frame), frame)->wanted)
         frame = pycompat_frame_caller(frame);
     return frame;
+}
+
+void events_find_caller(struct thread *t, const pycompat_frame *frame)
+{
+    pycompat_frame *caller = pycompat_frame_caller(frame);
+
+    if (t->top->frame != caller && t->top->frame != frame)
+        events_realign(t, events_recorded_frame(caller));
 }
 
 /* The recorded frames from `frame` outward, innermost first, in memory the caller frees. */
@@ -293,7 +305,7 @@ static bool has_yielded(const pycompat_frame *frame)
 {
     const struct suspended *known = suspended_find(frame);
 
-    return known != NULL && known->sequence != NOT_YIELDED;
+    return known != NULL && known->sequence != EVENTS_NOT_YIELDED;
 }
 
 static void put_switch(struct thread *t, uint64_t units, size_t kept)
@@ -313,7 +325,7 @@ static bool resume_frames(struct thread *t, pycompat_frame **frames, size_t coun
             return false;
     }
     for (size_t i = count - kept; i-- > 0;)
-        event_resume(t, frames[i], codes_info(pycompat_frame_code(frames[i]), frames[i]));
+        event_resume_any(t, frames[i], codes_info(pycompat_frame_code(frames[i]), frames[i]));
     return true;
 }
 
@@ -340,12 +352,10 @@ static void switch_frames(struct thread *t, pycompat_frame **frames, size_t coun
     bool ready;
 
     for (const struct open_frame *f = t->stack + 1 + kept; f <= t->top; f++)
-        suspend(t, f, NOT_YIELDED);
+        suspend(t, f, EVENTS_NOT_YIELDED);
     /* Room first: a new chunk's own stack record must be that of the stack left. */
-    ready = prepare(t, clock_ticks(), 3 * TRACE_VARINT_SIZE_MAX + (count - kept) * 21, &units);
-    t->top = t->stack + kept;
-    if (t->top < t->low)
-        t->low = t->top;
+    ready = prepare(t, 3 * TRACE_VARINT_SIZE_MAX + (count - kept) * 21, &units);
+    thread_lower(t, t->stack + kept);
     push_frames(t, frames, count, kept);
     if (ready)
         put_switch(t, units, kept);
@@ -380,7 +390,7 @@ void event_boundary(struct thread *t, uint64_t now)
 {
     uint64_t units;
 
-    if (prepare(t, now, 2 * TRACE_EVENT_SIZE_MAX, &units))
+    if (prepare_at(t, now, 2 * TRACE_EVENT_SIZE_MAX, &units))
         put_switch(t, units, thread_depth(t));
 }
 
@@ -392,7 +402,7 @@ static void put_gap(struct thread *t, enum trace_gap_reason reason, uint64_t uni
     at = thread_put_stack(t, 0, at);
     trace_publish(t->at, TRACE_TAG_GAP);
     t->at = at;
-    t->last += units << t->shift;
+    t->last_unit += units;
     t->events++;
 }
 
@@ -402,7 +412,7 @@ static void inherit_frames(struct thread *t, pycompat_frame *frame)
     size_t count;
     pycompat_frame **frames = collect_frames(frame, &count);
 
-    t->top = t->low = t->stack;
+    thread_lower(t, t->stack);
     if (frames != NULL)
         push_frames(t, frames, count, 0);
     free(frames);
@@ -417,10 +427,10 @@ void event_gap(struct thread *t, pycompat_frame *frame, enum trace_gap_reason re
 
     for (pycompat_frame *f = frame; f != NULL; f = pycompat_frame_caller(f))
         depth++;
-    t->top = t->low = t->stack;
+    thread_lower(t, t->stack);
     if (t->at != NULL)
-        put_gap(t, reason, now > t->last ? (now - t->last) >> t->shift : 0);
-    if (!prepare(t, now, TRACE_EVENT_SIZE_MAX + depth * 21, &units))
+        put_gap(t, reason, now >> t->shift > t->last_unit ? (now >> t->shift) - t->last_unit : 0);
+    if (!prepare_at(t, now, TRACE_EVENT_SIZE_MAX + depth * 21, &units))
         return;
     cpu = thread_cpu_ns(t);
     t->at = trace_put_cpu(t->at, cpu > t->cpu_last ? cpu - t->cpu_last : 0);

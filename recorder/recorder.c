@@ -433,7 +433,7 @@ static void end_gap(struct thread *t, void *now)
 {
     if (t->in_child) {
         t->is_stale = true;
-        t->top = t->low = t->stack;
+        thread_lower(t, t->stack);
     } else if (!t->is_stale) {
         event_gap(t, frame_of(t), TRACE_GAP_PAUSED, *(const uint64_t *)now);
     }

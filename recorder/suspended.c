@@ -5,93 +5,85 @@
 
 #define FIRST_SIZE 64 /* a power of two */
 
-/* Open addressing with linear probing; at most half full. The GIL guards it. */
-static struct {
-    struct suspended *entries;
-    size_t size, used;
-} table;
+static struct suspended none[1];
 
-static size_t place_of(const void *frame, size_t size)
+struct suspended_table suspended_table = {.entries = none};
+
+static struct suspended *probe(const struct suspended_table *table, const void *frame)
 {
-    return (size_t)(((uintptr_t)frame >> 4) * UINT64_C(0x9E3779B97F4A7C15) >> 32) & (size - 1);
-}
+    size_t i = suspended_place(frame, table->mask);
 
-static struct suspended *probe(struct suspended *entries, size_t size, const void *frame)
-{
-    size_t i = place_of(frame, size);
-
-    while (entries[i].frame != NULL && entries[i].frame != frame)
-        i = (i + 1) & (size - 1);
-    return &entries[i];
+    while (table->entries[i].frame != NULL && table->entries[i].frame != frame)
+        i = (i + 1) & table->mask;
+    return &table->entries[i];
 }
 
 static bool grow(void)
 {
-    size_t size = table.size != 0 ? table.size * 2 : FIRST_SIZE;
-    struct suspended *entries = calloc(size, sizeof *entries);
+    struct suspended_table *old = &suspended_table;
+    size_t size = old->entries != none ? 2 * (old->mask + 1) : FIRST_SIZE;
+    struct suspended_table new = {calloc(size, sizeof *new.entries), size - 1, old->used};
 
-    if (entries == NULL)
+    if (new.entries == NULL)
         return false;
-    for (size_t i = 0; i < table.size; i++) {
-        if (table.entries[i].frame != NULL)
-            *probe(entries, size, table.entries[i].frame) = table.entries[i];
+    for (size_t i = 0; i <= old->mask; i++) {
+        if (old->entries[i].frame != NULL)
+            *probe(&new, old->entries[i].frame) = old->entries[i];
     }
-    free(table.entries);
-    table.entries = entries;
-    table.size = size;
+    if (old->entries != none)
+        free(old->entries);
+    suspended_table = new;
     return true;
 }
 
-struct suspended *suspended_store(const void *frame)
+struct suspended *suspended_add(const void *frame)
 {
     struct suspended *entry;
 
-    if (2 * (table.used + 1) > table.size && !grow())
+    if (2 * (suspended_table.used + 1) > suspended_table.mask + 1 && !grow())
         return NULL;
-    entry = probe(table.entries, table.size, frame);
+    entry = probe(&suspended_table, frame);
     if (entry->frame == NULL) {
         entry->frame = frame;
-        table.used++;
+        suspended_table.used++;
     }
     return entry;
 }
 
-struct suspended *suspended_find(const void *frame)
+struct suspended *suspended_search(const void *frame)
 {
-    struct suspended *entry;
+    struct suspended *entry = probe(&suspended_table, frame);
 
-    if (table.used == 0)
-        return NULL;
-    entry = probe(table.entries, table.size, frame);
     return entry->frame != NULL ? entry : NULL;
 }
 
 void suspended_remove(const void *frame)
 {
-    struct suspended *entry = suspended_find(frame);
-    size_t mask = table.size - 1;
+    struct suspended *entries = suspended_table.entries;
+    const struct suspended *entry = suspended_find(frame);
+    size_t mask = suspended_table.mask;
     size_t hole, i;
 
     if (entry == NULL)
         return;
-    hole = i = (size_t)(entry - table.entries);
+    hole = i = (size_t)(entry - entries);
     for (;;) {
         i = (i + 1) & mask;
-        if (table.entries[i].frame == NULL)
+        if (entries[i].frame == NULL)
             break;
         /* An entry may fill the hole unless its own place lies behind the hole. */
-        if (((i - place_of(table.entries[i].frame, table.size)) & mask) >= ((i - hole) & mask)) {
-            table.entries[hole] = table.entries[i];
+        if (((i - suspended_place(entries[i].frame, mask)) & mask) >= ((i - hole) & mask)) {
+            entries[hole] = entries[i];
             hole = i;
         }
     }
-    table.entries[hole].frame = NULL;
-    table.used--;
+    entries[hole].frame = NULL;
+    suspended_table.used--;
 }
 
 void suspended_clear(void)
 {
-    free(table.entries);
-    table.entries = NULL;
-    table.size = table.used = 0;
+    if (suspended_table.entries != none)
+        free(suspended_table.entries);
+    suspended_table = (struct suspended_table){.entries = none};
 }

@@ -141,7 +141,8 @@ struct thread *thread_begin(const char *name, size_t name_size, bool is_main)
         free(t);
         return NULL;
     }
-    t->top = t->low = t->stack;
+    t->top = t->stack;
+    t->low = t->stack + 1;
     t->stack_end = t->stack + FIRST_STACK;
     t->shift = recorder.sink.tick_shift;
     t->next = 1;
@@ -253,6 +254,19 @@ bool thread_grow_stack(struct thread *t)
     return true;
 }
 
+void thread_lower(struct thread *t, struct open_frame *top)
+{
+    t->top = top;
+    if (top < t->low)
+        t->low = top > t->stack ? top : t->stack + 1;
+}
+
+void thread_pop_low(struct thread *t)
+{
+    if (t->top > t->stack)
+        thread_lower(t, t->top - 1);
+}
+
 size_t thread_stack_size(const struct thread *t, size_t kept)
 {
     /* code 5, line 5, thread 5, number 6 bytes at most */
@@ -286,9 +300,7 @@ uint8_t *thread_put_stack(const struct thread *t, size_t kept, uint8_t *at)
  * was on top may have gone to another line. */
 static size_t frames_kept(const struct thread *t)
 {
-    size_t low = (size_t)(t->low - t->stack);
-
-    return low > 0 ? low - 1 : 0;
+    return (size_t)(t->low - t->stack) - 1;
 }
 
 static uint64_t next_capacity(const struct thread *t, size_t need)
@@ -364,7 +376,7 @@ static bool begin_chunk(struct thread *t, struct sink_chunk *chunk, size_t need)
         open_chunk(t, chunk, capacity, stack, (size_t)(thread_put_stack(t, kept, stack) - stack));
     if (stack != small)
         free(stack);
-    t->low = t->top;
+    t->low = t->top > t->stack ? t->top : t->stack + 1;
     return done;
 }
 
@@ -377,7 +389,8 @@ static void retire(struct thread *t, void *unused)
     if (!t->in_child)
         thread_write_stats(t);
     t->is_stale = true;
-    t->top = t->low = t->stack;
+    t->top = t->stack;
+    t->low = t->stack + 1;
 }
 
 void thread_retire_all(void)
@@ -394,7 +407,7 @@ void thread_renew(struct thread *t)
     sink_slot_unmap(&t->slot);
     t->at = t->end = NULL;
     t->shift = recorder.sink.tick_shift;
-    t->last = 0;
+    t->last_unit = 0;
     t->number = sink_take_thread(&recorder.sink);
     t->sequence = 0;
     t->events = t->events_counted = 0;
@@ -422,11 +435,12 @@ bool thread_next_chunk(struct thread *t, uint64_t now, size_t need)
     chunk.monotonic_ns = clock_read_ns(CLOCK_MONOTONIC); /* `now` was read a moment ago */
     if (t->in_child) /* a new thread there, and all its frames are inherited */
         thread_renew(t);
-    if (now < t->last)
-        now = t->last;
+    if (now >> t->shift < t->last_unit)
+        now = t->last_unit << t->shift;
     chunk.process = recorder.process;
     chunk.thread = t->number;
-    chunk.ticks = t->last = now;
+    t->last_unit = now >> t->shift;
+    chunk.ticks = t->last_unit << t->shift;
     chunk.events_before = t->events;
     chunk.cpu_ns = t->cpu_last = thread_cpu_ns(t);
     if (!begin_chunk(t, &chunk, need)) {

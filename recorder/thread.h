@@ -32,12 +32,12 @@ struct thread {
     /* What the fast paths touch. */
     uint8_t *at;            /* where the next event goes */
     uint8_t *end;           /* events begin below this; at it, thread_next_chunk() */
-    uint64_t last;          /* ticks of the last event, in whole units since the anchor */
+    uint64_t last_unit;     /* that of the last event */
     struct open_frame *top; /* == stack: no frame is open */
     unsigned shift;         /* a unit is 2^shift ticks */
     uint64_t events;        /* written by this thread so far */
     uint64_t next;          /* number of the next activation */
-    struct open_frame *low; /* lowest top since the chunk began */
+    struct open_frame *low; /* lowest top since the chunk began, but never the sentinel */
     struct open_frame *stack_end;
     void *state; /* the PyThreadState, for the backends; valid while a frame is open */
 
@@ -117,6 +117,20 @@ static inline size_t thread_depth(const struct thread *t)
 {
     return (size_t)(t->top - t->stack);
 }
+
+/* The top frame is taken off the stack, if there is one. */
+void thread_pop_low(struct thread *t);
+
+static inline void thread_pop(struct thread *t)
+{
+    if (__builtin_expect(t->top > t->low, 1))
+        t->top--;
+    else
+        thread_pop_low(t);
+}
+
+/* Frames were taken off the stack in another way. */
+void thread_lower(struct thread *t, struct open_frame *top);
 
 /* A number for an activation that begins, or is seen first, now. */
 static inline uint64_t thread_new_activation(struct thread *t)

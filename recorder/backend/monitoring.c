@@ -123,28 +123,29 @@ CALLBACK(on_line)
     return Py_None;
 }
 
-EVENTS_SLOW static const struct code_info *define_code(PyCodeObject *code)
+/* Can the running frame be pushed as it is, as nearly always? Its code is known and its caller on
+ * top of the thread's stack. */
+static inline bool is_ready(const struct thread *t, const struct code_info *code)
 {
-    return codes_info(code, pycompat_current_frame(PyThreadState_Get()));
+    return EVENTS_LIKELY(code != NULL && t != NULL && code->wanted && t->top != t->stack &&
+                         t->top->frame == pycompat_frame_outward(running_frame(t)));
 }
 
-/* A frame is entered, for the first time or (`again`) perhaps not. */
-static inline PyObject *enter(PyObject *const *args, bool again)
+/* If not. `again`: perhaps not for the first time. */
+EVENTS_APART static PyObject *enter(PyObject *const *args, bool again)
 {
-    const struct code_info *code = pycompat_code_extra(code_of(args), codes_extra_index);
+    PyThreadState *state = PyThreadState_Get();
+    const struct code_info *code = codes_info(code_of(args), pycompat_current_frame(state));
     pycompat_frame *frame;
     struct thread *t;
 
-    if (EVENTS_UNLIKELY(code == NULL || !code->wanted)) {
-        code = define_code(code_of(args));
-        if (!code->wanted)
-            return Py_None;
-    }
-    t = thread_entering(&frame);
-    if (EVENTS_UNLIKELY(t == NULL))
+    if (!code->wanted)
         return Py_None;
-    if (again && EVENTS_LIKELY(!pycompat_frame_is_fresh(frame)))
-        event_resume(t, frame, code);
+    t = thread_entering(&frame);
+    if (t == NULL)
+        return Py_None;
+    if (again && !pycompat_frame_is_fresh(frame))
+        event_resume_any(t, frame, code);
     else
         event_call(t, frame, code);
     return Py_None;
@@ -152,44 +153,75 @@ static inline PyObject *enter(PyObject *const *args, bool again)
 
 CALLBACK(on_start)
 {
+    const struct code_info *code = pycompat_code_extra(code_of(args), codes_extra_index);
+    struct thread *t = thread_current;
+
     CALLBACK_IGNORES();
-    return enter(args, false);
+    if (EVENTS_UNLIKELY(!is_ready(t, code)))
+        return enter(args, false);
+    event_call(t, running_frame(t), code);
+    return Py_None;
 }
 
-/* Also for throw(): into a generator that has not begun it is a call. */
 CALLBACK(on_resume)
+{
+    const struct code_info *code = pycompat_code_extra(code_of(args), codes_extra_index);
+    struct thread *t = thread_current;
+
+    CALLBACK_IGNORES();
+    if (EVENTS_UNLIKELY(!is_ready(t, code)))
+        return enter(args, true);
+    event_resume(t, running_frame(t), code);
+    return Py_None;
+}
+
+/* throw(): into a generator that has not begun it is a call. */
+CALLBACK(on_throw)
 {
     CALLBACK_IGNORES();
     return enter(args, true);
 }
 
+/* The end of a frame that is not on top of the thread's stack. */
+EVENTS_SLOW static PyObject *unaligned(PyObject *const *args, void (*event)(struct thread *))
+{
+    struct thread *t = align(code_of(args));
+
+    if (t != NULL)
+        event(t);
+    return Py_None;
+}
+
 CALLBACK(on_return)
 {
-    struct thread *t = thread_at(code_of(args));
+    struct thread *t = thread_current;
 
     CALLBACK_IGNORES();
-    if (EVENTS_LIKELY(t != NULL))
-        event_return(t);
+    if (EVENTS_UNLIKELY(!is_aligned(t)))
+        return unaligned(args, event_return);
+    event_return(t);
     return Py_None;
 }
 
 CALLBACK(on_yield)
 {
-    struct thread *t = thread_at(code_of(args));
+    struct thread *t = thread_current;
 
     CALLBACK_IGNORES();
-    if (EVENTS_LIKELY(t != NULL))
-        event_yield(t);
+    if (EVENTS_UNLIKELY(!is_aligned(t)))
+        return unaligned(args, event_yield);
+    event_yield(t);
     return Py_None;
 }
 
 CALLBACK(on_unwind)
 {
-    struct thread *t = thread_at(code_of(args));
+    struct thread *t = thread_current;
 
     CALLBACK_IGNORES();
-    if (EVENTS_LIKELY(t != NULL))
-        event_unwind(t);
+    if (EVENTS_UNLIKELY(!is_aligned(t)))
+        return unaligned(args, event_unwind);
+    event_unwind(t);
     return Py_None;
 }
 
@@ -235,7 +267,7 @@ static struct {
 } callbacks[] = {
     {"PY_START", on_start, false, false},   {"PY_RESUME", on_resume, false, false},
     {"PY_RETURN", on_return, false, false}, {"PY_YIELD", on_yield, false, false},
-    {"LINE", on_line, false, false},        {"PY_THROW", on_resume, true, false},
+    {"LINE", on_line, false, false},        {"PY_THROW", on_throw, true, false},
     {"PY_UNWIND", on_unwind, true, false},  {"RAISE", on_raise, true, false},
     {"CALL", on_c_call, false, true},       {"C_RETURN", on_c_return, false, true},
     {"C_RAISE", on_c_return, false, true},

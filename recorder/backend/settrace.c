@@ -215,15 +215,42 @@ __attribute__((noinline)) static int trace_any(PyObject *object, PyFrameObject *
     return 0;
 }
 
-/* By far the most events are lines, and hardly a program traces itself. */
+/* Can a frame be pushed as it is, as nearly always? Its code is known and its caller on top. */
+static inline bool is_ready(const struct thread *t, const pycompat_frame *frame,
+                            const struct code_info *code)
+{
+    return EVENTS_LIKELY(code != NULL && t != NULL && code->wanted && !code->generator &&
+                         t->top != t->stack && t->top->frame == pycompat_frame_outward(frame));
+}
+
+/* What nearly every event is; all others are left to trace_any(), for which `t` is not read. */
+static inline bool trace_common(struct thread *t, PyFrameObject *object, int what,
+                                const PyObject *argument)
+{
+    pycompat_frame *frame = pycompat_frame_of(object);
+    const struct code_info *code;
+
+    if (what == PyTrace_LINE && is_aligned(t, frame) && t->user_trace == NULL) {
+        event_line(t, object->f_lineno);
+    } else if (what == PyTrace_RETURN && is_aligned(t, frame) && t->user_trace == NULL &&
+               argument != NULL && !t->top->generator) {
+        event_return(t);
+    } else if (what == PyTrace_CALL) {
+        code = pycompat_code_extra(pycompat_frame_code(frame), codes_extra_index);
+        if (!is_ready(t, frame, code) || t->user_trace != NULL)
+            return false;
+        event_call(t, frame, code);
+    } else {
+        return false;
+    }
+    return true;
+}
+
 static int trace(PyObject *object, PyFrameObject *frame, int what, PyObject *argument)
 {
-    struct thread *t = thread_current;
-
-    if (what != PyTrace_LINE || !is_aligned(t, pycompat_frame_of(frame)) || t->user_trace != NULL)
-        return trace_any(object, frame, what, argument);
-    event_line(t, frame->f_lineno);
-    return 0;
+    if (EVENTS_LIKELY(trace_common(thread_current, frame, what, argument)))
+        return 0;
+    return trace_any(object, frame, what, argument);
 }
 
 static void record_c(pycompat_frame *frame, int what, PyObject *callable)
