@@ -334,8 +334,8 @@ static void write_file_fact(const struct known_file *file, const struct source *
     fact_put_uint(&fact, path_origin(file->path));
     fact_put_string(&fact, digest, has_text ? sizeof digest : 0);
     fact_put_uint(&fact, source->size);
-    facts_write(TRACE_FACT_FILE, &fact);
-    if (has_text && recorder.settings.source && !sink_knows_source(&recorder.sink, digest))
+    /* A child that is not recorded takes no text upon itself. */
+    if (facts_write(TRACE_FACT_FILE, &fact) && has_text && recorder.settings.source && !sink_knows_source(&recorder.sink, digest))
         write_source(file->info.number, source);
 }
 

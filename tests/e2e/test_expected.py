@@ -84,6 +84,18 @@ class ExpectedTests:
             self.assertEqual(recording.recorded.out, recording.plain.out)
             self.assertEqual(recording.value("SELECT count(*) FROM processes"), 1, sample)
 
+    def test_a_child_left_out_takes_no_source(self):
+        """It is the first to call a function of a file that was there before the recording began."""
+        program = ("import encodings, functools, os\n"
+                   "os.register_at_fork(after_in_child=functools.partial(encodings.normalize_encoding, 'a b'))\n"
+                   "child = os.fork()\n"
+                   "if child:\n"
+                   "    os.waitpid(child, 0)\n"
+                   "    encodings.normalize_encoding('a b')\n")
+        recording = support.Recording(self.python, ["-c", program], ["--no-children"])
+        self.addCleanup(recording.close)
+        self.assertTrue(recording.value("SELECT source IS NOT NULL FROM files WHERE name = 'encodings/__init__.py'"))
+
     def test_multiprocessing(self):
         recording = self.record("multiprocessing_pool.py")
         self.assertEqual(self.hits(recording, "multiprocessing_pool.py", "total += i"), 2 * sum(range(20)))
