@@ -21,7 +21,7 @@ static const char pprofile_help[] =
     "  -t, --threads N       0: the main thread only (1)\n"
     "  -s, --statistic SEC   sample every SEC seconds instead (0: record everything)\n"
     "  -m MODULE             run a module; what follows are its arguments\n"
-    "  -v, --verbose         print each event to standard error as it happens\n"
+    "  -v, --verbose         print each event to standard error, before the report\n"
     "  --exclude-syspath     do not report files below the interpreter's sys.path\n"
     "  --exclude REGEX       do not report files whose name has a match; repeatable\n"
     "  --include REGEX       report those again; alone: only those; repeatable\n"
@@ -200,8 +200,8 @@ static int take_pprofile(struct line *line, int letter, const char *value)
     case 's':
         return set_statistic(line, value);
     case 'v':
-        return pyrec_error_set(line->err, PYREC_USAGE,
-                               "--verbose: no events are printed while they happen");
+        line->options->print_events = true;
+        return 0;
     case EXCLUDE_SYSPATH:
         line->options->hide_syspath = true;
         return 0;

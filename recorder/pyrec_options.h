@@ -39,7 +39,7 @@ struct pyrec_options {
     /* Of a front end (pyrec_frontend.h): */
     const char *help;                 /* what its --help shows; NULL: that of pyrec */
     struct pyrec_list report;         /* what pyanalyze is told behind the trace's name */
-    bool is_temporary, hide_syspath;
+    bool is_temporary, hide_syspath, print_events;
     char folder[PATH_MAX / 2];        /* of the temporary trace; empty: none */
     char folder_trace[PATH_MAX];
 

@@ -106,30 +106,45 @@ static char **report_command(const char *analyzer, const char *trace,
     return argv;
 }
 
-int pyrec_then_report(const char *analyzer, const char *trace, const struct pyrec_options *options,
-                      struct pyrec_error *err)
+/* Runs the analyzer with its standard output going to `output`. */
+static int run_analyzer(char **argv, int output, struct pyrec_error *err)
 {
-    char **argv = report_command(analyzer, trace, options);
     pid_t child;
     int status;
 
-    if (argv == NULL)
-        return pyrec_error_set(err, PYREC_FAILED, "out of memory");
-    signal(SIGCHLD, SIG_DFL);
     child = fork();
     if (child == 0) {
-        execv(analyzer, argv);
+        dup2(output, STDOUT_FILENO);
+        execv(argv[0], argv);
         _exit(PYREC_NOT_FOUND);
     }
-    free(argv);
     while (child > 0 && waitpid(child, &status, 0) < 0)
         if (errno != EINTR)
             child = -1;
     if (child < 0)
-        return pyrec_error_set(err, PYREC_FAILED, "%s: %s", analyzer, strerror(errno));
+        return pyrec_error_set(err, PYREC_FAILED, "%s: %s", argv[0], strerror(errno));
     if (WIFEXITED(status) && WEXITSTATUS(status) == PYREC_NOT_FOUND)
-        return pyrec_error_set(err, PYREC_NOT_FOUND, "%s: cannot be executed", analyzer);
+        return pyrec_error_set(err, PYREC_NOT_FOUND, "%s: cannot be executed", argv[0]);
     return 0; /* what else went wrong it has said itself */
+}
+
+int pyrec_then_report(const char *analyzer, const char *trace, const struct pyrec_options *options,
+                      struct pyrec_error *err)
+{
+    char *events[] = {(char *)analyzer, (char *)trace,        (char *)"--format",
+                      (char *)"trace",  (char *)"--no-pager", NULL};
+    char **argv = report_command(analyzer, trace, options);
+    int result = 0;
+
+    if (argv == NULL)
+        return pyrec_error_set(err, PYREC_FAILED, "out of memory");
+    signal(SIGCHLD, SIG_DFL);
+    if (options->print_events)
+        result = run_analyzer(events, STDERR_FILENO, err);
+    if (result == 0)
+        result = run_analyzer(argv, STDOUT_FILENO, err);
+    free(argv);
+    return result;
 }
 
 /* A second core file would replace that of the program. */

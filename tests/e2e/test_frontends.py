@@ -233,6 +233,13 @@ sys.exit(3)
             _, files = parse(self.run_ours("pprofile", "-t", threads, "app.py").out.decode())
             self.assertEqual(files["app.py"].lines[2][0], hits)
 
+    def test_verbose(self):
+        self.write("app.py", "def f():\n    return 5\nf()\nprint('over')\n")
+        result = self.run_ours("pprofile", "-v", "app.py")
+        self.assertIn("app.py", parse(result.out.decode())[1])
+        self.assertTrue(result.out.startswith(b"over\nCommand line: "))
+        self.assertRegex(result.err.decode(), r"app.py:2 .*return 5")
+
     def test_usage(self):
         for arguments, named in (((), b"too few arguments"), (("--bad", "x"), b"--bad"),
                                  (("--exclude", "(", "x"), b"--exclude"), (("--exclude", "(?=a)", "x"), b"--exclude"),
