@@ -24,6 +24,8 @@ check   unzip                           unzip
 check   mandoc                          mandoc
 check   zsh                             zsh
 check   /usr/lib/python3*/dist-packages/greenlet   python3-greenlet
+check   /usr/lib/python3/dist-packages/IPython   python3-ipython
+check   /usr/lib/python3/dist-packages/line_profiler   python3-line-profiler
 check   xmllint                         libxml2-utils
 check   chromium:google-chrome          chromium
 lint    clang:clang-14                  clang

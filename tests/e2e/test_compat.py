@@ -392,6 +392,37 @@ print(hits(prof)[5])
         self.assertEqual({name: ours[name] for name in theirs if not name.startswith("Statisti") or "." not in name},
                          {name: theirs[name] for name in theirs if not name.startswith("Statisti") or "." not in name})
 
+    def test_callers_of_run_are_no_result(self):
+        out = self.run_program(FUNCTIONS + """
+from pyrec.compat import pprofile
+for profile in (pprofile.Profile(), pprofile.ThreadProfile()):
+    profile.run("x = 1")
+    print(profile.getFilenameSet())
+profile.runcall(fact, 3)
+print([line for line, *_ in profile.file_dict[__file__][0].iterHits()])
+profile = pprofile.Profile()
+with profile: fact(3)
+print([call for call in calls(profile) if call[1] == "<module>"][0][1:])
+""")
+        self.assertEqual(out.split("\n")[:2], ["{'<string>'}"] * 2)
+        self.assertNotIn("<module>", out.split("\n")[2])
+        self.assertEqual(out.split("\n")[3], "['<module>', 1, 'fact', 4]")
+
+    def test_ipython(self):
+        if not support.has_module(self.python, "IPython"):
+            self.skipTest("IPython is not installed")
+        cell = "%%pprofile\nx = 1\ny = sum(range(3))\n"
+        code = "shell = get_ipython()\nshell.run_line_magic('load_ext', 'pyrec.compat.pprofile')\n" \
+               "shell.run_line_magic('pprofile', 'x = sum(range(10))')\nshell.run_cell(%r)\n" % cell
+        result = support.run([self.python, "-m", "IPython", "--no-banner", "--colors=NoColor", "-c", code],
+                             cwd=self.folder, env=support.environment(PYTHONPATH=PACKAGE, HOME=self.folder,
+                                                                      IPYTHONDIR=self.folder))
+        text = result.out.decode()
+        self.assertEqual((result.status, text.count("Total duration: ")), (0, 2), result)
+        self.assertIn("File: <string>\n", text)
+        self.assertIn("File: <stdin>\n", text)
+        self.assertRegex(text, r"\|x = 1\n")
+
     def test_command_line(self):
         self.write("app.py", "print('hello')\n")
         result = support.run([self.python, "-m", "pyrec.compat.pprofile", "--exclude-syspath", "app.py"],

@@ -147,6 +147,7 @@ class ProfileBase:
     def __init__(self):
         self._owner = Owner("pprofile")
         self._loaded = None
+        self._callers = set()
 
     # ---- what can be overridden
 
@@ -176,10 +177,12 @@ class ProfileBase:
             timings[name] = ids[number] = self.FileTiming(path, None, self)
             timings[name]._source = number
         paths = dict(files)
+        seen = {function for function, _, hits, _ in lines if hits}
         c_functions = {function for function, *_, kind in functions if kind == "c"}
         places = {}
         for function, file, line, name, qualname, kind in functions:
-            if kind not in ("c", "outside"):
+            caller = (paths[file], line, name) in self._callers and function not in seen
+            if kind not in ("c", "outside") and not caller:
                 codes[function], places[function] = Code(paths[file], line, name, qualname), ids[file]
         for function, line, hits, self_ns in lines:
             if function in codes:
@@ -187,7 +190,7 @@ class ProfileBase:
                 entry[0] += hits
                 entry[1] += self_ns / 1e9
         for caller, line, callee, hits, time_ns, self_ns in calls:
-            if caller not in codes:
+            if caller not in codes or not (callee in codes or callee in c_functions):
                 continue
             if callee in c_functions:   # as Python has it, the time of C functions is that of the line
                 places[caller].line_dict[line][codes[caller]][1] += self_ns / 1e9
@@ -364,6 +367,15 @@ class ProfileBase:
 class ProfileRunnerBase:
     """Ways to run something while profiling."""
 
+    def _note_caller(self):
+        """Who calls a run method is on the stack meanwhile and does nothing: that is no result."""
+        frame = sys._getframe(2)
+        while frame is not None and frame.f_globals.get("__name__") == __name__:
+            frame = frame.f_back
+        if frame is not None and isinstance(self, ProfileBase):
+            code = frame.f_code
+            self._callers.add((os.path.abspath(code.co_filename), code.co_firstlineno, code.co_name))
+
     def __call__(self):
         return self
 
@@ -380,12 +392,14 @@ class ProfileRunnerBase:
 
     def runctx(self, cmd, globals, locals):
         """Profile a statement in these namespaces. Returns the profile."""
+        self._note_caller()
         with self():
             exec(cmd, globals, locals)
         return self
 
     def runcall(self, func, *args, **kw):
         """Profile a call. Returns what it returns."""
+        self._note_caller()
         with self():
             return func(*args, **kw)
 
@@ -416,6 +430,7 @@ class ProfileRunnerBase:
 
     def runmodule(self, module, argv):
         """Profile a module as `python -m` runs it."""
+        self._note_caller()
         argv_before, first = list(sys.argv), sys.path[0]
         sys.path[0] = os.getcwd()
         sys.argv[:] = argv
@@ -645,7 +660,9 @@ def main(argv=None, stdin=None):
     argv = sys.argv if argv is None else argv
     if stdin is None:
         become("pprofile", argv[1:])
-    code = compile(stdin.read(), "<stdin>", "exec")
+    text = stdin.read()
+    linecache.cache["<stdin>"] = len(text), None, text.splitlines(True), "<stdin>"
+    code = compile(text, "<stdin>", "exec")
     _run("runctx", None, True, False, code, *[sys.modules["__main__"].__dict__] * 2)
 
 
