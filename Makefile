@@ -81,7 +81,7 @@ generated := $(out)/generated/profile_sql.h \
 objects = $(patsubst %.c,$(obj)/$(1)/%.o,$(2))
 
 # The interpreters are asked only by goals that build; a fresh machine has none yet.
-unbuilt := help clean deps demo check lint sanitize bench bench-peers bench-check uninstall fuzz fuzz-programs
+unbuilt := help clean deps demo check lint sanitize bench bench-peers bench-check uninstall torture fuzz fuzz-programs
 building := $(filter-out $(unbuilt),$(or $(MAKECMDGOALS),all))
 python_query := import sysconfig as s; p = s.get_path; \
     i = sorted({p("include"), p("platinclude")}); \
@@ -205,7 +205,7 @@ $(foreach a,$(assets),$(eval $(call define_asset,$(a))))
 
 # ---- everything else ----------------------------------------------------------------------------
 
-.PHONY: all deps demo check check-built unit unit-programs e2e lint sanitize fuzz fuzz-programs bench bench-peers bench-check install uninstall clean help force
+.PHONY: all deps demo check check-built torture torture-built unit unit-programs e2e lint sanitize fuzz fuzz-programs bench bench-peers bench-check install uninstall clean help force
 
 deps: ## install what is missing (apt-get; names the packages when not root)
 	@tools/deps.sh install all
@@ -221,6 +221,13 @@ check: ## build for every CPython found and run all tests
 
 check-built: all $(unit_programs) fuzz-programs
 	@$(PYTHON) tests/run.py --build $(out) --pythons "$(PYTHONS)" unit e2e
+
+torture: ## the long tests, for every CPython found: hours; prints the figures of the README (TORTURE="--only kill")
+	@tools/deps.sh $(if $(filter no,$(DEPS)),report,install) torture
+	@+$(MAKE) --no-print-directory torture-built PYTHONS="$$(tools/pythons.sh | tr '\n' ' ')"
+
+torture-built: all
+	@$(PYTHON) tests/run.py --build $(out) --pythons "$(PYTHONS)" $(TORTURE) torture
 
 unit-programs: $(unit_programs)
 

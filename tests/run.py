@@ -1,6 +1,9 @@
 """Runs the tests and counts them: the unit programs of build/unit, then the unittest modules of tests/e2e.
 
-    python3 tests/run.py --build DIR [--pythons "python3.9 python3.13"] [--only TEXT] unit|e2e...
+    python3 tests/run.py --build DIR [--pythons "python3.9 python3.13"] [--only TEXT] unit|e2e|torture...
+
+`torture` runs those modules of tests/e2e that have much more to try than there is time for every day, with all of it,
+and prints the figures of it.
 
 Whole-program tests run by class, as many at a time as there are processors. The last line is
 `N passed, N failed`; the exit status is 0 only if nothing failed and something ran.
@@ -13,10 +16,13 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+TORTURE = ("test_kill", "test_ends", "test_processes", "test_limits", "test_extremes", "test_guest", "test_libraries",
+           "test_recorder", "test_races", "test_stdlib")
 Outcome = collections.namedtuple("Outcome", "passed failed skipped report seconds name", defaults=(0, ""))
 
 
@@ -27,7 +33,7 @@ def arguments():
     parser.add_argument("--only", default="", help="run only what has this in its name")
     parser.add_argument("--jobs", type=int, default=max(2, os.cpu_count() or 1))
     parser.add_argument("--slowest", type=int, default=0, metavar="N", help="name the N slowest classes")
-    parser.add_argument("what", nargs="+", choices=("unit", "e2e"))
+    parser.add_argument("what", nargs="+", choices=("unit", "e2e", "torture"))
     return parser.parse_args()
 
 
@@ -106,6 +112,27 @@ def e2e_classes(only):
     return [tests for key, tests in classes.items() if only in ".".join(key)], len(loader.errors)
 
 
+def torture_classes(only):
+    """Their modules find out how much to do when they are loaded."""
+    os.environ["PYREC_LONG"] = "1"
+    os.environ["PYREC_FIGURES"] = tempfile.mktemp(prefix="pyrec-figures-")
+    classes, broken = e2e_classes(only)
+    return [tests for tests in classes if tests[0].partition(".")[0] in TORTURE], broken
+
+
+def print_figures():
+    """What the tests have counted: numbers of the same name are added up, or the largest counts."""
+    figures = {}
+    if os.path.exists(os.environ["PYREC_FIGURES"]):
+        with open(os.environ["PYREC_FIGURES"], encoding="utf-8") as file:
+            for line in file:
+                how, name, value = line.rstrip("\n").split("\t")
+                figures[name] = (max if how == "largest" else int.__add__)(figures.get(name, 0), int(value))
+        os.remove(os.environ["PYREC_FIGURES"])
+    for name, value in sorted(figures.items()):
+        print("%15s  %s" % (format(value, ","), name))
+
+
 def add(total, outcome):
     if outcome.report:
         print(outcome.report, flush=True)
@@ -142,9 +169,10 @@ def main():
             programs = [path for path in unit_programs(options.build) if options.only in path]
             for outcome in pool.map(run_unit_program, programs):
                 total = add(total, outcome)
-        if "e2e" in options.what:
+        long = "torture" in options.what
+        if long or "e2e" in options.what:
             describe_pythons(pythons)
-            classes, broken = e2e_classes(options.only)
+            classes, broken = (torture_classes if long else e2e_classes)(options.only)
             total = add(total, Outcome(0, broken, [], ""))
             slowest = []
             for outcome in pool.map(run_class, classes):
@@ -152,6 +180,8 @@ def main():
                 slowest = sorted(slowest + [(outcome.seconds, outcome.name)], reverse=True)[:options.slowest]
             for seconds, name in slowest:
                 print("%6.1f s  %s" % (seconds, name))
+    if long:
+        print_figures()
     reasons = collections.Counter(line.rpartition(": ")[2] for line in total.skipped)
     for reason, count in sorted(reasons.items()):
         print("skipped %d: %s" % (count, reason))

@@ -1,7 +1,7 @@
 #!/bin/bash
 # What the build and the tests need, and how to get it.
 #
-#   tools/deps.sh install|report [build|demo|check|all]
+#   tools/deps.sh install|report [build|demo|check|torture|all]
 #
 # install: nothing missing, nothing happens; else apt-get, its command printed first. Without root, or with
 # `report`, the missing packages are named in one line and the exit status is 1.
@@ -28,6 +28,12 @@ check   /usr/lib/python3/dist-packages/IPython   python3-ipython
 check   /usr/lib/python3/dist-packages/line_profiler   python3-line-profiler
 check   xmllint                         libxml2-utils
 check   chromium:google-chrome          chromium
+torture /usr/lib/python3*/test/test_generators.py   libpython3.11-testsuite
+torture /usr/lib/python3*/dist-packages/gevent      python3-gevent
+torture /usr/lib/python3*/dist-packages/flask       python3-flask
+torture /usr/lib/python3*/dist-packages/numpy       python3-numpy
+torture /usr/lib/python3*/dist-packages/pytest      python3-pytest
+torture cython3                         cython3
 lint    clang:clang-14                  clang
 lint    clang-tidy:clang-tidy-14        clang-tidy
 lint    cppcheck                        cppcheck
@@ -58,7 +64,8 @@ action=$1
 case ${2:-all} in
 build | demo) stages=' build ' ;;
 check) stages=' build check ' ;;
-*) stages=' build check lint ' ;;
+torture) stages=' build check torture ' ;;
+*) stages=' build check torture lint ' ;;
 esac
 
 packages=()

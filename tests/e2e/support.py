@@ -30,11 +30,11 @@ def share(things, python):
     return things if LONG else things[PYTHONS.index(python)::len(PYTHONS)]
 
 
-def figure(name, value):
-    """A figure for the report of the long run: numbers of the same name are added up."""
+def figure(name, value, how="sum"):
+    """A figure for the report of the long run: the sum, or the largest, of all of the same name."""
     if "PYREC_FIGURES" in os.environ:
         with open(os.environ["PYREC_FIGURES"], "a", encoding="utf-8") as file:
-            file.write("%s\t%s\n" % (name, value))
+            file.write("%s\t%s\t%d\n" % (how, name, value))
 
 
 class Result:

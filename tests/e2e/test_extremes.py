@@ -119,7 +119,7 @@ class Extremes(unittest.TestCase):
             self.assertEqual(recording.value("SELECT count(*) FROM threads"), count + 1)
             # What threading does for each is some two hundred events in the thread and in the main one.
             self.assertLess(size, 2e6 + 12000 * count)
-            support.figure("threads alive at once, each exact", count)
+            support.figure("threads alive at once, each exact", count, "largest")
         self.each(MANY_AT_ONCE, [count], check)
 
     def test_many_threads_one_by_one(self):
@@ -131,7 +131,8 @@ class Extremes(unittest.TestCase):
             self.assertEqual(recording.value("SELECT count(*) FROM threads"), count + 1)
             # A page of events and a line of facts for a thread that runs one line.
             self.assertLess(size, 2e6 + 4300 * count)
-            support.figure("threads one after another, each exact", count)
+            support.figure("threads one after another, each exact", count, "largest")
+            support.figure("bytes of trace that a thread of one line takes at most", size / count, "largest")
         self.each(ONE_BY_ONE, [count], check, support.share(support.PYTHONS[:2], support.PYTHONS[0])
                   if support.LONG else support.PYTHONS)
 
@@ -144,7 +145,7 @@ class Extremes(unittest.TestCase):
                 "SELECT sum(calls), sum(hits), count(DISTINCT name), count(*) FROM functions WHERE file LIKE '%/made.py'"),
                 [(count, count, 1000, 1000)])
             self.assertLess(size, 2e6 + 200 * count)
-            support.figure("code objects made, run once and discarded, each exact", count)
+            support.figure("code objects made, run once and discarded, each exact", count, "largest")
         self.each(CODE, [count], check)
 
     def test_deep_recursion(self):
@@ -154,7 +155,7 @@ class Extremes(unittest.TestCase):
                 self.assertEqual(self.function(recording, "f", "calls"), depth + 1)
                 self.assertEqual(self.function(recording, "f", "hits"), 2 * (depth + 1))
                 self.assertLess(size, 2e6 + 60 * depth)
-                support.figure("frames on one stack, exact", depth)
+                support.figure("frames on one stack, exact", depth, "largest")
             return verify
         for python in support.PYTHONS:
             depth = 100000 if support.version(python) < (3, 11) or not support.LONG else 1000000

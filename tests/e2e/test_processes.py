@@ -196,7 +196,7 @@ class Processes(unittest.TestCase):
             self.assertEqual(
                 dict(recording.query("SELECT ended, count(*) FROM processes GROUP BY 1")),
                 {"exit 0": 1, "exit 1": forks, "exit 2": 4 * len(range(0, forks // 4, 4))})
-            support.figure("processes forked by four threads, alive at once, recorded exactly", len(expected))
+            support.figure("processes forked by four threads, alive at once, recorded exactly", len(expected), "largest")
         self.each(STORM, check, [str(forks)])
 
     def test_closed_and_reused_descriptors(self):
