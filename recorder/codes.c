@@ -17,6 +17,8 @@ static struct code_info not_wanted;
 
 static struct code_info *first_info;
 
+void (*codes_released)(uint32_t sampled);
+
 static void release_info(void *released)
 {
     struct code_info *info = released;
@@ -29,6 +31,8 @@ static void release_info(void *released)
         info->preceding->following = info->following;
     else
         first_info = info->following;
+    if (info->sampled != 0 && codes_released != NULL)
+        codes_released(info->sampled);
     free(info);
 }
 
@@ -317,6 +321,9 @@ void codes_forget(void)
         info->number = 0;
         info->wanted = false;
         info->is_stale = true;
+        if (info->sampled != 0 && codes_released != NULL)
+            codes_released(info->sampled);
+        info->sampled = 0;
     }
     forget_strings();
     callables_forget();

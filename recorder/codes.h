@@ -22,7 +22,12 @@ struct code_info {
     bool generator;       /* its frames may be suspended */
     bool is_stale;        /* of a recording that is over; then not wanted either */
     struct code_info *following, *preceding; /* in the list of all */
+    uint32_t sampled; /* its place with the sampler (sampler_codes.h), 0: none */
 };
+
+/* Called with `sampled` of a code object that is being destroyed, if that is not 0; the GIL is
+ * held. NULL: nobody asks. */
+extern void (*codes_released)(uint32_t sampled);
 
 extern Py_ssize_t codes_extra_index;
 
@@ -55,5 +60,9 @@ uint32_t codes_string(const char *text, size_t size);
 /* The lines that can get a line event, ascending, without duplicates; borrowed until the next call.
  */
 const int *codes_lines(PyCodeObject *code, size_t *count);
+
+/* The line of the instruction at `offset` bytes, by a copy of the code's line table; 0: it has none.
+ */
+int codes_line_at(const unsigned char *table, size_t size, int first_line, int offset);
 
 #endif

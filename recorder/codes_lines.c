@@ -133,7 +133,46 @@ static void read_table(const unsigned char *at, const unsigned char *end, int fi
     }
 }
 
+int codes_line_at(const unsigned char *table, size_t size, int first_line, int offset)
+{
+    const unsigned char *at = table, *end = table + size;
+    int line = first_line, from = 0;
+
+    while (at < end) {
+        unsigned kind = *at >> 3 & 15;
+        int units = (*at & 7) + 1;
+
+        at++;
+        if (kind >= 10 && kind <= 12)
+            line += (int)kind - 10;
+        else if (kind == 13 || kind == 14)
+            line += signed_step(at, end);
+        from += units * (int)sizeof(_Py_CODEUNIT);
+        if (offset < from)
+            return kind != 15 ? line : 0;
+        while (at < end && (*at & 0x80) == 0)
+            at++;
+    }
+    return 0;
+}
+
 #elif defined PYCOMPAT_LINES_PAIRS
+
+int codes_line_at(const unsigned char *table, size_t size, int first_line, int offset)
+{
+    int line = first_line, from = 0;
+
+    for (size_t i = 0; i + 1 < size; i += 2) {
+        int step = (signed char)table[i + 1];
+
+        from += table[i];
+        if (step != -128)
+            line += step;
+        if (offset < from)
+            return step != -128 ? line : 0;
+    }
+    return 0;
+}
 
 /* Pairs of bytes: how long, and (signed) how many lines on it is; -128: this stretch has no line.
  */
@@ -155,6 +194,19 @@ static void read_table(const unsigned char *at, const unsigned char *end, int fi
 }
 
 #else
+
+int codes_line_at(const unsigned char *table, size_t size, int first_line, int offset)
+{
+    int line = first_line, from = 0;
+
+    for (size_t i = 0; i + 1 < size; i += 2) {
+        from += table[i];
+        if (offset < from)
+            break;
+        line += (signed char)table[i + 1];
+    }
+    return line;
+}
 
 /* Pairs of bytes: after how many bytes of code (signed) how many lines are added. */
 static void read_table(const unsigned char *at, const unsigned char *end, int first_line,

@@ -470,13 +470,17 @@ static pycompat_frame *outermost(pycompat_frame *frame)
 
 static char *thread_name(pycompat_frame *frame, bool is_main, size_t *size)
 {
+    if (!is_main)
+        return events_thread_name(frame, size);
+    *size = strlen("MainThread");
+    return strdup("MainThread");
+}
+
+char *events_thread_name(pycompat_frame *frame, size_t *size)
+{
     PyObject *name;
     char *text;
 
-    if (is_main) {
-        *size = strlen("MainThread");
-        return strdup("MainThread");
-    }
     name = find_name(outermost(frame));
     text = name != NULL ? files_text(name, size) : NULL;
     Py_XDECREF(name);

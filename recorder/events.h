@@ -42,6 +42,9 @@ static inline struct thread *events_thread(pycompat_frame *frame, bool entering)
 /* The nearest recorded frame from `frame` outward, itself included; NULL: none. */
 pycompat_frame *events_recorded_frame(pycompat_frame *frame);
 
+/* The name of the threading.Thread that runs `frame`, for the caller to free. NULL: none. */
+char *events_thread_name(pycompat_frame *frame, size_t *size);
+
 /* Makes the thread's stack that of the interpreter, from `frame` (recorded, or NULL: no frame)
  * outward: by RESUME, YIELD and UNWIND where frames were entered or left without a word (throw()
  * passes through generators that wait for another), else by SWITCH (greenlets). */

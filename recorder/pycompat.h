@@ -316,6 +316,58 @@ static inline void *pycompat_code_extra(const PyCodeObject *code, Py_ssize_t ind
     return extra != NULL && extra->size > index ? extra->extras[index] : NULL;
 }
 
+/* Where the instructions of a code object stand, if in itself; how many bytes they are; and below
+ * which offset a frame has not begun. */
+static inline uintptr_t pycompat_code_start(PyCodeObject *code)
+{
+#if PY_VERSION_HEX >= 0x030B0000
+    return (uintptr_t)_PyCode_CODE(code);
+#else
+    (void)code;
+    return 0;
+#endif
+}
+
+static inline size_t pycompat_code_size(PyCodeObject *code)
+{
+#if PY_VERSION_HEX >= 0x030B0000
+    return (size_t)_PyCode_NBYTES(code);
+#else
+    return (size_t)PyBytes_GET_SIZE(code->co_code);
+#endif
+}
+
+static inline size_t pycompat_code_first_traceable(const PyCodeObject *code)
+{
+#if PY_VERSION_HEX >= 0x030B0000
+    return (size_t)code->_co_firsttraceable * sizeof(_Py_CODEUNIT);
+#else
+    (void)code;
+    return 0;
+#endif
+}
+
+/* Calls `visit` for each object that the garbage collector knows. */
+static inline void pycompat_visit_objects(int (*visit)(PyObject *object, void *unused))
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    PyUnstable_GC_VisitObjects(visit, NULL);
+#else
+    PyObject *modules = PyImport_GetModuleDict();
+    bool was_there = PyDict_GetItemString(modules, "gc") != NULL;
+    PyObject *gc = PyImport_ImportModule("gc");
+    PyObject *objects = gc != NULL ? PyObject_CallMethod(gc, "get_objects", NULL) : NULL;
+
+    for (Py_ssize_t i = 0; objects != NULL && i < PyList_GET_SIZE(objects); i++)
+        visit(PyList_GET_ITEM(objects, i), NULL);
+    Py_XDECREF(objects);
+    Py_XDECREF(gc);
+    if (!was_there)
+        PyDict_DelItemString(modules, "gc"); /* the program has not imported it */
+    PyErr_Clear();
+#endif
+}
+
 #if PY_VERSION_HEX >= 0x030C0000
 #define pycompat_code_extra_index PyUnstable_Eval_RequestCodeExtraIndex
 #define pycompat_code_set_extra PyUnstable_Code_SetExtra

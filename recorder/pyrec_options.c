@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "formats/trace/pattern.h"
 #include "recorder/pyrec_frontend.h"
@@ -25,6 +26,9 @@ static const char help[] =
     "  --exclude-syspath     not the standard library and site-packages\n"
     "  --no-threads, --no-children, --no-source    leave these out\n"
     "  --c-calls             calls of built-in and extension functions too\n"
+    "  --sample PERIOD       take samples (1ms, 0.001, 100us, 1kHz) instead of every line\n"
+    "  -S                    --sample 1ms\n"
+    "  --max-depth N         the innermost N frames of a sample (10000)\n"
     "  --max-size SIZE       stop recording at this size: 500M, 2G\n"
     "  --min-free SIZE       stop recording when the disk has less left (5%)\n"
     "  -q, --quiet           no closing line\n"
@@ -112,6 +116,40 @@ bool pyrec_options_read_size(const char *text, uint64_t *bytes)
         return false;
     *bytes = (uint64_t)number << shift;
     return true;
+}
+
+static const struct {
+    const char *name;
+    double ns;
+    bool is_rate;
+} periods[] = {
+    {"", 1e9, false},   {"s", 1e9, false},  {"ms", 1e6, false},
+    {"us", 1e3, false}, {"Hz", 1e9, true}, {"kHz", 1e6, true},
+};
+
+#define PERIOD_MIN 1e4
+#define PERIOD_MAX 3.6e12
+
+bool pyrec_options_read_period(const char *text, uint64_t *ns)
+{
+    char *end;
+    double number;
+
+    if ((*text < '0' || *text > '9') && *text != '.')
+        return false;
+    number = strtod(text, &end);
+    for (size_t i = 0; i < sizeof periods / sizeof *periods; i++) {
+        double period =
+            periods[i].is_rate ? periods[i].ns / (number > 0 ? number : 1e-300) : periods[i].ns * number;
+
+        if (strcasecmp(end, periods[i].name) != 0)
+            continue;
+        if (!(period >= PERIOD_MIN && period <= PERIOD_MAX))
+            return false;
+        *ns = (uint64_t)(period + 0.5);
+        return true;
+    }
+    return false;
 }
 
 static bool read_percent(const char *text, uint64_t *percent)
@@ -205,6 +243,36 @@ static int set_size(struct pyrec_options *options, const struct option *option, 
     return 0;
 }
 
+static int set_period(struct pyrec_options *options, const struct option *option,
+                      const char *value, struct pyrec_error *err)
+{
+    if (!pyrec_options_read_period(value, &options->sample_ns))
+        return bad_value(option, value, err);
+    return 0;
+}
+
+static int set_default_period(struct pyrec_options *options, const struct option *option,
+                              const char *value, struct pyrec_error *err)
+{
+    (void)option, (void)value, (void)err;
+    options->sample_ns = 1000000;
+    return 0;
+}
+
+#define DEPTH_MAX 1000000
+
+static int set_depth(struct pyrec_options *options, const struct option *option, const char *value,
+                     struct pyrec_error *err)
+{
+    char *end;
+    unsigned long long depth = strtoull(value, &end, 10);
+
+    if (*value < '1' || *value > '9' || *end != '\0' || depth > DEPTH_MAX)
+        return bad_value(option, value, err);
+    options->max_depth = depth;
+    return 0;
+}
+
 static int set_min_free(struct pyrec_options *options, const struct option *option,
                         const char *value, struct pyrec_error *err)
 {
@@ -293,6 +361,9 @@ static const struct option table[] = {
     { "no-children", 0, NULL, set_flag, MEMBER(no_children) },
     { "no-source", 0, NULL, set_flag, MEMBER(no_source) },
     { "c-calls", 0, NULL, set_flag, MEMBER(c_calls) },
+    { "sample", 0, "a period (as 1ms, 0.001, 100us or 1kHz)", set_period, 0 },
+    { "S", 'S', NULL, set_default_period, 0 },
+    { "max-depth", 0, "a number of frames up to 1000000", set_depth, 0 },
     { "max-size", 0, "a size (as 500M or 2G)", set_size, MEMBER(max_size) },
     { "min-free", 0, "a size (as 500M) or a percentage (as 5%)", set_min_free, MEMBER(min_free) },
     { "quiet", 'q', NULL, set_flag, MEMBER(quiet) },
@@ -464,7 +535,7 @@ int pyrec_options_parse(char **argv, struct pyrec_options *options, struct pyrec
     struct reader reader = {.options = options, .at = argv, .err = err};
 
     *options =
-        (struct pyrec_options){.out = "trace.bin", .min_free = 5, .min_free_is_percent = true};
+        (struct pyrec_options){.out = "trace.bin", .min_free = 5, .min_free_is_percent = true, .max_depth = 10000};
     if (*reader.at != NULL)
         reader.at++;
     if (*reader.at != NULL && strcmp(*reader.at, "analyze") == 0) {

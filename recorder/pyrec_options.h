@@ -30,6 +30,8 @@ struct pyrec_options {
     const char *out;
     const char *python; /* NULL: to be looked for */
     bool force, exclude_syspath, no_threads, no_children, no_source, c_calls, quiet, verbose;
+    uint64_t sample_ns; /* --sample: between two samples; 0: record everything */
+    uint64_t max_depth; /* frames */
     uint64_t max_size; /* bytes; 0: no limit */
     uint64_t min_free; /* bytes, or percent of the disk: */
     bool min_free_is_percent;
@@ -60,6 +62,10 @@ const char *pyrec_options_help(void);
 /* `text` as an amount of bytes: a number and one of K M G T (times 1024), or none. False: it is not
  * one. */
 bool pyrec_options_read_size(const char *text, uint64_t *bytes);
+
+/* `text` as a time between two samples, in ns: 1ms, 100us, 0.001 (seconds), 1kHz. False: it is not
+ * one, or not between 10 us and an hour. */
+bool pyrec_options_read_period(const char *text, uint64_t *ns);
 
 /* Adds the words of `text`, which blanks separate and quotes and backslashes hold together as in a
  * shell. */

@@ -108,7 +108,11 @@ int pyrec_settings_collect(const struct pyrec_options *options, const char *pyth
     add_switches(settings, options);
     add_number(settings, "max_size", options->max_size);
     add_number(settings, "min_free", min_free);
-    add(settings, "mode", "exact");
+    add(settings, "mode", options->sample_ns != 0 ? "sample" : "exact");
+    if (options->sample_ns != 0) {
+        add_number(settings, "sample_period", options->sample_ns);
+        add_number(settings, "max_depth", options->max_depth);
+    }
     add_number(settings, "closing_line", closing_line(options));
     if (!settings->is_short)
         return 0;

@@ -144,9 +144,14 @@ void recorder_halt(void)
     recorder.paused = false;
 }
 
+static const struct backend *chosen(void)
+{
+    return recorder.settings.sample_ns != 0 ? &backend_sampler : &backend;
+}
+
 void recorder_detach(void)
 {
-    backend.suspend();
+    chosen()->suspend();
 }
 
 /* The end. */
@@ -165,6 +170,8 @@ static void finish(enum trace_end_how how, int status)
 
     if (!recorder.active || recorder.forked)
         return;
+    if (chosen()->stop != NULL)
+        chosen()->stop();
     if (t != NULL && !t->in_child) {
         thread_seal(t);
         if (recorder.running || recorder.paused)
@@ -278,7 +285,7 @@ static int begin(uint32_t parent, enum trace_process_how how, char *why, size_t 
     describe_process();
     recorder.active = recorder.running = true;
     write_process_fact(parent, how, 0);
-    if (backend.attach(why, why_size) < 0) {
+    if (chosen()->attach(why, why_size) < 0) {
         forget();
         return -1;
     }
@@ -314,7 +321,7 @@ static void forget_parent(void)
 {
     if (recorder.sink.header == NULL)
         return;
-    backend.detach();
+    chosen()->detach();
     thread_retire_all();
     forget();
 }
@@ -367,7 +374,7 @@ int recorder_start_guest(struct sink *sink, char *why, size_t why_size)
         return -1;
     recorder.only_thread = (pid_t)syscall(SYS_gettid);
     watch_exit();
-    t = events_thread(frame, false);
+    t = recorder.settings.sample_ns == 0 ? events_thread(frame, false) : NULL;
     if (t != NULL)
         event_boundary(t, clock_ticks());
     return 0;
@@ -384,7 +391,7 @@ static uint64_t set_boundaries(void)
 {
     uint64_t now;
 
-    backend.suspend();
+    chosen()->suspend();
     now = clock_ticks();
     thread_each(set_boundary, &now);
     return now;
@@ -394,7 +401,7 @@ void recorder_stop(void)
 {
     if (recorder.running)
         set_boundaries();
-    backend.detach();
+    chosen()->detach();
     replaced_restore(&real_exit);
     if (!recorder.forked) {
         if (!recorder.running)
@@ -446,7 +453,7 @@ uint64_t recorder_resume(void)
     recorder.running = true;
     recorder.paused = false;
     thread_each(end_gap, &now);
-    backend.resume();
+    chosen()->resume();
     return now;
 }
 

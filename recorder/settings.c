@@ -42,6 +42,10 @@ static int apply_setting(const char *key, const char *value, char *why, size_t w
         return add_filter(settings, value, why, why_size);
     if (strcmp(key, "closing_line") == 0)
         settings->closing_line = atoi(value);
+    else if (strcmp(key, "sample_period") == 0)
+        settings->sample_ns = strtoull(value, NULL, 10);
+    else if (strcmp(key, "max_depth") == 0)
+        settings->max_depth = strtoull(value, NULL, 10);
     else if (strcmp(key, "max_size") == 0)
         recorder.sink.max_size = strtoull(value, NULL, 10);
     else if (strcmp(key, "min_free") == 0)

@@ -65,6 +65,7 @@ enum trace_chunk_kind {
     TRACE_EVENTS = 3,
     TRACE_STACK = 4,
     TRACE_SOURCE = 5,
+    TRACE_SAMPLES = 6,
 };
 #define TRACE_CHUNK_OPTIONAL 0x80000000u
 #define TRACE_FLAG_SEALED 1u
@@ -84,6 +85,7 @@ enum trace_fact_kind {
     TRACE_FACT_GAP = 9,
     TRACE_FACT_STATS = 10,
     TRACE_FACT_WINDOW = 11,
+    TRACE_FACT_SAMPLER = 12,
 };
 
 enum trace_process_how {
@@ -155,6 +157,19 @@ enum trace_tag {
 #define TRACE_SHORT_RETURN 0x20u    /* 0010 tttt */
 #define TRACE_SHORT_CALL 0x10u      /* 0001 tttt, then varint code */
 #define TRACE_SHORT_TIME 16u        /* times below this fit a short form */
+
+/* Records of SAMPLES chunks (section 8). On disk, as tags are. */
+enum trace_sample_tag {
+    TRACE_SAMPLE_END = 0,
+    TRACE_SAMPLE_NODE = 1,
+    TRACE_SAMPLE_RUNNING = 2,
+    TRACE_SAMPLE_GIL = 3,
+    TRACE_SAMPLE_BLOCKED = 4,
+    TRACE_SAMPLE_SAME = 5,
+    TRACE_SAMPLE_MISSED = 6,
+    TRACE_SAMPLE_GAP = 7,
+    TRACE_SAMPLE_EXTENSION = 15,
+};
 
 /* A CPU stamp explains every interval longer than this. */
 #define TRACE_CPU_STAMP_NS 20000u

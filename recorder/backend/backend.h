@@ -21,11 +21,15 @@ struct backend {
     void (*suspend)(void);
     void (*resume)(void);
 
+    /* The process ends, or is replaced: what must be written is. Needs no GIL. NULL: nothing. */
+    void (*stop)(void);
+
     /* Takes back all that attach() did. */
     void (*detach)(void);
 };
 
-/* The one for this interpreter. */
+/* The one for this interpreter, and the one that takes samples instead. */
 extern const struct backend backend;
+extern const struct backend backend_sampler;
 
 #endif

@@ -466,6 +466,6 @@ static void detach(void)
     restore_all();
 }
 
-const struct backend backend = {"settrace", attach, suspend, resume, detach};
+const struct backend backend = {"settrace", attach, suspend, resume, NULL, detach};
 
 #endif

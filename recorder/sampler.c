@@ -1,0 +1,461 @@
+#include "recorder/sampler.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "recorder/clock.h"
+#include "recorder/facts.h"
+#include "recorder/pycompat.h"
+#include "recorder/recorder.h"
+#include "recorder/sampler_check.h"
+#include "recorder/sampler_codes.h"
+#include "recorder/sampler_memory.h"
+#include "recorder/sampler_names.h"
+#include "recorder/sampler_thread.h"
+
+#define STACK_SIZE (512u << 10)
+#define THREADS_MAX 65536u
+
+static struct {
+    pthread_t thread;
+    int native;        /* its id */
+    bool attached;     /* this process is being sampled, be it in a pause */
+    bool running;      /* the thread */
+    uint32_t stopping; /* futex */
+    bool resumed;      /* after a pause, which is a gap */
+    bool python_forks; /* os.fork() is at work: it counts threads, and tells us when it has */
+
+    struct sampler_thread *threads; /* owned */
+    size_t count, room;
+    uintptr_t newest;
+    uint64_t next_id; /* as of the last look at the list */
+    bool relist;
+    struct sampler_shared shared;
+    uint64_t random;
+    uint64_t due, late; /* rounds */
+    uint64_t cpu_ns;    /* of threads of ours that have ended */
+} sampler;
+
+/* --- The list of threads --- */
+
+static struct sampler_thread *find_thread(const struct layout_thread *at)
+{
+    for (size_t i = 0; i < sampler.count; i++) {
+        if (sampler.threads[i].at.native == at->native)
+            return &sampler.threads[i];
+    }
+    return NULL;
+}
+
+static void add_thread(const struct layout_thread *at)
+{
+    struct sampler_thread *threads = sampler.threads;
+    size_t room = sampler.room != 0 ? 2 * sampler.room : 16;
+
+    if (sampler.count == sampler.room) {
+        threads = realloc(threads, room * sizeof *threads);
+        if (threads == NULL)
+            return;
+        sampler.threads = threads;
+        sampler.room = room;
+    }
+    sampler_thread_begin(&threads[sampler.count++], at);
+}
+
+/* A thread that leaves Python and comes back has another state, and is the same. One that has not
+ * started yet seems to be the thread that starts it, whose state is the older one. */
+static void list_thread(const struct layout_thread *at)
+{
+    struct sampler_thread *known = find_thread(at);
+
+    if (known == NULL) {
+        add_thread(at);
+        return;
+    }
+    sampler.relist |= known->listed;
+    if (!known->listed || at->id < known->at.id)
+        known->at = *at;
+    known->listed = true;
+}
+
+static void remove_thread(size_t i)
+{
+    sampler_thread_fini(&sampler.threads[i], false);
+    sampler.threads[i] = sampler.threads[--sampler.count];
+}
+
+static bool is_wanted(const struct layout_thread *at)
+{
+    return at->native != 0 && (recorder.settings.threads || at->native == recorder.pid);
+}
+
+/* Walks the interpreter's list. If it changes meanwhile the next round walks it again. */
+static void list_threads(uintptr_t newest, uint64_t next_id)
+{
+    struct layout_thread at = {.next = newest};
+    bool whole = true;
+    size_t seen = 0;
+
+    for (size_t i = 0; i < sampler.count; i++)
+        sampler.threads[i].listed = false;
+    sampler.relist = false;
+    while (at.next != 0 && whole) {
+        whole = ++seen < THREADS_MAX && layout_read_thread(at.next, &at);
+        if (whole && is_wanted(&at))
+            list_thread(&at);
+        sampler.relist |= whole && at.native == 0; /* it has not started yet */
+    }
+    sampler.relist |= !whole;
+    sampler.newest = newest;
+    sampler.next_id = next_id;
+    for (size_t i = sampler.count; whole && i-- > 0;) {
+        if (!sampler.threads[i].listed)
+            remove_thread(i);
+    }
+}
+
+static void look_for_threads(void)
+{
+    uintptr_t newest;
+    uint64_t next_id;
+
+    if (!layout_newest(&newest, &next_id))
+        return;
+    if (sampler.relist || newest != sampler.newest || next_id != sampler.next_id)
+        list_threads(newest, next_id);
+}
+
+/* --- Rounds --- */
+
+static void take_round(void)
+{
+    uint64_t now = clock_ticks();
+
+    sampler_codes_enter();
+    look_for_threads();
+    for (size_t i = 0; i < sampler.count && recorder.running; i++) {
+        if (!sampler_thread_sample(&sampler.threads[i], &sampler.shared))
+            sampler.relist = true; /* it is gone, or has another state */
+    }
+    sampler_codes_leave();
+    sampler.shared.previous = now;
+}
+
+static uint64_t next_random(void)
+{
+    sampler.random ^= sampler.random << 13;
+    sampler.random ^= sampler.random >> 7;
+    sampler.random ^= sampler.random << 17;
+    return sampler.random;
+}
+
+/* Sleeps until `deadline`, CLOCK_MONOTONIC. False: it is over. */
+static bool wait_until(uint64_t deadline)
+{
+    struct timespec time = {(time_t)(deadline / 1000000000u), (long)(deadline % 1000000000u)};
+
+    while (__atomic_load_n(&sampler.stopping, __ATOMIC_ACQUIRE) == 0) {
+        if (syscall(SYS_futex, &sampler.stopping, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, 0, &time,
+                    NULL, FUTEX_BITSET_MATCH_ANY) < 0 &&
+            errno == ETIMEDOUT)
+            return true;
+    }
+    return false;
+}
+
+/* No signal of the program's comes here, no file it opens or closes is ours. */
+static void leave_alone(void)
+{
+    int keep = recorder.sink.fd;
+
+    prctl(PR_SET_NAME, "pyrec");
+    prctl(PR_SET_TIMERSLACK, 1000);
+    if (keep > 0 && syscall(SYS_close_range, 0, keep - 1, 2 /* CLOSE_RANGE_UNSHARE */) == 0) {
+        syscall(SYS_close_range, keep + 1, ~0u, 0);
+        sampler.shared.has_own_files = sampler_memory_reopen();
+    }
+}
+
+static void note_gap(void)
+{
+    uint64_t now = clock_ticks();
+
+    for (size_t i = 0; i < sampler.count; i++)
+        sampler_thread_pause(&sampler.threads[i], now);
+    sampler.shared.previous = now;
+}
+
+/* Each period has one round, at a random moment of it: nothing that the program does at regular
+ * intervals can hide. A round that is late stands for the time since the last one. */
+static void *run(void *unused)
+{
+    uint64_t period = recorder.settings.sample_ns;
+    uint64_t base = clock_read_ns(CLOCK_MONOTONIC), now;
+
+    (void)unused;
+    sampler.native = (int)syscall(SYS_gettid);
+    leave_alone();
+    if (sampler.resumed)
+        note_gap();
+    sampler.resumed = false;
+    while (recorder.running) {
+        uint64_t deadline = base + next_random() % period;
+
+        if (!wait_until(deadline))
+            break;
+        now = clock_read_ns(CLOCK_MONOTONIC);
+        base += period;
+        sampler.due++;
+        sampler.late += now - deadline >= period;
+        take_round();
+        now = clock_read_ns(CLOCK_MONOTONIC);
+        if (now > base + period) { /* periods that have passed are lost, and counted */
+            uint64_t lost = (now - base) / period;
+
+            sampler.due += lost;
+            sampler.late += lost;
+            base += lost * period;
+        }
+    }
+    sampler.cpu_ns += clock_read_ns(CLOCK_THREAD_CPUTIME_ID);
+    return unused;
+}
+
+/* --- Start and stop --- */
+
+static int start_thread(void)
+{
+    pthread_attr_t attributes;
+    sigset_t all, before;
+    int failure;
+
+    sampler.stopping = 0;
+    sigfillset(&all);
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, STACK_SIZE);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    failure = pthread_create(&sampler.thread, &attributes, run, NULL);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attributes);
+    sampler.running = failure == 0;
+    return failure;
+}
+
+/* Its files are gone with it. */
+static void forget_files(void)
+{
+    sampler.shared.has_own_files = false;
+    for (size_t i = 0; i < sampler.count; i++)
+        sampler.threads[i].status_fd = -1;
+}
+
+/* pthread_join() comes back before the kernel has forgotten the thread; who counts threads would see
+ * it. */
+static void wait_for_kernel(void)
+{
+    for (int i = 0; i < 10000 && syscall(SYS_tgkill, getpid(), sampler.native, 0) == 0; i++)
+        sched_yield();
+}
+
+static void stop_thread(void)
+{
+    if (!sampler.running)
+        return;
+    __atomic_store_n(&sampler.stopping, 1, __ATOMIC_RELEASE);
+    syscall(SYS_futex, &sampler.stopping, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1);
+    pthread_join(sampler.thread, NULL);
+    sampler.running = false;
+    forget_files();
+}
+
+static void write_sampler_fact(void)
+{
+    struct fact fact;
+
+    fact_init(&fact);
+    fact_put_uint(&fact, recorder.settings.sample_ns);
+    fact_put_uint(&fact, sampler.due);
+    fact_put_uint(&fact, sampler.late);
+    fact_put_uint(&fact, sampler.shared.taken);
+    fact_put_uint(&fact, sampler.shared.missed);
+    fact_put_uint(&fact, sampler.cpu_ns);
+    facts_write_last(TRACE_FACT_SAMPLER, &fact);
+}
+
+static void forget_threads(bool of_parent)
+{
+    while (sampler.count > 0)
+        sampler_thread_fini(&sampler.threads[--sampler.count], of_parent);
+    sampler.next_id = 0;
+    sampler.relist = true;
+}
+
+void sampler_stop(void)
+{
+    if (!sampler.attached)
+        return;
+    sampler.attached = false;
+    stop_thread();
+    forget_threads(false);
+    write_sampler_fact();
+    sampler_shared_fini(&sampler.shared);
+}
+
+void sampler_suspend(void)
+{
+    stop_thread();
+}
+
+void sampler_resume(void)
+{
+    if (sampler.running || !recorder.active)
+        return;
+    sampler.resumed = true;
+    if (start_thread() != 0)
+        recorder_halt();
+}
+
+/* --- Fork --- */
+
+static bool stopped_for_fork;
+
+static void before_fork(void)
+{
+    stopped_for_fork = sampler.running;
+    if (!sampler.running)
+        return;
+    stop_thread();
+    wait_for_kernel();
+}
+
+static void go_on(void)
+{
+    if (stopped_for_fork && recorder.running)
+        start_thread();
+    stopped_for_fork = false;
+}
+
+static void after_fork_in_parent(void)
+{
+    if (!sampler.python_forks)
+        go_on();
+}
+
+static void after_fork_in_child(void)
+{
+    if (!sampler.attached)
+        return;
+    sampler.running = false;
+    sampler.attached = recorder.settings.children;
+    forget_threads(true);
+    sampler_names_after_fork();
+    sampler.due = sampler.late = sampler.cpu_ns = 0;
+    sampler.shared.taken = sampler.shared.missed = 0;
+}
+
+/* os.fork() counts threads between these two, and warns if there are several. */
+static PyObject *python_before(PyObject *self, PyObject *unused)
+{
+    (void)self, (void)unused;
+    sampler.python_forks = true;
+    Py_RETURN_NONE;
+}
+
+static PyObject *python_after(PyObject *self, PyObject *unused)
+{
+    (void)self, (void)unused;
+    sampler.python_forks = false;
+    if (sampler.attached && recorder.forked && recorder.active) {
+        recorder_enter_child();
+        sampler.shared.previous = clock_ticks();
+    }
+    go_on();
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef fork_methods[] = {
+    {"before", python_before, METH_NOARGS, NULL},
+    {"after", python_after, METH_NOARGS, NULL},
+};
+
+static bool register_at_fork(void)
+{
+    PyObject *posix = PyImport_ImportModule("posix");
+    PyObject *function =
+        posix != NULL ? PyObject_GetAttrString(posix, "register_at_fork") : NULL;
+    PyObject *nothing = PyTuple_New(0), *keywords = NULL, *result = NULL;
+    PyObject *before = PyCFunction_New(&fork_methods[0], NULL);
+    PyObject *after = PyCFunction_New(&fork_methods[1], NULL);
+
+    if (function != NULL && nothing != NULL && before != NULL && after != NULL)
+        keywords = Py_BuildValue("{sOsOsO}", "before", before, "after_in_parent", after,
+                                 "after_in_child", after);
+    if (keywords != NULL)
+        result = PyObject_Call(function, nothing, keywords);
+    Py_XDECREF(posix);
+    Py_XDECREF(function);
+    Py_XDECREF(nothing);
+    Py_XDECREF(keywords);
+    Py_XDECREF(before);
+    Py_XDECREF(after);
+    Py_XDECREF(result);
+    PyErr_Clear();
+    return result != NULL;
+}
+
+static bool watch_forks(void)
+{
+    static bool watching;
+
+    if (!watching && register_at_fork() &&
+        pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) == 0)
+        watching = true;
+    return watching;
+}
+
+/* --- Beginning --- */
+
+static int prepare(char *why, size_t why_size)
+{
+    struct sampler_shared *shared = &sampler.shared;
+
+    if (sampler_memory_init(why, why_size) < 0 || layout_init(why, why_size) < 0 ||
+        sampler_check(why, why_size) < 0 || sampler_codes_init(why, why_size) < 0)
+        return -1;
+    shared->max_depth = recorder.settings.max_depth;
+    shared->raw = calloc(shared->max_depth, sizeof *shared->raw);
+    if (shared->raw == NULL || !watch_forks()) {
+        snprintf(why, why_size, "out of memory");
+        return -1;
+    }
+    sampler_names_init();
+    return 0;
+}
+
+int sampler_attach(char *why, size_t why_size)
+{
+    int failure;
+
+    sampler.shared = (struct sampler_shared){0};
+    sampler.due = sampler.late = sampler.cpu_ns = 0;
+    if (prepare(why, why_size) < 0)
+        return -1;
+    sampler.random = clock_ticks() | 1;
+    sampler.relist = true;
+    sampler.shared.previous = clock_ticks();
+    failure = start_thread();
+    sampler.attached = failure == 0;
+    if (failure == 0)
+        return 0;
+    snprintf(why, why_size, "no thread for the sampler: %s", strerror(failure));
+    return -1;
+}

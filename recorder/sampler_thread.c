@@ -1,0 +1,470 @@
+#include "recorder/sampler_thread.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "recorder/clock.h"
+#include "recorder/recorder.h"
+#include "recorder/sampler_names.h"
+
+/* What became of an attempt. */
+enum outcome {
+    TAKEN,
+    EMPTY,    /* no Python frame */
+    RACED,    /* the copy makes no sense */
+    UNPROVEN, /* there is a call in it that was never seen for certain */
+    GONE,     /* the thread */
+};
+
+#define ATTEMPTS 4
+
+/* --- The thread's clock and state --- */
+
+/* The kernel's clock of a thread's CPU time, by its id. */
+static clockid_t clock_of(int native)
+{
+    return (clockid_t)(~(unsigned)native << 3 | 6); /* CPUCLOCK_PERTHREAD_MASK | CPUCLOCK_SCHED */
+}
+
+static bool read_clock(const struct sampler_thread *thread, uint64_t *ns)
+{
+    struct timespec now;
+
+    if (clock_gettime(thread->clock, &now) < 0)
+        return false;
+    *ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    return true;
+}
+
+static int open_status(int native, const char *file)
+{
+    char path[64];
+
+    snprintf(path, sizeof path, "/proc/self/task/%d/%s", native, file);
+    return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+/* Of a thread that is not on a processor: is it ready to run, does it wait for the GIL, or for
+ * something else? The kernel says in which system call it is. */
+static enum trace_sample_tag classify(struct sampler_thread *thread,
+                                      const struct sampler_shared *shared)
+{
+    char text[128];
+    unsigned long call, argument;
+    ssize_t size;
+
+    if (!shared->has_own_files)
+        return TRACE_SAMPLE_BLOCKED;
+    if (thread->status_fd < 0)
+        thread->status_fd = open_status(thread->at.native, "syscall");
+    size = thread->status_fd < 0 ? -1 : pread(thread->status_fd, text, sizeof text - 1, 0);
+    if (size <= 0)
+        return TRACE_SAMPLE_BLOCKED;
+    text[size] = '\0';
+    if (text[0] == 'r') /* running */
+        return TRACE_SAMPLE_RUNNING;
+    if (sscanf(text, "%lu %lx", &call, &argument) == 2 && call == SYS_futex &&
+        layout_is_gil(argument))
+        return TRACE_SAMPLE_GIL;
+    return TRACE_SAMPLE_BLOCKED;
+}
+
+/* --- From frames to a stack --- */
+
+static struct sampler_frame *push(struct sampler_stack *stack)
+{
+    if (stack->count == stack->room) {
+        size_t room = stack->room != 0 ? 2 * stack->room : 64;
+        struct sampler_frame *frames = realloc(stack->frames, room * sizeof *frames);
+
+        if (frames == NULL)
+            return NULL;
+        stack->frames = frames;
+        stack->room = room;
+    }
+    return &stack->frames[stack->count++];
+}
+
+/* A frame of code that nobody announced; the copy is of one moment, so it is code. */
+static enum outcome push_unknown(struct sampler_stack *stack, const struct layout_frame *raw)
+{
+    struct sampler_frame *frame = push(stack);
+
+    if (frame == NULL)
+        return RACED;
+    *frame = (struct sampler_frame){.address = raw->address};
+    return TAKEN;
+}
+
+static enum outcome push_frame(struct sampler_stack *stack, const struct layout_frame *raw,
+                               bool still)
+{
+    struct sampler_code code;
+    const struct sampler_code *entry = sampler_codes_find(raw->code, &code);
+    struct sampler_frame *frame;
+    intptr_t offset;
+
+    if (entry == NULL)
+        return still ? push_unknown(stack, raw) : UNPROVEN;
+    offset = (intptr_t)(raw->instruction - code.start);
+    if (!raw->owned && offset < (intptr_t)code.prologue)
+        return TAKEN; /* being called: not a frame yet */
+    offset = offset < 0 ? 0 : offset;
+    if ((uintptr_t)offset >= code.size)
+        return RACED;
+    frame = push(stack);
+    if (frame == NULL)
+        return RACED;
+    *frame = (struct sampler_frame){.address = raw->address,
+                                    .entry = entry,
+                                    .birth = code.birth,
+                                    .number = code.number,
+                                    .offset = (uint32_t)offset,
+                                    .first_line = code.first_line};
+    return TAKEN;
+}
+
+/* The frames as a stack, those of C left out. With `more`, one that stands for those farther out. */
+static enum outcome build(struct sampler_thread *thread, const struct sampler_shared *shared,
+                          int count, bool more, bool still)
+{
+    enum outcome outcome = TAKEN;
+
+    thread->now.count = 0;
+    if (more)
+        outcome = push_unknown(&thread->now, &(struct layout_frame){0});
+    for (int i = count; i-- > 0 && outcome == TAKEN;) {
+        if (shared->raw[i].code != 0)
+            outcome = push_frame(&thread->now, &shared->raw[i], still);
+    }
+    return outcome;
+}
+
+static bool is_same(const struct sampler_frame *a, const struct sampler_frame *b)
+{
+    return a->address == b->address && a->birth == b->birth && a->offset == b->offset &&
+           (a->birth != 0 || a->address == 0);
+}
+
+/* How many of the outermost frames are those of the last sample. */
+static size_t common_frames(const struct sampler_thread *thread)
+{
+    size_t count = thread->now.count < thread->last.count ? thread->now.count : thread->last.count;
+    size_t i = 0;
+
+    while (i < count && is_same(&thread->now.frames[i], &thread->last.frames[i]))
+        i++;
+    return i;
+}
+
+/* --- Is it true? --- */
+
+/* Each code was alive all the while, and under no other's address. */
+static bool holds(const struct sampler_stack *stack, uint64_t generation)
+{
+    struct sampler_code copy = {0};
+
+    for (size_t i = 0; i < stack->count; i++) {
+        copy.birth = stack->frames[i].birth;
+        if (stack->frames[i].entry != NULL &&
+            !sampler_codes_hold(stack->frames[i].entry, &copy, generation))
+            return false;
+    }
+    return true;
+}
+
+/* Each call from frame `first` on has been seen for certain; if `still`, now it has. */
+static bool prove(const struct sampler_stack *stack, size_t first, struct sampler_known *calls,
+                  bool still)
+{
+    for (size_t i = first; i < stack->count; i++) {
+        const struct sampler_frame *callee = &stack->frames[i];
+        uint64_t caller = i > 0 ? (callee[-1].birth << 24) + callee[-1].offset : 0;
+
+        if (callee->address == 0 || (i > 0 && callee[-1].address == 0))
+            continue; /* farther out */
+        if (!still && (callee->birth == 0 || (i > 0 && callee[-1].birth == 0)))
+            return false;
+        if (callee->birth == 0)
+            continue;
+        if (sampler_known_get(calls, callee->birth, caller) != NULL)
+            continue;
+        if (!still)
+            return false;
+        sampler_known_put(calls, callee->birth, caller, 1);
+    }
+    return true;
+}
+
+/* --- Lines and nodes --- */
+
+static bool find_line(struct sampler_frame *frame, struct sampler_known *lines)
+{
+    const int64_t *known;
+    struct sampler_code copy;
+
+    if (frame->entry == NULL)
+        return true;
+    known = sampler_known_get(lines, frame->birth, frame->offset);
+    if (known != NULL) {
+        frame->line = (int32_t)*known;
+        return true;
+    }
+    copy = *frame->entry;
+    if (!sampler_codes_line(&copy, (int)frame->offset, &frame->line) ||
+        !sampler_codes_hold(frame->entry, &(struct sampler_code){.birth = frame->birth},
+                            UINT64_MAX))
+        return false;
+    sampler_known_put(lines, frame->birth, frame->offset, frame->line);
+    return true;
+}
+
+static bool find_lines(struct sampler_thread *thread, size_t first, struct sampler_known *lines)
+{
+    for (size_t i = first; i < thread->now.count; i++) {
+        if (!find_line(&thread->now.frames[i], lines))
+            return false;
+    }
+    return true;
+}
+
+/* Excluded code counts as C code: it is not there. Code that is not known is, as code 0. */
+static bool counts(const struct sampler_frame *frame)
+{
+    return frame->number != 0 || frame->entry == NULL;
+}
+
+/* The node of the stack; its frames below `first` have theirs. 0: no frame counts. */
+static uint32_t write_nodes(struct sampler_thread *thread, size_t first)
+{
+    uint32_t node = first > 0 ? thread->now.frames[first - 1].node : 0;
+
+    for (size_t i = first; i < thread->now.count; i++) {
+        struct sampler_frame *frame = &thread->now.frames[i];
+
+        if (counts(frame))
+            node = sampler_writer_node(&thread->writer, node, frame->number, frame->line,
+                                       frame->first_line);
+        frame->node = node;
+    }
+    return node;
+}
+
+/* --- One sample --- */
+
+static bool begin_writing(struct sampler_thread *thread, const struct sampler_shared *shared,
+                          uint64_t cpu)
+{
+    size_t size;
+    char *name;
+    bool done;
+
+    if (thread->writer.number != 0)
+        return true;
+    name = sampler_names_take(thread->at.id, &size);
+    done = sampler_writer_begin(&thread->writer, name, size, thread->at.native,
+                                thread->at.native == recorder.pid, shared->previous, cpu);
+    free(name);
+    return done;
+}
+
+/* Writes thread->now, of which the outermost `common` frames are those of the last sample. */
+static bool write_sample(struct sampler_thread *thread, size_t common, uint64_t now, uint64_t cpu)
+{
+    struct sampler_writer *writer = &thread->writer;
+    struct sampler_stack swapped = thread->last;
+    size_t kept = thread->chunk == writer->chunk ? common : 0;
+
+    for (size_t i = 0; i < common; i++) {
+        thread->now.frames[i].line = thread->last.frames[i].line;
+        thread->now.frames[i].node = thread->last.frames[i].node;
+    }
+    if (!sampler_writer_reserve(writer, thread->now.count - kept, thread->now.count))
+        return false;
+    if (thread->chunk != writer->chunk)
+        kept = 0;
+    thread->node = write_nodes(thread, kept);
+    thread->chunk = writer->chunk;
+    thread->cpu = cpu;
+    thread->has_sample = true;
+    sampler_writer_sample(writer, thread->state, now, thread->node, cpu);
+    thread->last = thread->now;
+    thread->now = swapped;
+    return true;
+}
+
+/* The frames copied and checked; *still: the thread did not run meanwhile. */
+static enum outcome look(struct sampler_thread *thread, struct sampler_shared *shared,
+                         size_t *common, bool *still, uint64_t *cpu)
+{
+    uint64_t generation = sampler_codes_generation(), before;
+    enum outcome outcome;
+    bool more;
+    int count;
+
+    if (!read_clock(thread, &before))
+        return GONE;
+    sampler_memory_refresh(&thread->memory);
+    count = layout_walk(&thread->memory, thread->at.state, thread->at.id, shared->raw,
+                        shared->max_depth, &more);
+    if (!read_clock(thread, cpu))
+        return GONE;
+    *still = before == *cpu;
+    if (count < 0)
+        return *still ? GONE : RACED;
+    outcome = build(thread, shared, count, more, *still);
+    if (outcome != TAKEN)
+        return outcome;
+    if (thread->now.count == 0)
+        return EMPTY;
+    *common = common_frames(thread);
+    if (!prove(&thread->now, *common, &shared->calls, *still))
+        return UNPROVEN;
+    if (!find_lines(thread, *common, &shared->lines) || !holds(&thread->now, generation))
+        return RACED;
+    return TAKEN;
+}
+
+/* --- When a call must be seen for certain --- */
+
+/* The processor the thread was on last; -1: not known. */
+static int processor_of(const struct sampler_thread *thread)
+{
+    char text[1024];
+    int fd = open_status(thread->at.native, "stat"), processor = -1;
+    ssize_t size = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    const char *at;
+
+    if (fd >= 0)
+        close(fd);
+    if (size <= 0)
+        return -1;
+    text[size] = '\0';
+    at = strrchr(text, ')'); /* its name may hold anything */
+    for (int field = 2; at != NULL && field < 39; field++)
+        at = strchr(at + 1, ' ');
+    return at != NULL && sscanf(at, "%d", &processor) == 1 ? processor : -1;
+}
+
+/* While we run on the thread's processor, it does not. Once a call, not once a sample. */
+static enum outcome look_closely(struct sampler_thread *thread, struct sampler_shared *shared,
+                                 size_t *common, bool *still, uint64_t *cpu)
+{
+    enum outcome outcome = UNPROVEN;
+    cpu_set_t all, one;
+
+    if (!shared->has_own_files || sched_getaffinity(0, sizeof all, &all) < 0)
+        return outcome;
+    for (int i = 0; i < ATTEMPTS && (outcome == UNPROVEN || outcome == RACED); i++) {
+        int processor = processor_of(thread);
+
+        if (processor < 0 || processor >= CPU_SETSIZE)
+            break;
+        CPU_ZERO(&one);
+        CPU_SET((unsigned)processor, &one);
+        if (sched_setaffinity(0, sizeof one, &one) < 0)
+            break;
+        outcome = look(thread, shared, common, still, cpu);
+    }
+    sched_setaffinity(0, sizeof all, &all);
+    return outcome;
+}
+
+static bool miss(struct sampler_thread *thread, struct sampler_shared *shared)
+{
+    thread->writer.missed++;
+    shared->missed++;
+    return true;
+}
+
+/* Code that nobody announced will be, when the interpreter next gives us a chance. */
+static void note_unknown(const struct sampler_thread *thread, struct sampler_shared *shared)
+{
+    for (size_t i = 0; i < thread->now.count; i++) {
+        if (thread->now.frames[i].entry == NULL && thread->now.frames[i].address != 0) {
+            shared->unknown++;
+            sampler_codes_look_around();
+            return;
+        }
+    }
+}
+
+static bool take(struct sampler_thread *thread, struct sampler_shared *shared)
+{
+    enum outcome outcome = RACED;
+    size_t common = 0;
+    bool still = false;
+    uint64_t cpu = 0;
+
+    for (int i = 0; i < ATTEMPTS && outcome == RACED; i++)
+        outcome = look(thread, shared, &common, &still, &cpu);
+    if (outcome == UNPROVEN || outcome == RACED)
+        outcome = look_closely(thread, shared, &common, &still, &cpu);
+    if (outcome == GONE)
+        return false;
+    if (outcome == EMPTY && thread->writer.number == 0)
+        return true;
+    if (outcome != TAKEN && outcome != EMPTY)
+        return miss(thread, shared);
+    if (!begin_writing(thread, shared, thread->cpu))
+        return false;
+    thread->state = still ? classify(thread, shared) : TRACE_SAMPLE_RUNNING;
+    shared->taken++;
+    note_unknown(thread, shared);
+    return write_sample(thread, common, clock_ticks(), cpu);
+}
+
+bool sampler_thread_sample(struct sampler_thread *thread, struct sampler_shared *shared)
+{
+    uint64_t cpu;
+
+    if (!read_clock(thread, &cpu))
+        return false;
+    if (thread->has_sample && cpu == thread->cpu && thread->state != TRACE_SAMPLE_RUNNING &&
+        thread->chunk == thread->writer.chunk) {
+        shared->taken++;
+        sampler_writer_same(&thread->writer, clock_ticks());
+        return recorder.running;
+    }
+    return take(thread, shared);
+}
+
+/* --- Beginning and end --- */
+
+void sampler_thread_begin(struct sampler_thread *thread, const struct layout_thread *at)
+{
+    *thread = (struct sampler_thread){
+        .at = *at, .listed = true, .clock = clock_of(at->native), .status_fd = -1};
+    read_clock(thread, &thread->cpu);
+}
+
+void sampler_thread_pause(struct sampler_thread *thread, uint64_t now)
+{
+    read_clock(thread, &thread->cpu);
+    thread->has_sample = false;
+    if (thread->writer.number != 0)
+        sampler_writer_gap(&thread->writer, now, TRACE_GAP_PAUSED, thread->cpu);
+}
+
+void sampler_thread_fini(struct sampler_thread *thread, bool of_parent)
+{
+    if (thread->status_fd >= 0 && !of_parent)
+        close(thread->status_fd);
+    sampler_writer_fini(&thread->writer, of_parent);
+    sampler_memory_fini(&thread->memory);
+    free(thread->last.frames);
+    free(thread->now.frames);
+}
+
+void sampler_shared_fini(struct sampler_shared *shared)
+{
+    sampler_known_fini(&shared->calls);
+    sampler_known_fini(&shared->lines);
+    free(shared->raw);
+    *shared = (struct sampler_shared){0};
+}

@@ -1,0 +1,74 @@
+/* sampler_thread.h - one thread being sampled: its clock, its last stack, its chunks.
+ *
+ * Used by the sampler's own thread alone.
+ */
+#ifndef RECORDER_SAMPLER_THREAD_H
+#define RECORDER_SAMPLER_THREAD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "recorder/sampler_codes.h"
+#include "recorder/sampler_known.h"
+#include "recorder/sampler_layout.h"
+#include "recorder/sampler_memory.h"
+#include "recorder/sampler_writer.h"
+
+/* A frame of a stack, outermost first. */
+struct sampler_frame {
+    uintptr_t address;
+    const struct sampler_code *entry; /* NULL: code that nobody announced */
+    uint64_t birth;                   /* of its code; 0 then */
+    uint32_t number;                  /* in the trace; 0: transparent, or not known */
+    uint32_t offset;                  /* of the instruction */
+    int32_t line, first_line;
+    uint32_t node;                    /* of the nearest frame from here outward that counts */
+};
+
+struct sampler_stack {
+    struct sampler_frame *frames; /* owned */
+    size_t count, room;
+};
+
+struct sampler_thread {
+    struct layout_thread at;
+    bool listed;      /* the interpreter still has it */
+    bool has_sample;  /* in the chunk `chunk` of its writer */
+    clockid_t clock;  /* its CPU time */
+    int status_fd;    /* of its /proc/.../syscall, or -1 */
+    uint64_t cpu;     /* at the last sample */
+    uint64_t chunk;
+    enum trace_sample_tag state;
+    uint32_t node;    /* of the last sample */
+    struct sampler_memory memory;
+    struct sampler_stack last, now;
+    struct sampler_writer writer;
+};
+
+/* What all threads share. */
+struct sampler_shared {
+    struct sampler_known calls, lines;
+    struct layout_frame *raw; /* owned: room for max_depth frames */
+    size_t max_depth;
+    uint64_t previous;        /* ticks of the round before */
+    uint64_t taken, missed;   /* samples */
+    uint64_t unknown;         /* frames of code nobody announced */
+    bool has_own_files;       /* this thread may open files without the program noticing */
+};
+
+void sampler_thread_begin(struct sampler_thread *thread, const struct layout_thread *at);
+
+/* Takes a sample. False: the thread is gone, or recording is over. */
+bool sampler_thread_sample(struct sampler_thread *thread, struct sampler_shared *shared);
+
+/* Sampling goes on after a pause that ends now. */
+void sampler_thread_pause(struct sampler_thread *thread, uint64_t now);
+
+/* `of_parent`: in a fork's child. */
+void sampler_thread_fini(struct sampler_thread *thread, bool of_parent);
+
+void sampler_shared_fini(struct sampler_shared *shared);
+
+#endif

@@ -1,0 +1,256 @@
+#include "recorder/sampler_writer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "formats/trace/samples.h"
+#include "recorder/clock.h"
+#include "recorder/facts.h"
+#include "recorder/recorder.h"
+
+#define SMALLEST_CAPACITY (4u << 10)
+#define LARGEST_CAPACITY (256u << 10)
+
+/* A node: tag, parent, code (5 bytes each) and line (5). A sample, with what may stand before it. */
+#define NODE_SIZE 16
+#define SAMPLE_RESERVE (4 * TRACE_SAMPLE_SIZE_MAX)
+
+/* After so much of sameness a record says so: it is all that a kill can lose. */
+#define SAME_NS UINT64_C(1000000000)
+
+static unsigned shift(void)
+{
+    return recorder.sink.tick_shift + TRACE_SAMPLE_SHIFT;
+}
+
+/* --- Chunks --- */
+
+static void count_samples(struct sampler_writer *writer)
+{
+    sink_count_events(&recorder.sink, writer->samples - writer->samples_counted);
+    writer->samples_counted = writer->samples;
+}
+
+static void seal(struct sampler_writer *writer)
+{
+    if (writer->slot.bytes == NULL)
+        return;
+    sink_slot_seal(&writer->slot,
+                   (uint64_t)(writer->at - writer->slot.bytes) - TRACE_CHUNK_PAYLOAD);
+    sink_slot_unmap(&writer->slot);
+    writer->sequence++;
+    writer->at = writer->end = NULL;
+    count_samples(writer);
+}
+
+static void forget_nodes(struct sampler_writer *writer)
+{
+    writer->chunk++;
+    writer->node_count = 0;
+    if (writer->nodes != NULL)
+        memset(writer->nodes, 0, writer->node_room * sizeof *writer->nodes);
+}
+
+static bool next_chunk(struct sampler_writer *writer, size_t need)
+{
+    uint64_t now = clock_ticks();
+    struct sink_chunk chunk = {
+        .kind = TRACE_SAMPLES,
+        .process = recorder.process,
+        .thread = writer->number,
+        .ticks = writer->last,
+        .events_before = writer->samples,
+        .cpu_ns = writer->cpu,
+    };
+    uint64_t capacity = SMALLEST_CAPACITY;
+
+    if (writer->slot.bytes != NULL && writer->slot.capacity < LARGEST_CAPACITY)
+        capacity = writer->slot.capacity * 4;
+    else if (writer->slot.bytes != NULL)
+        capacity = LARGEST_CAPACITY;
+    while (capacity < TRACE_CHUNK_PAYLOAD + need + SAMPLE_RESERVE)
+        capacity *= 2;
+    seal(writer);
+    chunk.sequence = writer->sequence;
+    /* The anchor lies back where the time of the first sample begins. */
+    chunk.monotonic_ns =
+        clock_read_ns(CLOCK_MONOTONIC) -
+        (uint64_t)((double)(now - writer->last) * 1e9 / (double)recorder.sink.tick_rate);
+    if (!sink_slot_open(&recorder.sink, &writer->slot, capacity, &chunk)) {
+        recorder_halt();
+        return false;
+    }
+    writer->at = writer->slot.bytes + TRACE_CHUNK_PAYLOAD;
+    writer->end = writer->slot.bytes + writer->slot.capacity - SAMPLE_RESERVE;
+    forget_nodes(writer);
+    return true;
+}
+
+/* --- Time --- */
+
+/* The units that have passed until `now`; they are taken as written. */
+static uint64_t pass(struct sampler_writer *writer, uint64_t now)
+{
+    uint64_t units = now > writer->last ? (now - writer->last) >> shift() : 0;
+
+    writer->last += units << shift();
+    return units;
+}
+
+static uint64_t pass_cpu(struct sampler_writer *writer, uint64_t cpu)
+{
+    uint64_t us = cpu > writer->cpu ? (cpu - writer->cpu) / 1000 : 0;
+
+    writer->cpu += us * 1000;
+    return us;
+}
+
+static void flush(struct sampler_writer *writer)
+{
+    if (writer->same > 0 && writer->at != NULL) {
+        writer->at = trace_put_same(writer->at, pass(writer, writer->same_until), writer->same);
+        writer->samples += writer->same;
+    }
+    if (writer->missed > 0 && writer->at != NULL)
+        writer->at = trace_put_missed(writer->at, writer->missed);
+    writer->same = writer->missed = 0;
+}
+
+/* --- Nodes --- */
+
+static uint64_t hash_node(uint64_t key, uint32_t line)
+{
+    return ((key ^ (uint64_t)line << 20) * UINT64_C(0x9E3779B97F4A7C15)) >> 20;
+}
+
+static struct sampler_node *find_node(const struct sampler_writer *writer, uint64_t key,
+                                      uint32_t line)
+{
+    size_t i = hash_node(key, line) & (writer->node_room - 1);
+
+    while (writer->nodes[i].number != 0 &&
+           (writer->nodes[i].key != key || writer->nodes[i].line != line))
+        i = (i + 1) & (writer->node_room - 1);
+    return &writer->nodes[i];
+}
+
+static bool grow_nodes(struct sampler_writer *writer, size_t count)
+{
+    size_t room = writer->node_room != 0 ? writer->node_room : 256, old_room = writer->node_room;
+    struct sampler_node *old = writer->nodes;
+
+    while (room < 2 * count)
+        room *= 2;
+    if (room == old_room)
+        return true;
+    writer->nodes = calloc(room, sizeof *writer->nodes);
+    if (writer->nodes == NULL) {
+        writer->nodes = old;
+        return false;
+    }
+    writer->node_room = room;
+    for (size_t i = 0; i < old_room; i++) {
+        if (old[i].number != 0)
+            *find_node(writer, old[i].key, old[i].line) = old[i];
+    }
+    free(old);
+    return true;
+}
+
+bool sampler_writer_reserve(struct sampler_writer *writer, size_t count, size_t depth)
+{
+    if (writer->slot.bytes == NULL || writer->at + count * NODE_SIZE >= writer->end) {
+        flush(writer);
+        if (!next_chunk(writer, depth * NODE_SIZE))
+            return false;
+        count = depth;
+    }
+    if (grow_nodes(writer, writer->node_count + count + 1))
+        return true;
+    recorder_halt();
+    return false;
+}
+
+uint32_t sampler_writer_node(struct sampler_writer *writer, uint32_t parent, uint32_t code,
+                             int32_t line, int32_t first_line)
+{
+    uint64_t key = (uint64_t)parent << 32 | code;
+    struct sampler_node *node = find_node(writer, key, (uint32_t)line);
+
+    if (node->number != 0)
+        return node->number;
+    *node = (struct sampler_node){key, (uint32_t)line, ++writer->node_count};
+    writer->at = trace_put_node(writer->at, parent, code, (int64_t)line - first_line);
+    return node->number;
+}
+
+/* --- Records --- */
+
+static void write_thread_fact(const struct sampler_writer *writer, const char *name,
+                              size_t name_size, int native, bool is_main)
+{
+    struct fact fact;
+
+    fact_init(&fact);
+    fact_put_uint(&fact, writer->number);
+    fact_put_uint(&fact, (uint64_t)native);
+    fact_put_string(&fact, name, name != NULL ? name_size : 0);
+    fact_put_uint(&fact, is_main);
+    facts_write(TRACE_FACT_THREAD, &fact);
+}
+
+bool sampler_writer_begin(struct sampler_writer *writer, const char *name, size_t name_size,
+                          int native, bool is_main, uint64_t since, uint64_t cpu)
+{
+    writer->number = sink_take_thread(&recorder.sink);
+    writer->last = since;
+    writer->cpu = cpu;
+    write_thread_fact(writer, name, name_size, native, is_main);
+    return recorder.running;
+}
+
+void sampler_writer_sample(struct sampler_writer *writer, enum trace_sample_tag state,
+                           uint64_t now, uint32_t node, uint64_t cpu)
+{
+    flush(writer);
+    writer->at = trace_put_sample(writer->at, state, pass(writer, now), node, pass_cpu(writer, cpu));
+    writer->samples++;
+}
+
+void sampler_writer_same(struct sampler_writer *writer, uint64_t now)
+{
+    writer->same++;
+    writer->same_until = now;
+    if (now - writer->last < SAME_NS * (recorder.sink.tick_rate / 1000000) / 1000)
+        return;
+    if (writer->at < writer->end || sampler_writer_reserve(writer, 0, 0))
+        flush(writer);
+}
+
+void sampler_writer_gap(struct sampler_writer *writer, uint64_t now, enum trace_gap_reason reason,
+                        uint64_t cpu)
+{
+    if (!sampler_writer_reserve(writer, 0, 0))
+        return;
+    flush(writer);
+    writer->at = trace_put_sample_gap(writer->at, pass(writer, now), (uint64_t)reason);
+    pass_cpu(writer, cpu);
+}
+
+void sampler_writer_end(struct sampler_writer *writer)
+{
+    if (writer->number == 0)
+        return;
+    flush(writer);
+    seal(writer);
+}
+
+void sampler_writer_fini(struct sampler_writer *writer, bool of_parent)
+{
+    if (of_parent)
+        sink_slot_unmap(&writer->slot);
+    else
+        sampler_writer_end(writer);
+    free(writer->nodes);
+    *writer = (struct sampler_writer){0};
+}
