@@ -53,6 +53,19 @@ static int refuse_same(const struct analysis *analysis, size_t i)
     return 0;
 }
 
+/* Counts and estimates cannot be summed. */
+static int refuse_unlike(const struct analysis *analysis, size_t i)
+{
+    const struct run *run = &analysis->runs[i];
+
+    if (run->is_sampled == analysis->runs[0].is_sampled)
+        return 0;
+    return error_set(analysis->err, "%s: %s, but %s was %s: they cannot be summed",
+                     run->file->path, run->is_sampled ? "sampled" : "recorded exactly",
+                     analysis->runs[0].file->path,
+                     run->is_sampled ? "recorded exactly" : "sampled");
+}
+
 static int open_runs(struct analysis *analysis, const char *const *paths, size_t count)
 {
     int64_t process_id = 0;
@@ -65,13 +78,14 @@ static int open_runs(struct analysis *analysis, const char *const *paths, size_t
     for (size_t i = 0; i < count; i++) {
         struct run *run = &analysis->runs[analysis->run_count++];
         if (run_open(run, paths[i], (int64_t)i + 1, analysis->err) < 0 ||
-            refuse_same(analysis, i) < 0)
+            refuse_same(analysis, i) < 0 || refuse_unlike(analysis, i) < 0)
             return -1;
         run_number_processes(run, &analysis->options->selection, &process_id);
         analysis->files[i] = run->file;
         analysis->facts[i] = run->facts;
         for (size_t k = 0; k < run->file->chunk_count; k++)
-            if (run->file->chunks[k].kind == TRACE_EVENTS)
+            if (run->file->chunks[k].kind == TRACE_EVENTS ||
+                run->file->chunks[k].kind == TRACE_SAMPLES)
                 analysis->to_do += run->file->chunks[k].size;
     }
     return 0;

@@ -19,6 +19,7 @@ static void result_event(sqlite3_context *context, enum trace_tag tag)
         [TRACE_TAG_RAISE] = "raise",       [TRACE_TAG_C_CALL] = "c_call",
         [TRACE_TAG_C_RETURN] = "c_return", [TRACE_TAG_SWITCH] = "switch",
         [TRACE_TAG_GAP] = "gap",           [TRACE_TAG_MARK] = "mark",
+        [EVENTS_TAG_SAMPLE] = "sample",
     };
 
     sqlite3_result_text(context, names[tag], -1, SQLITE_STATIC);
@@ -44,9 +45,14 @@ static void result_bytes(sqlite3_context *context, struct trace_bytes text)
 
 static void result_detail(sqlite3_context *context, const struct events_walk *walk)
 {
+    static const char *const states[] = {"running", "gil", "blocked"};
     struct trace_bytes text;
 
-    switch (walk->tag) {
+    switch ((unsigned)walk->tag) {
+    case EVENTS_TAG_SAMPLE:
+        sqlite3_result_text(context, states[walk->string - TRACE_SAMPLE_RUNNING], -1,
+                            SQLITE_STATIC);
+        break;
     case TRACE_TAG_GAP:
         sqlite3_result_text(context, trace_gap_name(walk->string), -1, SQLITE_STATIC);
         break;

@@ -69,6 +69,15 @@ static bool push(struct events_walk *walk, struct events_frame frame)
     return true;
 }
 
+bool events_walk_push(struct events_walk *walk, uint64_t code, int64_t line_step)
+{
+    const struct facts_code *found = find_code(walk, code);
+
+    return push(walk, (struct events_frame){.code = found,
+                                            .line = add_line(first_line(found), line_step),
+                                            .thread = walk->thread});
+}
+
 /* Frames that a record says were kept but nobody has seen. */
 static bool push_unknown(struct events_walk *walk, uint64_t kept)
 {
@@ -129,7 +138,7 @@ static int open_chunk(const struct events_walk *walk, const struct trace_chunk *
         return -1;
     *cursor = trace_cursor_over(buffer->bytes, buffer->size);
     *record = (struct trace_stack){.at = NULL};
-    if (chunk->stack_apart)
+    if (chunk->stack_apart || walk->is_sampled)
         return 0;
     if (!trace_read_stack(cursor, record) && buffer->size < chunk->size)
         return open_chunk(walk, chunk, false, buffer, cursor, record, err);
@@ -168,6 +177,7 @@ static int enter_chunk(struct events_walk *walk, const struct trace_chunk *chunk
     if (record.at != NULL && !take_stack(walk, record))
         return out_of_memory(walk, err);
     events_suspended_clear(&walk->suspended);
+    walk->node_count = 0;
     if (chunk->events_before >
         walk->seq) /* else only a damaged trace says so: numbers stay unique */
         walk->seq = chunk->events_before;
@@ -380,6 +390,22 @@ static int step_event(struct events_walk *walk, const struct trace_event *event,
     }
 }
 
+static int end_chunk(struct events_walk *walk, struct error *err)
+{
+    if (!walk->lost_told && is_lost_ahead(walk))
+        return step_lost(walk);
+    walk->lost_told = false;
+    return next_chunk(walk, err);
+}
+
+static int step_sampled(struct events_walk *walk, struct error *err)
+{
+    bool ended = false;
+    int status = events_walk_step_sample(walk, &ended, err);
+
+    return ended ? end_chunk(walk, err) : status;
+}
+
 /* Decodes one event: 1 if it makes a row, 0 if not, AT_END, -1. The commonest events are one byte
  * (TRACE.md section 6.1); the rest go through the general decoder. */
 static inline int step(struct events_walk *walk, struct error *err)
@@ -400,10 +426,7 @@ static inline int step(struct events_walk *walk, struct error *err)
     }
     if (trace_next_event(cursor, &event))
         return step_event(walk, &event, err);
-    if (!walk->lost_told && is_lost_ahead(walk))
-        return step_lost(walk);
-    walk->lost_told = false;
-    return next_chunk(walk, err);
+    return end_chunk(walk, err);
 }
 
 /* ---- from outside ---- */
@@ -430,6 +453,7 @@ void events_walk_free(struct events_walk *walk)
     trace_buffer_free(&walk->ahead);
     events_suspended_fini(&walk->suspended);
     free(walk->stack);
+    free(walk->nodes);
     free(walk);
 }
 
@@ -480,6 +504,8 @@ void events_walk_begin(struct events_walk *walk, const struct trace_thread *thre
     walk->chunk = thread->first;
     walk->chunk_end = thread->first + thread->count;
     walk->in_chunk = false;
+    walk->is_sampled =
+        thread->count > 0 && walk->file->chunks[thread->first].kind == TRACE_SAMPLES;
     walk->cursor = trace_cursor_over(NULL, 0);
     walk->depth = 0;
     walk->unknown_frames = 0;
@@ -503,7 +529,9 @@ static bool is_in_window(struct events_walk *walk)
 int events_walk_next(struct events_walk *walk, struct error *err)
 {
     for (;;) {
-        int status = walk->gap_pending ? finish_gap(walk, err) : step(walk, err);
+        int status = walk->gap_pending  ? finish_gap(walk, err)
+                     : walk->is_sampled ? step_sampled(walk, err)
+                                        : step(walk, err);
 
         if (status < 0)
             return -1;
@@ -534,6 +562,12 @@ static bool find_stamp(struct trace_cursor cursor, struct clock_hand *hand)
     return false;
 }
 
+static bool find_next(const struct events_walk *walk, struct trace_cursor cursor,
+                      struct clock_hand *hand)
+{
+    return walk->is_sampled ? events_walk_find_sample(cursor, hand) : find_stamp(cursor, hand);
+}
+
 /* The stamp of a later chunk's first event: 1, 0 if it has none, -1 with *err set. */
 static int find_stamp_ahead(struct events_walk *walk, const struct trace_chunk *chunk,
                             struct clock_hand *hand, struct error *err)
@@ -547,7 +581,7 @@ static int find_stamp_ahead(struct events_walk *walk, const struct trace_chunk *
 
         if (open_chunk(walk, chunk, head, &walk->ahead, &cursor, &record, err) < 0)
             return -1;
-        found = find_stamp(cursor, hand);
+        found = find_next(walk, cursor, hand);
         if (walk->ahead.size == chunk->size)
             break;
     }
@@ -563,7 +597,7 @@ int events_walk_self(struct events_walk *walk, int64_t *ns, struct error *err)
     hand = walk->hand;
     if (walk->gap_pending)
         clock_hand_advance(&hand, walk->gap.gap);
-    found = find_stamp(walk->cursor, &hand) || (!walk->lost_told && is_lost_ahead(walk));
+    found = find_next(walk, walk->cursor, &hand) || (!walk->lost_told && is_lost_ahead(walk));
     for (size_t i = walk->chunk + 1; found == 0 && i < walk->chunk_end; i++)
         found = find_stamp_ahead(walk, &walk->file->chunks[i], &hand, err);
     *ns = found > 0 ? hand.ns - walk->hand.ns : 0;

@@ -20,6 +20,15 @@ struct error;
 
 enum { EVENTS_CODES = 1024 }; /* remembered lookups; a power of two */
 
+/* What a row of a sampled thread says, beside the tags of events. */
+enum { EVENTS_TAG_SAMPLE = 0x10 };
+
+/* A node of a chunk of samples. */
+struct events_node {
+    uint64_t parent, code;
+    int64_t line_step;
+};
+
 struct events_walk {
     const struct trace_file *file; /* borrowed */
     const struct facts *facts;     /* borrowed */
@@ -42,6 +51,12 @@ struct events_walk {
     size_t unknown_frames; /* that were pushed because a record said that they were there */
     struct events_suspended suspended;
 
+    /* Of a sampled thread: the chunk's nodes, and where its last sample was. */
+    bool is_sampled;
+    struct events_node *nodes; /* owned */
+    size_t node_count, node_room;
+    uint64_t last_node;
+
     /* What the last row leaves to be done before the next. */
     bool gap_pending;
     struct trace_event gap;
@@ -52,7 +67,8 @@ struct events_walk {
     uint64_t seq;                     /* from 1, in the thread */
     const struct events_frame *frame; /* what it is about; NULL: no frame was open */
     size_t row_depth;                 /* how many frames are outside it */
-    uint64_t string;                  /* RAISE, C_CALL, MARK: number of a string; GAP: the reason */
+    uint64_t string;                  /* RAISE, C_CALL, MARK: number of a string; GAP: the reason;
+                                         a sample: enum trace_sample_tag of its state */
 
     struct {
         uint64_t number;
@@ -73,6 +89,16 @@ void events_walk_begin(struct events_walk *walk, const struct trace_thread *thre
 
 /* Moves to the next event: 1, 0 at the thread's end, -1 with *err set. */
 int events_walk_next(struct events_walk *walk, struct error *err);
+
+/* For events_walk.c: the next record of a chunk of samples, as its step(). 1 if it makes a row, 0 if
+ * not, -1 with *err set; *ended: there are no more. */
+int events_walk_step_sample(struct events_walk *walk, bool *ended, struct error *err);
+
+/* Does a sample follow? The hand moves to its stamp. */
+bool events_walk_find_sample(struct trace_cursor cursor, struct clock_hand *hand);
+
+/* For the same: a frame onto the stack; false: no memory. */
+bool events_walk_push(struct events_walk *walk, uint64_t code, int64_t line_step);
 
 /* Of the row: ns since the start of the run, and until the thread's next event (0: it is the last).
  */

@@ -237,6 +237,7 @@ static read_record_function *const readers[] = {
     [TRACE_FACT_CODE] = read_code,       [TRACE_FACT_STRING] = read_string,
     [TRACE_FACT_END] = read_end,         [TRACE_FACT_CHILD] = read_child,
     [TRACE_FACT_GAP] = read_gap,         [TRACE_FACT_STATS] = read_stats,
+    [TRACE_FACT_SAMPLER] = read_nothing,
     [TRACE_FACT_WINDOW] = read_window,
 };
 

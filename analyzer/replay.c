@@ -3,7 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analyzer/replay_samples.h"
 #include "analyzer/replay_stack.h"
+#include "analyzer/sample_sums.h"
 #include "analyzer/trace_file.h"
 #include "formats/error.h"
 
@@ -168,7 +170,9 @@ int replay_thread(struct replay *replay, const struct trace_file *file,
     int status = begin(replay, facts, model, thread->process);
 
     replay->out_of_memory = status < 0;
-    if (status == 0)
+    if (status == 0 && file->chunks[thread->first].kind == TRACE_SAMPLES)
+        status = replay_samples(replay, file, thread, progress, context, err);
+    else if (status == 0)
         status = play_chunks(replay, file, thread, windows, &reader, err, progress, context);
     if (status == 0 && !replay->out_of_memory)
         end(replay);
@@ -183,6 +187,9 @@ void replay_fini(struct replay *replay)
 {
     sums_fini(&replay->sums);
     replay_suspensions_fini(&replay->suspended);
+    if (replay->samples)
+        sample_table_fini(replay->samples);
+    free(replay->samples);
     free(replay->frames);
     free(replay->lags);
     free(replay->gaps);

@@ -20,6 +20,7 @@
 
 struct error;
 struct facts;
+struct sample_table;
 struct model;
 struct trace_file;
 struct trace_thread;
@@ -123,6 +124,7 @@ struct replay {
     size_t mark_count, mark_room;
     size_t open; /* frames[1 .. open] were open at the end: where, how and since when still stands
                     there */
+    struct sample_table *samples; /* owned; NULL: the thread was recorded */
     struct replay_trouble trouble;
     struct replay_cut cut;
     bool guessed; /* there were frames of which nothing was known */

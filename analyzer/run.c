@@ -17,15 +17,27 @@
 
 /* --- Opening --- */
 
-static int check_mode(const struct run *run, struct error *err)
+static bool is_setting(struct trace_bytes value, const char *text)
+{
+    return value.size == strlen(text) && memcmp(value.at, text, value.size) == 0;
+}
+
+static int check_mode(struct run *run, struct error *err)
 {
     struct trace_bytes mode = facts_setting(run->facts, "mode");
+    const struct trace_file *file = run->file;
 
-    if (mode.size == 0 || (mode.size == 5 && memcmp(mode.at, "exact", 5) == 0))
+    run->is_sampled = is_setting(mode, "sample");
+    if (mode.size != 0 && !run->is_sampled && !is_setting(mode, "exact"))
+        return error_set(err, "%s: recorded in mode \"%.*s\", which this version cannot read",
+                         file->path, (int)(mode.size < 40 ? mode.size : 40),
+                         (const char *)mode.at);
+    if (file->thread_count == 0)
         return 0;
-    return error_set(err, "%s: recorded in mode \"%.*s\", which this version cannot read",
-                     run->file->path, (int)(mode.size < 40 ? mode.size : 40),
-                     (const char *)mode.at);
+    if ((file->chunks[file->threads[0].first].kind == TRACE_SAMPLES) != run->is_sampled)
+        return error_set(err, "%s: its mode is %s, but that is not what its chunks are", file->path,
+                         run->is_sampled ? "sample" : "exact");
+    return 0;
 }
 
 static int find_processes(struct run *run, struct error *err)
@@ -512,7 +524,8 @@ void run_store(struct run *run, struct store *store, const struct selection *sel
               facts_setting(run->facts, "host"), shell_quote_bytes(&command), python_version(run),
               (int64_t)header->realtime,
               run->last_ns > run->first_ns ? run->last_ns - run->first_ns : 0,
-              header->clock == TRACE_CLOCK_TSC ? "tsc" : "monotonic", "exact",
+              header->clock == TRACE_CLOCK_TSC ? "tsc" : "monotonic",
+              run->is_sampled ? "sample" : "exact",
               (int64_t)is_complete(run), (int64_t)run->trouble->lost_events, (int64_t)run->events,
               (int64_t)run->file->size, resolution, facts_setting(run->facts, "cwd"),
               facts_setting(run->facts, "system"), facts_setting(run->facts, "recorder"));

@@ -23,6 +23,7 @@ struct run_process {
 };
 
 struct run {
+    bool is_sampled; /* else recorded exactly */
     struct trace_file *file;
     struct facts *facts;
     int64_t id;                    /* row */

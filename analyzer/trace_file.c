@@ -159,6 +159,9 @@ static int find_threads(struct trace_file *file, struct error *err)
 {
     size_t first, count = trace_file_chunks(file, TRACE_EVENTS, &first), threads = 0;
 
+    if (count == 0) /* a trace has one or the other */
+        count = trace_file_chunks(file, TRACE_SAMPLES, &first);
+
     for (size_t i = first; i < first + count; i++)
         threads += begins_thread(file, first, i);
     file->threads = calloc(threads + 1, sizeof *file->threads);

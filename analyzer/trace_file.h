@@ -33,7 +33,7 @@ struct trace_chunk {
     uint8_t *kept;    /* payload of an unsealed chunk, owned by the file; NULL: read it */
 };
 
-/* A thread with events: chunks[first .. first + count) in order of sequence. */
+/* A thread with events, or samples: chunks[first .. first + count) in order of sequence. */
 struct trace_thread {
     uint32_t process, thread;
     size_t first, count;

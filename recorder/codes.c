@@ -332,7 +332,11 @@ void codes_forget(void)
 
 const struct code_info *codes_define(PyCodeObject *code, const pycompat_frame *frame)
 {
-    PyObject *globals = frame != NULL ? pycompat_frame_globals(frame) : NULL;
+    return codes_define_in(code, frame != NULL ? pycompat_frame_globals(frame) : NULL);
+}
+
+const struct code_info *codes_define_in(PyCodeObject *code, PyObject *globals)
+{
     struct definition d = {.module = module_name(globals)};
     const struct code_info *info = &not_wanted;
 

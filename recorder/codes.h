@@ -38,6 +38,9 @@ int codes_init(char *why, size_t why_size);
  * wanted. */
 const struct code_info *codes_define(PyCodeObject *code, const pycompat_frame *frame);
 
+/* The same, by the globals that the code runs, or will run, in; NULL: not known. */
+const struct code_info *codes_define_in(PyCodeObject *code, PyObject *globals);
+
 static inline const struct code_info *codes_info(PyCodeObject *code, const pycompat_frame *frame)
 {
     const struct code_info *info = pycompat_code_extra(code, codes_extra_index);

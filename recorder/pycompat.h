@@ -149,16 +149,21 @@ static inline PyObject *pycompat_frame_globals(const pycompat_frame *frame)
     return frame->f_globals;
 }
 
-/* The first local variable (the first argument), or NULL. */
-static inline PyObject *pycompat_frame_first_local(const pycompat_frame *frame)
+/* Local variable number i (the first are the arguments), or NULL. */
+static inline PyObject *pycompat_frame_local(const pycompat_frame *frame, int i)
 {
 #if PY_VERSION_HEX >= 0x030E0000
-    return PyStackRef_AsPyObjectBorrow(frame->localsplus[0]);
+    return PyStackRef_AsPyObjectBorrow(frame->localsplus[i]);
 #elif PY_VERSION_HEX >= 0x030B0000
-    return frame->localsplus[0];
+    return frame->localsplus[i];
 #else
-    return frame->f_localsplus[0];
+    return frame->f_localsplus[i];
 #endif
+}
+
+static inline PyObject *pycompat_frame_first_local(const pycompat_frame *frame)
+{
+    return pycompat_frame_local(frame, 0);
 }
 
 /* Bytes from the start of the code to the instruction being executed; negative: none yet. */

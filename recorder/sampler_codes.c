@@ -201,9 +201,18 @@ static void bear(uint32_t place, PyCodeObject *code, const struct code_info *inf
     codes.living++;
 }
 
-static void announce_one(PyCodeObject *code)
+static struct code_info *info_of(PyCodeObject *code, PyObject *globals)
 {
-    struct code_info *info = (struct code_info *)codes_info(code, NULL);
+    struct code_info *info = pycompat_code_extra(code, codes_extra_index);
+
+    if (info != NULL && (info->wanted || !info->is_stale))
+        return info;
+    return (struct code_info *)codes_define_in(code, globals);
+}
+
+static void announce_one(PyCodeObject *code, PyObject *globals)
+{
+    struct code_info *info = info_of(code, globals);
     uint32_t place;
 
     /* The one that stands for all without memory hangs on no code, and gets no entry. */
@@ -216,14 +225,14 @@ static void announce_one(PyCodeObject *code)
     bear(place, code, info);
 }
 
-void sampler_codes_announce(PyCodeObject *code)
+void sampler_codes_announce(PyCodeObject *code, PyObject *globals)
 {
     PyObject *constants = code->co_consts;
 
-    announce_one(code);
+    announce_one(code, globals);
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(constants); i++) {
         if (PyCode_Check(PyTuple_GET_ITEM(constants, i)))
-            sampler_codes_announce((PyCodeObject *)PyTuple_GET_ITEM(constants, i));
+            sampler_codes_announce((PyCodeObject *)PyTuple_GET_ITEM(constants, i), globals);
     }
 }
 
@@ -245,7 +254,7 @@ static void announce_running(void)
         if (frame != NULL && !pycompat_frame_is_real(frame))
             frame = pycompat_frame_caller(frame);
         for (; frame != NULL; frame = pycompat_frame_caller(frame))
-            sampler_codes_announce(pycompat_frame_code(frame));
+            sampler_codes_announce(pycompat_frame_code(frame), pycompat_frame_globals(frame));
     }
 }
 
@@ -259,6 +268,49 @@ static PyObject *announced_by(const char *event, PyObject *arguments)
         return NULL;
     code = PyTuple_GET_ITEM(arguments, 0);
     return PyCode_Check(code) ? code : NULL;
+}
+
+/* Is this the dictionary of the module that `code` is the body of? */
+static bool is_module_of(PyObject *object, PyCodeObject *code)
+{
+    PyObject *file = object != NULL && PyDict_CheckExact(object)
+                         ? PyDict_GetItemString(object, "__file__")
+                         : NULL;
+
+    return file != NULL && PyUnicode_CheckExact(file) &&
+           PyUnicode_Compare(file, code->co_filename) == 0;
+}
+
+/* Among the members of a tuple, too. */
+static PyObject *module_in(PyObject *object, PyCodeObject *code)
+{
+    if (object != NULL && PyTuple_CheckExact(object)) {
+        for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(object); i++) {
+            if (is_module_of(PyTuple_GET_ITEM(object, i), code))
+                return PyTuple_GET_ITEM(object, i);
+        }
+    }
+    return is_module_of(object, code) ? object : NULL;
+}
+
+/* The globals that a module's code is about to run in: no event says, but who runs it has them in a
+ * local variable. NULL: not found; then its source is not read. */
+static PyObject *find_globals(PyCodeObject *code)
+{
+    pycompat_frame *frame = pycompat_current_frame(PyThreadState_Get());
+    PyObject *main_module, *found = NULL;
+
+    if (frame != NULL && !pycompat_frame_is_real(frame))
+        frame = pycompat_frame_caller(frame);
+    if (frame == NULL) {
+        main_module = PyDict_GetItemString(PyImport_GetModuleDict(), "__main__");
+        return main_module != NULL && PyModule_Check(main_module)
+                   ? PyModule_GetDict(main_module)
+                   : NULL;
+    }
+    for (int i = 0; found == NULL && i < pycompat_frame_code(frame)->co_nlocals; i++)
+        found = module_in(pycompat_frame_local(frame, i), code);
+    return found;
 }
 
 static int on_audit(const char *event, PyObject *arguments, void *unused)
@@ -276,7 +328,7 @@ static int on_audit(const char *event, PyObject *arguments, void *unused)
         return 0;
     PyErr_Fetch(&type, &value, &traceback);
     if (code != NULL)
-        sampler_codes_announce((PyCodeObject *)code);
+        sampler_codes_announce((PyCodeObject *)code, find_globals((PyCodeObject *)code));
     if (look_around) {
         atomic_store_explicit(&codes.look_around, false, memory_order_relaxed);
         announce_running();
@@ -289,7 +341,8 @@ static int announce_object(PyObject *object, void *unused)
 {
     (void)unused;
     if (PyFunction_Check(object))
-        sampler_codes_announce((PyCodeObject *)PyFunction_GET_CODE(object));
+        sampler_codes_announce((PyCodeObject *)PyFunction_GET_CODE(object),
+                               PyFunction_GET_GLOBALS(object));
     return 1;
 }
 

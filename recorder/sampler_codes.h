@@ -32,8 +32,8 @@ struct sampler_code {
  * held. 0, or -1 with a sentence in `why`. */
 int sampler_codes_init(char *why, size_t why_size);
 
-/* Gives `code`, and all code nested in it, an entry. */
-void sampler_codes_announce(PyCodeObject *code);
+/* Gives `code`, and all code nested in it, an entry. `globals`: those it runs in, or NULL. */
+void sampler_codes_announce(PyCodeObject *code, PyObject *globals);
 
 /* There is code that nobody announced: when the interpreter next raises an audit event, all code that
  * is running is announced. Needs no GIL. */

@@ -1,4 +1,4 @@
-/* sampler_writer.h - the SAMPLES chunks of one sampled thread (TRACE.md section 8).
+/* sampler_writer.h - the SAMPLES chunks of one sampled thread (TRACE.md section 9).
  *
  * Stacks are nodes of a tree, numbered anew in each chunk. Only the sampler's thread writes; when it
  * has ended, whoever waited for it.

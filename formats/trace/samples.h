@@ -1,4 +1,4 @@
-/* samples.h - the records of SAMPLES chunks, written and read (TRACE.md section 8).
+/* samples.h - the records of SAMPLES chunks, written and read (TRACE.md section 9).
  *
  * Writing is as in encode.h: inline, cannot fail, published by the first byte. Reading is as in
  * decode.h: any bytes are allowed, a cursor's first failure sticks.

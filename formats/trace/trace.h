@@ -158,7 +158,7 @@ enum trace_tag {
 #define TRACE_SHORT_CALL 0x10u      /* 0001 tttt, then varint code */
 #define TRACE_SHORT_TIME 16u        /* times below this fit a short form */
 
-/* Records of SAMPLES chunks (section 8). On disk, as tags are. */
+/* Records of SAMPLES chunks (section 9). On disk, as tags are. */
 enum trace_sample_tag {
     TRACE_SAMPLE_END = 0,
     TRACE_SAMPLE_NODE = 1,

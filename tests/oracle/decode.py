@@ -13,7 +13,7 @@ import sys
 MAGIC = b"\x89PYT\r\n\x1a\n"
 PAGE = 4096
 READ_VERSION = 1
-RUN, FACTS, EVENTS, STACK, SOURCE = 1, 2, 3, 4, 5
+RUN, FACTS, EVENTS, STACK, SOURCE, SAMPLES = 1, 2, 3, 4, 5, 6
 OPTIONAL = 1 << 31
 SEALED, STACK_APART = 1, 2
 GAP_REASONS = {1: "paused", 2: "replaced", 3: "full", 4: "lost", 5: "failed", 6: "unseen"}
@@ -261,7 +261,7 @@ class Trace:
         """Of copies the sealed one; known kinds and encodings only; ordered by sequence."""
         chosen = {}
         for chunk in chunks:
-            if chunk.kind not in (RUN, FACTS, EVENTS, STACK, SOURCE):
+            if chunk.kind not in (RUN, FACTS, EVENTS, STACK, SOURCE, SAMPLES):
                 if not chunk.kind & OPTIONAL:
                     raise TraceError("offset %d: chunk of unknown kind %d" % (chunk.offset, chunk.kind))
                 self.skipped += 1
@@ -366,6 +366,8 @@ class Trace:
         """Every event, thread by thread, in order."""
         for process, thread in self.threads():
             yield from ThreadDecoder(self, process, thread).events()
+        for process, thread in sorted({(chunk.process, chunk.thread) for chunk in self.of_kind(SAMPLES)}):
+            yield from SampleDecoder(self, process, thread).events()
 
 
 class ThreadDecoder:
@@ -554,6 +556,85 @@ class ThreadDecoder:
         0x0E: lambda self, c: self.with_string("mark", c),
         0x0F: extension,
     }
+
+
+class SampleDecoder:
+    """Section 9: the samples of one thread; an event is one record of it, SAME included."""
+
+    STATES = {2: "running", 3: "gil", 4: "blocked"}
+
+    def __init__(self, trace, process, thread):
+        self.trace = trace
+        self.process = process
+        self.thread = thread
+        self.samples = self.missed = 0
+        self.cpu_us = 0
+
+    def events(self):
+        for chunk in self.trace.of_kind(SAMPLES):
+            if (chunk.process, chunk.thread) != (self.process, self.thread):
+                continue
+            self.trace.lost_events += max(0, chunk.events_before - self.samples)
+            self.samples = chunk.events_before
+            try:
+                yield from self.chunk_events(chunk)
+            except Truncated:
+                if chunk.sealed:
+                    raise TraceError("offset %d: a sealed chunk does not decode" % chunk.offset)
+
+    def chunk_events(self, chunk):
+        c = Cursor(chunk.payload)
+        self.now = chunk.ticks
+        self.nodes = [None]
+        node, state = 0, "blocked"
+        while c.more():
+            tag = c.byte()
+            if tag == 0:
+                break
+            if tag == 1:
+                self.nodes.append((c.varint(), c.varint(), c.svarint()))
+            elif tag in self.STATES:
+                self.pass_time(c.varint())
+                node, state = c.varint(), self.STATES[tag]
+                self.cpu_us += c.varint()
+                self.samples += 1
+                yield self.row("sample", node, state)
+            elif tag == 5:
+                self.pass_time(c.varint())
+                self.samples += c.varint()
+                yield self.row("sample", node, state)
+            elif tag == 6:
+                self.missed += c.varint()
+            elif tag == 7:
+                length, reason = c.varint(), c.varint()
+                yield self.row("gap", node, GAP_REASONS.get(reason, str(reason)))
+                self.pass_time(length)
+            elif tag == 15:
+                c.varint()
+                c.string()
+                self.trace.extensions += 1
+            else:
+                raise Truncated
+
+    def pass_time(self, units):
+        self.now += units << self.trace.header.tick_shift + 7
+
+    def stack(self, node):
+        """(code, line), innermost first."""
+        while node:
+            parent, code, step = self.nodes[node]
+            yield self.trace.code(self.process, code), self.trace.code(self.process, code).first_line + step
+            node = parent
+
+    def row(self, name, node, detail):
+        frames = list(self.stack(node))
+        time_ns = self.trace.ticks_to_ns(self.now)
+        if not frames:
+            return Event(self.process, self.thread, time_ns, name, 0, "", "", 0, 0, (0, 0), detail)
+        code, line = frames[0]
+        path = self.trace.file(self.process, code.file).path
+        return Event(self.process, self.thread, time_ns, name, code.number, path, code.qualname, line, len(frames),
+                     (self.thread, 0), detail)
 
 
 def read(path):

@@ -1,0 +1,129 @@
+#include "analyzer/events_walk.h"
+#include "analyzer/grow.h"
+#include "formats/error.h"
+#include "formats/trace/samples.h"
+
+/* A stack that no recorder writes. */
+enum { DEPTH_MAX = 1 << 20 };
+
+static int out_of_memory(const struct events_walk *walk, struct error *err)
+{
+    return error_set(err, "%s: out of memory", walk->file->path);
+}
+
+static int define_node(struct events_walk *walk, const struct trace_sample *sample,
+                       struct error *err)
+{
+    struct events_node *grown =
+        grow_array(walk->nodes, walk->node_count, &walk->node_room, sizeof *grown);
+
+    if (grown == NULL)
+        return out_of_memory(walk, err);
+    walk->nodes = grown;
+    /* A parent comes before its children: so every way ends at the root. */
+    grown[walk->node_count] = (struct events_node){
+        .parent = sample->node <= walk->node_count ? sample->node : 0,
+        .code = sample->code,
+        .line_step = sample->line_step,
+    };
+    walk->node_count++;
+    return 0;
+}
+
+static void reverse(struct events_walk *walk)
+{
+    for (size_t i = 0, k = walk->depth; i + 1 < k--; i++) {
+        struct events_frame frame = walk->stack[i];
+
+        walk->stack[i] = walk->stack[k];
+        walk->stack[k] = frame;
+    }
+}
+
+static int take_stack(struct events_walk *walk, uint64_t node, struct error *err)
+{
+    walk->depth = 0;
+    if (node > walk->node_count)
+        node = 0;
+    for (; node != 0 && walk->depth < DEPTH_MAX; node = walk->nodes[node - 1].parent) {
+        const struct events_node *at = &walk->nodes[node - 1];
+
+        if (!events_walk_push(walk, at->code, at->line_step))
+            return out_of_memory(walk, err);
+    }
+    reverse(walk);
+    return 0;
+}
+
+static void pass(struct events_walk *walk, uint64_t units)
+{
+    walk->ticks += units << (walk->file->clock.shift + TRACE_SAMPLE_SHIFT);
+}
+
+/* The row is about the innermost frame. */
+static int show(struct events_walk *walk, enum trace_tag tag, uint64_t samples)
+{
+    walk->seq += samples;
+    walk->tag = tag;
+    walk->frame = walk->depth > 0 ? &walk->stack[walk->depth - 1] : NULL;
+    walk->row_depth = walk->depth > 0 ? walk->depth - 1 : 0;
+    return 1;
+}
+
+static int show_sample(struct events_walk *walk, const struct trace_sample *sample,
+                       struct error *err)
+{
+    pass(walk, sample->time);
+    if (sample->tag != TRACE_SAMPLE_SAME) {
+        walk->string = sample->tag;
+        if (take_stack(walk, sample->node, err) < 0)
+            return -1;
+    }
+    return show(walk, (enum trace_tag)EVENTS_TAG_SAMPLE,
+                sample->tag == TRACE_SAMPLE_SAME ? sample->count : 1);
+}
+
+static int show_gap(struct events_walk *walk, const struct trace_sample *sample)
+{
+    walk->gap = (struct trace_event){.gap = sample->time << TRACE_SAMPLE_SHIFT};
+    walk->gap_pending = true;
+    walk->string = sample->reason;
+    return show(walk, TRACE_TAG_GAP, 0);
+}
+
+int events_walk_step_sample(struct events_walk *walk, bool *ended, struct error *err)
+{
+    struct trace_sample sample;
+
+    *ended = !trace_next_sample(&walk->cursor, &sample);
+    if (*ended)
+        return 0;
+    switch (sample.tag) {
+    case TRACE_SAMPLE_NODE:
+        return define_node(walk, &sample, err);
+    case TRACE_SAMPLE_RUNNING:
+    case TRACE_SAMPLE_GIL:
+    case TRACE_SAMPLE_BLOCKED:
+    case TRACE_SAMPLE_SAME:
+        return show_sample(walk, &sample, err);
+    case TRACE_SAMPLE_GAP:
+        return show_gap(walk, &sample);
+    default:
+        return 0;
+    }
+}
+
+bool events_walk_find_sample(struct trace_cursor cursor, struct clock_hand *hand)
+{
+    struct trace_sample sample;
+
+    while (trace_next_sample(&cursor, &sample)) {
+        if (sample.tag == TRACE_SAMPLE_GAP)
+            return true;
+        if (sample.tag < TRACE_SAMPLE_RUNNING || sample.tag > TRACE_SAMPLE_SAME)
+            continue;
+        clock_hand_advance(hand, sample.time << TRACE_SAMPLE_SHIFT);
+        return true;
+    }
+    return false;
+}

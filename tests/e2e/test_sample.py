@@ -1,0 +1,255 @@
+"""Samples: what pyrec run --sample takes is true, complete in its books, and the program does not notice."""
+import collections
+import os
+import unittest
+
+import support
+
+# What each line does is known: a thread that is alone spends three parts of its time in one loop, one in another.
+SHARES = '''
+def three(n):
+    x = 0
+    for i in range(n):
+        x += i; x -= i; x += i; x -= i
+    return x
+def one(n):
+    x = 0
+    for i in range(n):
+        x += i; x -= i; x += i; x -= i
+    return x
+for _ in range(60):
+    three(15000)
+    one(5000)
+'''
+
+STATES = '''
+import threading, time
+stop = False
+def busy():
+    while not stop:
+        sum(range(100))
+def sleeper():
+    time.sleep(0.5)
+threads = [threading.Thread(target=busy, name="busy%d" % i) for i in range(2)]
+threads.append(threading.Thread(target=sleeper, name="sleeper"))
+for thread in threads:
+    thread.start()
+threads[2].join()
+stop = True
+for thread in threads[:2]:
+    thread.join()
+'''
+
+# Calls of every kind, some too short to be copied while they last; code that comes and goes; threads; generators.
+MIXTURE = '''
+import threading
+class Box:
+    def __init__(self, n):
+        self.n = n
+    @property
+    def twice(self):
+        return self.n + self.n
+    def __add__(self, other):
+        return Box(self.n + other.n)
+def fib(n):
+    return n if n < 2 else fib(n - 1) + fib(n - 2)
+def numbers(n):
+    for i in range(n):
+        yield i
+def chain(n):
+    yield from numbers(n)
+def short(i):
+    return i
+def other(i):
+    return -i
+def down(n):
+    return 0 if n == 0 else 1 + down(n - 1)
+def catch(n):
+    try:
+        raise ValueError(n)
+    except ValueError as error:
+        return error
+def churn(n):
+    for i in range(n):
+        space = {}
+        exec("def made(x):\\n    return x + %d\\nfor i in range(50):\\n    made(i)\\n" % i, space)
+def work():
+    for i in range(12):
+        fib(15)
+        sum(chain(500))
+        for k in range(500):
+            short(k)
+            other(k)
+        Box(1) + Box(2)
+        Box(3).twice
+        down(100)
+        catch(i)
+        churn(20)
+        sorted([short(k) for k in range(300)], key=lambda k: other(k))
+def threads():
+    for i in range(10):
+        thread = threading.Thread(target=work)
+        thread.start()
+        if i % 3 == 0:
+            thread.join()
+work()
+threads()
+'''
+
+FORKS = '''
+import os, sys, warnings
+warnings.simplefilter("error")
+def spin(n):
+    for i in range(n):
+        pass
+def child():
+    spin(3000000)
+    os._exit(7)
+for i in range(20):
+    if os.fork() == 0:
+        child() if i == 0 else os._exit(0)
+    spin(2000)
+for i in range(20):
+    os.wait()
+print("done")
+'''
+
+# A program that counts on its descriptors, threads and signals being its own.
+OWN = '''
+import os, signal, sys, threading, time
+os.close(0)
+for i in range(300):
+    fd = os.open("/dev/null", os.O_RDONLY)
+    assert fd == 0, fd
+    os.close(fd)
+    time.sleep(0.0002)
+assert threading.active_count() == 1 and len(sys._current_frames()) == 1
+assert signal.getsignal(signal.SIGPROF) == signal.SIG_DFL and not signal.pthread_sigmask(signal.SIG_BLOCK, [])
+got = []
+signal.signal(signal.SIGUSR1, lambda *args: got.append(threading.current_thread()))
+for i in range(100):
+    os.kill(os.getpid(), signal.SIGUSR1)
+assert len(got) == 100 and set(got) == {threading.main_thread()}
+assert "gc" not in sys.modules, "something imported gc"
+print("own")
+'''
+
+
+def write(folder, name, text):
+    path = os.path.join(folder, name)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+    return path
+
+
+class Sample(unittest.TestCase):
+    def record(self, python, text, options, name="program.py"):
+        recording = support.Recording(python, [], list(options))
+        self.addCleanup(recording.close)
+        recording.program = [write(recording.folder, name, text)]
+        return recording
+
+    def check_books(self, recording):
+        self.assertEqual(recording.query("SELECT difference_ns FROM accounts WHERE difference_ns != 0"), [])
+        self.assertEqual(recording.value("SELECT mode FROM runs"), "sample")
+        self.assertEqual(recording.value("SELECT sum(self_ns) FROM functions"),
+                         recording.value("SELECT sum(self_ns) FROM accounts"))
+
+    def test_shares(self):
+        for python in support.PYTHONS:
+            with self.subTest(support.version_name(python)):
+                recording = self.record(python, SHARES, ["--sample", "200us"])
+                self.assertEqual(recording.recorded.status, 0, recording.recorded)
+                self.check_books(recording)
+                cpu = dict(recording.query("SELECT qualname, self_cpu_ns FROM functions WHERE qualname IN ('one', 'three')"))
+                share = cpu["three"] / (cpu["three"] + cpu["one"])
+                self.assertTrue(0.65 < share < 0.85, cpu)
+                self.assertEqual(recording.query("SELECT count(*) FROM edges WHERE calls > 0 OR resumes > 0"), [(0,)])
+                above = recording.value("SELECT min(cumulative_ns - self_ns) FROM functions")
+                self.assertGreaterEqual(above, 0)
+
+    def test_states(self):
+        for python in support.PYTHONS:
+            with self.subTest(support.version_name(python)):
+                recording = self.record(python, STATES, ["-S"])
+                self.assertEqual(recording.recorded.status, 0, recording.recorded)
+                self.check_books(recording)
+                states = collections.defaultdict(collections.Counter)
+                for name, state, ns in recording.sql(
+                        "SELECT name, detail, count(*) FROM events JOIN threads USING (thread_id) WHERE event = 'sample' "
+                        "GROUP BY 1, 2"):
+                    states[name][state] += ns
+                self.assertEqual(set(states) - {"busy0", "busy1", "sleeper", "MainThread"}, set())
+                self.assertGreater(states["sleeper"]["blocked"], 0)
+                gil = states["busy0"]["gil"] + states["busy1"]["gil"]
+                self.assertGreater(gil, 5, states)      # one of the two waits for the other, all the time
+                sleeping = recording.query(
+                    "SELECT text FROM lines WHERE file LIKE '%program.py' ORDER BY self_ns - self_cpu_ns DESC LIMIT 3")
+                self.assertIn(("    time.sleep(0.5)",), sleeping)
+
+    def test_no_wrong_frame(self):
+        """Each (function, line) and each call that was seen is one that exact recording has."""
+        for python in support.PYTHONS:
+            with self.subTest(support.version_name(python)):
+                exact = self.record(python, MIXTURE, [])
+                sampled = self.record(python, MIXTURE, ["--sample", "50us"])
+                self.assertEqual(sampled.recorded.status, 0, sampled.recorded)
+                self.assertEqual(sampled.recorded.out, sampled.plain.out)
+                self.check_books(sampled)
+                places = "SELECT DISTINCT qualname, line FROM line_stats JOIN functions USING (function_id) " \
+                         "WHERE kind != 'outside' AND line_stats.%s AND (file LIKE '%%program.py' OR file = '<string>')"
+                seen = set(sampled.query(places % "hits > 0"))
+                known = set(exact.query(places % "hits >= 0"))
+                self.assertTrue(seen)
+                self.assertEqual(seen - known, set())
+                calls = "SELECT DISTINCT caller_function, callee_function FROM edges " \
+                        "WHERE caller_file LIKE '%program.py' AND callee_file LIKE '%program.py'"
+                self.assertEqual(set(sampled.query(calls)) - set(exact.query(calls)), set())
+
+    def test_fork(self):
+        for python in support.PYTHONS:
+            with self.subTest(support.version_name(python)):
+                recording = self.record(python, FORKS, ["--sample", "100us"])
+                self.assertEqual((recording.recorded.status, recording.recorded.out), (0, b"done\n"), recording.recorded)
+                self.assertEqual(recording.recorded.err, b"")
+                self.check_books(recording)
+                self.assertEqual(recording.value("SELECT count(*) FROM processes"), 21)
+                self.assertIn(("exit 7",), recording.query("SELECT ended FROM processes"))
+                spinning = recording.query("SELECT DISTINCT process_id FROM line_stats JOIN threads USING (thread_id) "
+                                           "JOIN functions USING (function_id) WHERE qualname = 'spin'")
+                self.assertGreaterEqual(len(spinning), 2)
+
+    def test_not_noticed(self):
+        for python in support.PYTHONS:
+            with self.subTest(support.version_name(python)):
+                recording = self.record(python, OWN, ["--sample", "100us"])
+                self.assertEqual((recording.recorded.status, recording.recorded.out), (0, b"own\n"), recording.recorded)
+
+    def test_unlike_is_refused(self):
+        python = support.PYTHONS[0]
+        traces = [self.record(python, "pass", options) for options in ([], ["-S"])]
+        for recording in traces:
+            self.assertEqual(recording.recorded.status, 0, recording.recorded)
+        result = support.run([support.PYANALYZE] + [recording.trace for recording in traces])
+        self.assertEqual(result.status, 1)
+        self.assertIn(b"they cannot be summed", result.err)
+        self.assertEqual(len(result.err.splitlines()), 1)
+
+    def test_every_format(self):
+        recording = self.record(support.PYTHONS[0], SHARES, ["--sample", "200us"])
+        self.assertTrue(recording.database_path)
+        for name in ("annotate", "callgrind", "folded", "flamegraph"):
+            result = support.run([support.PYANALYZE, recording.trace, "--format", name])
+            self.assertEqual((result.status, result.err), (0, b""), name)
+            self.assertIn(b"three", result.out)
+
+    def test_depth(self):
+        program = "def f(n):\n    return f(n - 1) if n else sum(range(3000000))\nf(200)\n"
+        recording = self.record(support.PYTHONS[0], program, ["--sample", "100us", "--max-depth", "20"])
+        self.assertEqual(recording.recorded.status, 0, recording.recorded)
+        deepest = recording.sql("SELECT max(depth) FROM events")[0][0]
+        self.assertEqual(deepest, 21)       # and one for the frames farther out
+
+
+if __name__ == "__main__":
+    unittest.main()
