@@ -31,6 +31,8 @@ struct facts {
     size_t child_count, child_room;
     struct facts_setting *settings; /* owned */
     size_t setting_count, setting_room;
+    struct facts_sampler *samplers; /* owned */
+    size_t sampler_count, sampler_room;
     struct facts_gap *gaps; /* owned */
     size_t gap_count, gap_room;
     struct facts_trouble trouble;
@@ -229,6 +231,27 @@ static void read_stats(struct facts *facts, uint32_t process, struct trace_curso
         stats->events = trace_read_varint(cur) & EVENTS_MASK;
 }
 
+static void read_sampler(struct facts *facts, uint32_t process, struct trace_cursor *cur)
+{
+    struct facts_sampler *grown =
+        grow_array(facts->samplers, facts->sampler_count, &facts->sampler_room, sizeof *grown);
+
+    if (!grown) {
+        facts->out_of_memory = true;
+        return;
+    }
+    facts->samplers = grown;
+    struct facts_sampler *sampler = &grown[facts->sampler_count];
+    sampler->process = process;
+    sampler->period = trace_read_varint(cur);
+    sampler->due = trace_read_varint(cur);
+    sampler->late = trace_read_varint(cur);
+    sampler->taken = trace_read_varint(cur);
+    sampler->missed = trace_read_varint(cur);
+    sampler->cpu = trace_read_varint(cur);
+    facts->sampler_count += cur->status == TRACE_OK;
+}
+
 typedef void read_record_function(struct facts *facts, uint32_t process, struct trace_cursor *cur);
 
 static read_record_function *const readers[] = {
@@ -237,7 +260,7 @@ static read_record_function *const readers[] = {
     [TRACE_FACT_CODE] = read_code,       [TRACE_FACT_STRING] = read_string,
     [TRACE_FACT_END] = read_end,         [TRACE_FACT_CHILD] = read_child,
     [TRACE_FACT_GAP] = read_gap,         [TRACE_FACT_STATS] = read_stats,
-    [TRACE_FACT_SAMPLER] = read_nothing,
+    [TRACE_FACT_SAMPLER] = read_sampler,
     [TRACE_FACT_WINDOW] = read_window,
 };
 
@@ -435,6 +458,7 @@ void facts_free(struct facts *facts)
     free(facts->children);
     free(facts->settings);
     free(facts->gaps);
+    free(facts->samplers);
     free(facts);
 }
 
@@ -522,6 +546,12 @@ const struct facts_setting *facts_settings(const struct facts *facts, size_t *co
 {
     *count = facts->setting_count;
     return facts->settings;
+}
+
+const struct facts_sampler *facts_samplers(const struct facts *facts, size_t *count)
+{
+    *count = facts->sampler_count;
+    return facts->samplers;
 }
 
 const struct facts_gap *facts_gaps(const struct facts *facts, size_t *count)

@@ -95,6 +95,14 @@ struct facts_window {
     uint64_t start_ticks, end_ticks; /* end 0: still open */
 };
 
+/* How sampling went in a process. */
+struct facts_sampler {
+    uint32_t process;
+    uint64_t period, due, late; /* ns; rounds */
+    uint64_t taken, missed;     /* samples */
+    uint64_t cpu;               /* ns */
+};
+
 /* What could not be read. */
 struct facts_trouble {
     uint64_t records; /* records whose fields do not decode */
@@ -126,6 +134,7 @@ struct facts_file *facts_files(const struct facts *facts, size_t *count);
 struct facts_code *facts_codes(const struct facts *facts, size_t *count);
 const struct facts_setting *facts_settings(const struct facts *facts, size_t *count);
 const struct facts_gap *facts_gaps(const struct facts *facts, size_t *count);
+const struct facts_sampler *facts_samplers(const struct facts *facts, size_t *count);
 const struct facts_window *facts_windows(const struct facts *facts, size_t *count);
 /* Events that the thread's last record of it tells of, 0 if there is none. */
 uint64_t facts_events_written(const struct facts *facts, uint32_t process, uint64_t thread);

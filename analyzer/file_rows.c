@@ -8,6 +8,7 @@
 
 #include "analyzer/grow.h"
 #include "analyzer/model.h"
+#include "analyzer/sample_sums.h"
 #include "analyzer/source_text.h"
 #include "analyzer/sources.h"
 #include "analyzer/store.h"
@@ -210,11 +211,18 @@ static int write_line(struct file_writer *writer, uint32_t file, const struct li
     if (text && source_text_line(text, first->line, &source) < 0)
         return out_of_memory(writer);
     bool has_text = text && first->line > 0 && first->line <= source_text_line_count(text);
-    store_row(writer->store, STORE_LINES, has_text ? "ititiiiiiit" : "ititiiiiii-",
-              (int64_t)model->files[file].row, model->files[file].path, (int64_t)first->line,
-              model->functions[best->function].qualname, (int64_t)total->hits, total->self,
-              total->self - total->wait, total->cumulative,
-              total->cumulative - total->cumulative_wait, (int64_t)executable, source);
+    struct sample_sums samples = sample_table_get(writer->totals->samples, found);
+#define FIGURES                                                                                    \
+    (int64_t) model->files[file].row, model->files[file].path, (int64_t)first->line,               \
+        model->functions[best->function].qualname, (int64_t)total->hits, total->self,              \
+        total->self - total->wait, total->cumulative, total->cumulative - total->cumulative_wait,  \
+        (int64_t)executable
+    if (has_text)
+        store_row(writer->store, STORE_LINES, "ititiiiiiitiiiiii", FIGURES, source,
+                  SAMPLE_COLUMNS(samples));
+    else
+        store_row(writer->store, STORE_LINES, "ititiiiiii-iiiiii", FIGURES, SAMPLE_COLUMNS(samples));
+#undef FIGURES
     return 0;
 }
 

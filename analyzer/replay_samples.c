@@ -299,77 +299,99 @@ static void add_own(struct sample_sums *sums, const struct node *node)
     sums->squares += node->squares;
 }
 
+/* The first time: its time and hits, to where it is. */
 static void play_own(struct gatherer *gatherer, const struct node *node)
 {
     struct replay *replay = gatherer->replay;
     const struct replay_frame *frame = booked_frame(replay);
-    const void *things[THINGS];
     int64_t passed = node->ns[SAMPLE_RUNNING] + node->ns[SAMPLE_GIL] + node->ns[SAMPLE_BLOCKED];
-    struct sample_sums *sums;
 
-    add_own(&replay->samples->total, node);
     if (frame->is_booked) {
         frame->cell->hits += node->samples;
         replay->now.hits += node->samples;
-        things_of(frame, things);
-        for (int i = 0; i < THINGS; i++)
-            if (things[i] && (sums = sums_of(gatherer, things[i])))
-                add_own(sums, node);
     }
     replay_account(replay, passed, passed - node->cpu);
 }
 
-static void enter(struct gatherer *gatherer, const struct node *node)
+/* The second time: its samples, to all that the place belongs to. */
+static void count_own(struct gatherer *gatherer, const struct node *node)
 {
-    struct replay *replay = gatherer->replay;
+    const struct replay_frame *frame = booked_frame(gatherer->replay);
     const void *things[THINGS];
     struct sample_sums *sums;
 
-    replay_push(replay, sums_code_key(node->code), node->step, 0, REPLAY_INHERIT);
-    if (replay->out_of_memory || !replay->frames[replay->top].is_booked)
+    add_own(&gatherer->replay->samples->total, node);
+    if (!frame->is_booked)
         return;
-    things_of(&replay->frames[replay->top], things);
+    things_of(frame, things);
     for (int i = 0; i < THINGS; i++)
         if (things[i] && (sums = sums_of(gatherer, things[i])))
-            sums->active++;
+            add_own(sums, node);
 }
 
-static void leave(struct gatherer *gatherer, const struct node *node)
+/* The frame on top comes onto the stack, or goes: by 1 or -1. */
+static void count_active(struct gatherer *gatherer, const struct node *node, int by)
 {
-    struct replay *replay = gatherer->replay;
-    const struct replay_frame *frame = &replay->frames[replay->top];
+    const struct replay_frame *frame = &gatherer->replay->frames[gatherer->replay->top];
     const void *things[THINGS];
     struct sample_sums *sums;
 
-    if (frame->is_booked) {
-        things_of(frame, things);
-        for (int i = 0; i < THINGS; i++)
-            if (things[i] && (sums = sums_of(gatherer, things[i])) && --sums->active == 0)
-                sums->cumulative_samples += node->below;
+    if (!frame->is_booked)
+        return;
+    things_of(frame, things);
+    for (int i = 0; i < THINGS; i++) {
+        if (!things[i] || !(sums = sums_of(gatherer, things[i])))
+            continue;
+        sums->active += (uint64_t)by;
+        if (by < 0 && sums->active == 0)
+            sums->cumulative_samples += node->below;
     }
-    replay_pop(replay);
 }
 
-/* Each node once, with what is below it before what is beside it. */
-static void play(struct gatherer *gatherer)
+static void visit(struct gatherer *gatherer, const struct node *node, bool counting)
+{
+    if (counting)
+        count_own(gatherer, node);
+    else
+        play_own(gatherer, node);
+}
+
+static void enter(struct gatherer *gatherer, const struct node *node, bool counting)
+{
+    replay_push(gatherer->replay, sums_code_key(node->code), node->step, 0, REPLAY_INHERIT);
+    if (gatherer->replay->out_of_memory)
+        return;
+    if (counting)
+        count_active(gatherer, node, 1);
+    visit(gatherer, node, counting);
+}
+
+static void leave(struct gatherer *gatherer, const struct node *node, bool counting)
+{
+    if (counting)
+        count_active(gatherer, node, -1);
+    replay_pop(gatherer->replay);
+}
+
+/* Each node once, with what is below it before what is beside it. Twice: lines that several functions
+ * have are known to be so only when all have been there. */
+static void play(struct gatherer *gatherer, bool counting)
 {
     const struct node *nodes = gatherer->nodes;
     size_t at = 0;
 
-    play_own(gatherer, &nodes[0]);
+    visit(gatherer, &nodes[0], counting);
     while (!gatherer->out_of_memory && !gatherer->replay->out_of_memory) {
         size_t next = nodes[at].child;
         while (next == 0 && at != 0) {
-            leave(gatherer, &nodes[at]);
+            leave(gatherer, &nodes[at], counting);
             next = nodes[at].sibling;
             at = nodes[at].parent;
         }
         if (next == 0)
             break;
         at = next;
-        enter(gatherer, &nodes[at]);
-        if (!gatherer->replay->out_of_memory)
-            play_own(gatherer, &nodes[at]);
+        enter(gatherer, &nodes[at], counting);
     }
 }
 
@@ -419,7 +441,8 @@ int replay_samples(struct replay *replay, const struct trace_file *file,
         status = gather(&gatherer, file, thread, progress, context, err);
     if (status == 0 && !gatherer.out_of_memory) {
         add_up(&gatherer);
-        play(&gatherer);
+        play(&gatherer, false);
+        play(&gatherer, true);
         sample_table_settle(replay->samples);
         if (!gatherer.out_of_memory && !(process && process->ended))
             play_last(&gatherer);

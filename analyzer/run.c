@@ -313,6 +313,21 @@ static void store_gaps(const struct run *run, struct store *store)
     }
 }
 
+static void store_samplers(const struct run *run, struct store *store)
+{
+    size_t count;
+    const struct facts_sampler *samplers = facts_samplers(run->facts, &count);
+
+    for (size_t i = 0; i < count; i++) {
+        int64_t process = run_process_id(run, samplers[i].process);
+        if (process)
+            store_row(store, STORE_SAMPLERS, "iiiiiii", process, (int64_t)samplers[i].period,
+                      (int64_t)samplers[i].due, (int64_t)samplers[i].late,
+                      (int64_t)samplers[i].taken, (int64_t)samplers[i].missed,
+                      (int64_t)samplers[i].cpu);
+    }
+}
+
 static void store_window(const struct run *run, struct store *store,
                          const struct facts_window *window)
 {
@@ -515,6 +530,7 @@ void run_store(struct run *run, struct store *store, const struct selection *sel
     run->trouble->lost_events += missing_threads(run, selection);
     store_processes(run, store);
     store_gaps(run, store);
+    store_samplers(run, store);
     store_windows(run, store, selection->windows);
     store_warnings(run, store);
     quote_argv(run, &command);

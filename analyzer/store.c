@@ -14,7 +14,7 @@
 #include "formats/trace/decode.h"
 #include "generated/profile_sql.h"
 
-#define COLUMNS_MAX 20
+#define COLUMNS_MAX 32
 #define TEMPORARY_TRIES 100
 #define SHORT_TEXT 256            /* a name of this size may be in any number of rows */
 #define LONG_TEXT_FREE (64 << 20) /* what is longer adds up to so much at most ... */

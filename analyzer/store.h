@@ -25,10 +25,10 @@ struct store;
     X(PROCESSES,     "processes",     "iiiiisttiis")                   \
     X(THREADS,       "threads",       "iiiitiiii")                     \
     X(FILES,         "files",         "itstsiibb")                     \
-    X(FUNCTIONS,     "functions",     "iittttisiiiiiiii")              \
-    X(LINES,         "lines",         "ititiiiiiit")                   \
-    X(LINE_STATS,    "line_stats",    "iiiiiiii")                      \
-    X(EDGES,         "edges",         "ittiittiiiiiiiiiiii")           \
+    X(FUNCTIONS,     "functions",     "iittttisiiiiiiiiiiiiii")        \
+    X(LINES,         "lines",         "ititiiiiiitiiiiii")             \
+    X(LINE_STATS,    "line_stats",    "iiiiiiiiiiiiii")                \
+    X(EDGES,         "edges",         "ittiittiiiiiiiiiiiiiiiiii")     \
     X(EDGE_STATS,    "edge_stats",    "iiiiiiiiiiiiiii")               \
     X(FUNCTION_STATS, "function_stats", "iiiiiiiiiii")                  \
     X(FUNCTION_EDGES, "function_edges", "iiiiiiiiiii")                  \
@@ -37,6 +37,7 @@ struct store;
     X(CONTEXT_EDGES, "context_edges", "iiiiii")                        \
     X(ACCOUNTS,      "accounts",      "iiiiii")                        \
     X(GAPS,          "gaps",          "iiiis")                         \
+    X(SAMPLERS,      "samplers",      "iiiiiii")                       \
     X(WINDOWS,       "windows",       "iitiii")                        \
     X(OPEN_FRAMES,   "open_frames",   "iiiiii")                        \
     X(MARKS,         "marks",         "iiitti")

@@ -4,6 +4,7 @@
 
 #include "analyzer/model.h"
 #include "analyzer/replay.h"
+#include "analyzer/sample_sums.h"
 #include "analyzer/store.h"
 #include "formats/trace/decode.h"
 
@@ -156,9 +157,10 @@ static void write_line(const struct row_writer *writer, const struct sums_line *
 
     if (line->hits == 0 && line->self == 0 && cumulative == 0)
         return;
-    store_row(writer->store, STORE_LINE_STATS, "iiiiiiii", writer->thread_id,
+    struct sample_sums samples = sample_table_get(writer->replay->samples, line);
+    store_row(writer->store, STORE_LINE_STATS, "iiiiiiiiiiiiii", writer->thread_id,
               row_of(writer, line->function), (int64_t)line->line, (int64_t)line->hits, line->self,
-              line->self - line->wait, cumulative, cumulative - wait);
+              line->self - line->wait, cumulative, cumulative - wait, SAMPLE_COLUMNS(samples));
 }
 
 static int write_lines(const struct row_writer *writer)

@@ -4,6 +4,7 @@
 
 #include "analyzer/model.h"
 #include "analyzer/replay.h"
+#include "analyzer/sample_sums.h"
 #include "analyzer/store.h"
 #include "analyzer/thread_rows.h"
 
@@ -12,8 +13,17 @@ void totals_init(struct totals *totals, struct model *model, struct store *store
     *totals = (struct totals){.model = model, .store = store};
 }
 
+static void free_samples(struct sample_table *table)
+{
+    if (table)
+        sample_table_fini(table);
+    free(table);
+}
+
 void totals_fini(struct totals *totals)
 {
+    free_samples(totals->samples);
+    free_samples(totals->function_samples);
     map_fini(&totals->lines);
     map_fini(&totals->function_lines);
     map_fini(&totals->edges);
@@ -21,6 +31,37 @@ void totals_fini(struct totals *totals)
 }
 
 /* --- Adding --- */
+
+static int begin_samples(struct totals *totals, const struct replay *replay)
+{
+    if (!replay->samples || totals->function_samples)
+        return 0;
+    totals->samples = calloc(1, sizeof *totals->samples);
+    totals->function_samples = calloc(1, sizeof *totals->function_samples);
+    return totals->samples && totals->function_samples ? 0 : -1;
+}
+
+/* What the samples of a thread say of `from`, to those of all threads of `to`. */
+static int add_samples(struct sample_table *table, const void *to, const struct replay *replay,
+                       const void *from)
+{
+    struct sample_sums sums, *sum;
+
+    if (!replay->samples)
+        return 0;
+    sums = sample_table_get(replay->samples, from);
+    sum = sample_table_put(table, to);
+    if (!sum)
+        return -1;
+    sample_sums_add(sum, &sums);
+    return 0;
+}
+
+/* Functions move in memory, their ids stay. */
+static const void *function_key(uint32_t id)
+{
+    return (const void *)((uintptr_t)id + 1);
+}
 
 static struct total_line *find_line(struct totals *totals, uint32_t file, uint32_t line)
 {
@@ -57,7 +98,7 @@ static int add_function_line(struct totals *totals, const struct sums_line *line
 }
 
 /* Cumulative times of a line that several functions have are counted once for all of them. */
-static int add_line(struct totals *totals, struct sums_line *line)
+static int add_line(struct totals *totals, const struct replay *replay, struct sums_line *line)
 {
     struct model_function *function = &totals->model->functions[line->function->id];
     struct total_line *total = find_line(totals, function->file, line->line);
@@ -77,7 +118,7 @@ static int add_line(struct totals *totals, struct sums_line *line)
     all->counted = true;
     total->cumulative += sums_line_cumulative(all);
     total->cumulative_wait += sums_line_cumulative_wait(all);
-    return 0;
+    return add_samples(totals->samples, total, replay, all);
 }
 
 static struct total_edge *find_edge(struct totals *totals, const struct sums_edge *edge)
@@ -101,7 +142,8 @@ static struct total_edge *find_edge(struct totals *totals, const struct sums_edg
     return slot ? *slot : NULL;
 }
 
-static int add_edge(struct totals *totals, const struct sums_edge *edge)
+static int add_edge(struct totals *totals, const struct replay *replay,
+                    const struct sums_edge *edge)
 {
     struct total_edge *total = find_edge(totals, edge);
 
@@ -118,7 +160,7 @@ static int add_edge(struct totals *totals, const struct sums_edge *edge)
     total->outer_wait += edge->outer_wait;
     total->cumulative_hits += edge->cumulative_hits;
     total->outer_hits += edge->outer_hits;
-    return 0;
+    return add_samples(totals->samples, total, replay, edge);
 }
 
 static int add_outside(struct totals *totals, const struct sums_cell *outside)
@@ -156,17 +198,22 @@ int totals_add_thread(struct totals *totals, struct replay *replay, int64_t proc
         thread_rows_store(replay, totals->model, totals->store, process_id, thread_id) < 0 ||
         add_outside(totals, sums->outside) < 0)
         return -1;
+    if (begin_samples(totals, replay) < 0)
+        return -1;
     totals->contexts += sums->node_count;
     totals->events += replay_event_count(replay);
     totals->self += replay->now.time;
     totals->wait += replay->now.wait;
-    for (struct sums_function *function = sums->all_functions; function; function = function->next)
+    for (struct sums_function *function = sums->all_functions; function; function = function->next) {
         add_function(totals, function);
+        if (add_samples(totals->function_samples, function_key(function->id), replay, function) < 0)
+            return -1;
+    }
     for (struct sums_line *line = sums->all_lines; line; line = line->next)
-        if (add_line(totals, line) < 0)
+        if (add_line(totals, replay, line) < 0)
             return -1;
     for (struct sums_edge *edge = sums->all_edges; edge; edge = edge->next)
-        if (add_edge(totals, edge) < 0)
+        if (add_edge(totals, replay, edge) < 0)
             return -1;
     return 0;
 }
@@ -185,15 +232,19 @@ static void store_function(struct totals *totals, const struct model_function *f
         [MODEL_MODULE] = "module",     [MODEL_OUTSIDE] = "outside",     [MODEL_C] = "c",
     };
     const struct model_file *file = &totals->model->files[function->file];
+    size_t id = (size_t)(function - totals->model->functions);
+    struct sample_sums samples =
+        sample_table_get(totals->function_samples, function_key((uint32_t)id));
 
     if (function->row == 0)
         return;
-    store_row(totals->store, STORE_FUNCTIONS, "iittttisiiiiiiii", (int64_t)function->row,
+    store_row(totals->store, STORE_FUNCTIONS, "iittttisiiiiiiiiiiiiii", (int64_t)function->row,
               (int64_t)file->row, file->path, function->module, function->name, function->qualname,
               function->first_line, kinds[function->kind], (int64_t)function->calls,
               (int64_t)function->primitive_calls, (int64_t)function->resumes,
               (int64_t)function->hits, function->self, function->self - function->self_wait,
-              function->cumulative, function->cumulative - function->cumulative_wait);
+              function->cumulative, function->cumulative - function->cumulative_wait,
+              SAMPLE_COLUMNS(samples));
 }
 
 static int compare_edges(const void *a, const void *b)
@@ -212,18 +263,19 @@ static void store_edge(struct totals *totals, const struct total_edge *edge)
 {
     const struct model *model = totals->model;
     const struct model_function *callee = &model->functions[edge->callee];
+    struct sample_sums samples = sample_table_get(totals->samples, edge);
 
 #define FIGURES                                                                                    \
     (int64_t) callee->row, model->files[callee->file].path, callee->qualname, callee->first_line,  \
         (int64_t)edge->calls, (int64_t)edge->primitive_calls, (int64_t)edge->resumes, edge->self,  \
         edge->self - edge->self_wait, edge->cumulative, edge->cumulative - edge->cumulative_wait,  \
         edge->outer, edge->outer - edge->outer_wait, (int64_t)edge->cumulative_hits,               \
-        (int64_t)edge->outer_hits
+        (int64_t)edge->outer_hits, SAMPLE_COLUMNS(samples)
     if (edge->caller == MODEL_NONE) {
-        store_row(totals->store, STORE_EDGES, "----ittiiiiiiiiiiii", FIGURES);
+        store_row(totals->store, STORE_EDGES, "----ittiiiiiiiiiiiiiiiiii", FIGURES);
     } else {
         const struct model_function *caller = &model->functions[edge->caller];
-        store_row(totals->store, STORE_EDGES, "ittiittiiiiiiiiiiii", (int64_t)caller->row,
+        store_row(totals->store, STORE_EDGES, "ittiittiiiiiiiiiiiiiiiiii", (int64_t)caller->row,
                   model->files[caller->file].path, caller->qualname, (int64_t)edge->caller_line,
                   FIGURES);
     }

@@ -14,6 +14,8 @@
 
 struct model;
 struct replay;
+struct sample_sums;
+struct sample_table;
 struct store;
 
 /* A (file, line). */
@@ -50,6 +52,8 @@ struct totals {
     struct total_function_line *all_function_lines;
     struct total_edge *all_edges;
     size_t function_line_count, edge_count;
+    struct sample_table *samples;          /* owned: of lines and edges; NULL: nothing was sampled */
+    struct sample_table *function_samples; /* owned: of functions, by totals_function_key() */
     uint64_t contexts; /* rows so far */
     uint64_t hits, events;
     int64_t self, wait;

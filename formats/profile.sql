@@ -32,7 +32,7 @@ CREATE TABLE runs (
     started_at BIGINT NOT NULL,      -- ns since 1970, UTC
     duration_ns BIGINT NOT NULL,     -- first to last stamp
     clock TEXT NOT NULL,             -- tsc or monotonic
-    mode TEXT NOT NULL,              -- exact
+    mode TEXT NOT NULL,              -- exact, or sample: then times are estimates, hits are samples, calls are not known
     complete INTEGER NOT NULL,       -- 1: every process ended in order and nothing is damaged or missing
     lost_events BIGINT NOT NULL,     -- events known to be missing
     events BIGINT NOT NULL,
@@ -105,7 +105,13 @@ CREATE TABLE functions (
     self_ns BIGINT NOT NULL,
     self_cpu_ns BIGINT NOT NULL,
     cumulative_ns BIGINT NOT NULL,
-    cumulative_cpu_ns BIGINT NOT NULL
+    cumulative_cpu_ns BIGINT NOT NULL,
+    samples BIGINT NOT NULL DEFAULT 0, -- of a sampled run; these six are 0 in an exact one
+    cumulative_samples BIGINT NOT NULL DEFAULT 0,
+    running_ns BIGINT NOT NULL DEFAULT 0, -- parts of self_ns: on a processor, or ready for one
+    gil_wait_ns BIGINT NOT NULL DEFAULT 0, -- waiting for the interpreter's lock
+    blocked_ns BIGINT NOT NULL DEFAULT 0, -- waiting for something else
+    error_ns BIGINT NOT NULL DEFAULT 0 -- the standard error of self_ns
 );
 -- Time during which no recorded function was on a thread's stack (between two thread-level calls) is the self time
 -- of a function of kind `outside`, named <outside>, in the file <outside>; it has no calls, lines or text.
@@ -122,7 +128,13 @@ CREATE TABLE lines (
     cumulative_ns BIGINT NOT NULL,
     cumulative_cpu_ns BIGINT NOT NULL,
     executable INTEGER NOT NULL,     -- 0: no instruction of its own, time only (a def line, from CALL to first LINE)
-    text TEXT                        -- the source line without its end, NULL if not known
+    text TEXT, -- the source line without its end, NULL if not known
+    samples BIGINT NOT NULL DEFAULT 0, -- of a sampled run; these six are 0 in an exact one
+    cumulative_samples BIGINT NOT NULL DEFAULT 0,
+    running_ns BIGINT NOT NULL DEFAULT 0, -- parts of self_ns: on a processor, or ready for one
+    gil_wait_ns BIGINT NOT NULL DEFAULT 0, -- waiting for the interpreter's lock
+    blocked_ns BIGINT NOT NULL DEFAULT 0, -- waiting for something else
+    error_ns BIGINT NOT NULL DEFAULT 0 -- the standard error of self_ns
 );
 
 -- The grain below `lines`: one row a thread, function and line that has hits or time.
@@ -134,7 +146,13 @@ CREATE TABLE line_stats (
     self_ns BIGINT NOT NULL,
     self_cpu_ns BIGINT NOT NULL,
     cumulative_ns BIGINT NOT NULL,
-    cumulative_cpu_ns BIGINT NOT NULL
+    cumulative_cpu_ns BIGINT NOT NULL,
+    samples BIGINT NOT NULL DEFAULT 0, -- of a sampled run; these six are 0 in an exact one
+    cumulative_samples BIGINT NOT NULL DEFAULT 0,
+    running_ns BIGINT NOT NULL DEFAULT 0, -- parts of self_ns: on a processor, or ready for one
+    gil_wait_ns BIGINT NOT NULL DEFAULT 0, -- waiting for the interpreter's lock
+    blocked_ns BIGINT NOT NULL DEFAULT 0, -- waiting for something else
+    error_ns BIGINT NOT NULL DEFAULT 0 -- the standard error of self_ns
 );
 
 -- Who called whom from which line, summed over threads. Roots have caller_* NULL.
@@ -158,7 +176,13 @@ CREATE TABLE edges (
     outer_cumulative_ns BIGINT NOT NULL, -- 0 for calls whose callee was already on the stack (as callgrind needs it)
     outer_cumulative_cpu_ns BIGINT NOT NULL,
     cumulative_hits BIGINT NOT NULL, -- line hits below, by the rule of cumulative_ns
-    outer_cumulative_hits BIGINT NOT NULL -- line hits below, by the rule of outer_cumulative_ns
+    outer_cumulative_hits BIGINT NOT NULL, -- line hits below, by the rule of outer_cumulative_ns
+    samples BIGINT NOT NULL DEFAULT 0, -- of a sampled run; these six are 0 in an exact one
+    cumulative_samples BIGINT NOT NULL DEFAULT 0,
+    running_ns BIGINT NOT NULL DEFAULT 0, -- parts of self_ns: on a processor, or ready for one
+    gil_wait_ns BIGINT NOT NULL DEFAULT 0, -- waiting for the interpreter's lock
+    blocked_ns BIGINT NOT NULL DEFAULT 0, -- waiting for something else
+    error_ns BIGINT NOT NULL DEFAULT 0 -- the standard error of self_ns
 );
 
 -- The grain below `edges`.
@@ -253,6 +277,18 @@ CREATE TABLE accounts (
     self_cpu_ns BIGINT NOT NULL,
     gap_ns BIGINT NOT NULL,
     difference_ns BIGINT NOT NULL
+);
+
+-- How sampling went, one row a process that was sampled. `late` rounds came more than a period late, or not at all;
+-- `missed` samples were dropped, because the copy of the thread's frames was in doubt.
+CREATE TABLE samplers (
+    process_id INTEGER NOT NULL REFERENCES processes (process_id),
+    period_ns BIGINT NOT NULL,
+    rounds BIGINT NOT NULL,
+    late BIGINT NOT NULL,
+    samples BIGINT NOT NULL,
+    missed BIGINT NOT NULL,
+    cpu_ns BIGINT NOT NULL           -- used for it, in threads of pyrec's own
 );
 
 -- Time in which nothing was recorded; in nobody's sums. thread_id NULL: all threads of the process.

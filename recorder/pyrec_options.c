@@ -550,6 +550,8 @@ int pyrec_options_parse(char **argv, struct pyrec_options *options, struct pyrec
     while (*reader.at != NULL && !is_over(&reader))
         if (read_word(&reader) < 0)
             return -1;
+    if (options->sample_ns != 0 && options->c_calls)
+        return pyrec_error_set(err, PYREC_USAGE, "--c-calls: samples do not see calls of C");
     if (!is_over(&reader))
         return pyrec_error_set(err, PYREC_USAGE,
                                "nothing to run: SCRIPT, -m MODULE or -c CODE is missing");

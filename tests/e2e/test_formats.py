@@ -307,7 +307,7 @@ class Folded(FormatTest):
         deep = make_database(
             os.path.join(self.folder, "deep.db"),
             "WITH RECURSIVE n(i) AS (SELECT 1000 UNION ALL SELECT i + 1 FROM n WHERE i < 6000) "
-            "INSERT INTO functions SELECT i, 1, 'x', 'm', 'f', 'f' || i, i, 'function', 1, 1, 0, 1, 5, 5, 5, 5 FROM n;"
+            "INSERT INTO functions SELECT i, 1, 'x', 'm', 'f', 'f' || i, i, 'function', 1, 1, 0, 1, 5, 5, 5, 5, 0, 0, 0, 0, 0, 0 FROM n;"
             "WITH RECURSIVE n(i) AS (SELECT 1000 UNION ALL SELECT i + 1 FROM n WHERE i < 6000) "
             "INSERT INTO contexts SELECT i, CASE i WHEN 1000 THEN 1 ELSE i - 1 END, 1, i, 1, 0, 5, 5, 5, 5 FROM n;")
         for more in ([], ["--lines"]):
@@ -599,7 +599,7 @@ class Svg(FormatTest):
         many = make_database(
             os.path.join(self.folder, "many.db"),
             "WITH RECURSIVE n(i) AS (SELECT 1000 UNION ALL SELECT i + 1 FROM n WHERE i < 40000) "
-            "INSERT INTO functions SELECT i, 1, 'x', 'm', 'f', 'f' || i, i, 'function', 1, 1, 0, 1, 1, 1, 1, 1 FROM n;"
+            "INSERT INTO functions SELECT i, 1, 'x', 'm', 'f', 'f' || i, i, 'function', 1, 1, 0, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0 FROM n;"
             "WITH RECURSIVE n(i) AS (SELECT 1000 UNION ALL SELECT i + 1 FROM n WHERE i < 40000) "
             "INSERT INTO contexts SELECT i, 1, 1, i, 1, 0, 1000 + i % 7, 1, 1000 + i % 7, 1 FROM n;")
         data = self.write("many.svg", database=many)

@@ -183,7 +183,15 @@ static void what_is_refused(void **state)
         "--python-args=-Ic x",
         "--python-args=- x",
         "--python-args=' x",
-        "--sample 1ms x",
+        "--sample 0 x",
+        "--sample 1m x",
+        "--sample 1us x",
+        "--sample -1ms x",
+        "--sample 2h x",
+        "--sample ms x",
+        "--max-depth 0 x",
+        "--max-depth 1k x",
+        "--c-calls -S x",
         "--echo x",
     };
 
@@ -199,6 +207,48 @@ static void what_is_refused(void **state)
         assert_true(parsed.err.text[0] != '\0');
         done(&parsed);
     }
+}
+
+static void periods(void **state)
+{
+    static const struct {
+        const char *text;
+        uint64_t ns;
+    } known[] = {
+        {"1ms", 1000000},   {"0.001", 1000000}, {"100us", 100000},     {"1kHz", 1000000},
+        {"2 Hz", 0},        {"0.5s", 500000000}, {"100hz", 10000000},   {".01", 10000000},
+        {"10us", 10000},    {"100kHz", 10000},   {"3600", 3600000000000}, {"3601", 0},
+        {"9us", 0},         {"101kHz", 0},       {"1e-3", 1000000},     {"", 0},
+        {"nan", 0},         {"inf", 0},          {"1ms1", 0},           {"0Hz", 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        uint64_t ns = 0;
+        bool read = pyrec_options_read_period(known[i].text, &ns);
+
+        if (read != (known[i].ns != 0) || ns != known[i].ns)
+            print_error("period: %s\n", known[i].text);
+        assert_int_equal(read, known[i].ns != 0);
+        assert_int_equal(ns, known[i].ns);
+    }
+}
+
+static void sampling(void **state)
+{
+    struct parsed parsed;
+
+    (void)state;
+    parse(&parsed, "-S x");
+    assert_int_equal(parsed.options.sample_ns, 1000000);
+    done(&parsed);
+    parse(&parsed, "--sample=200us --max-depth 7 x");
+    assert_int_equal(parsed.options.sample_ns, 200000);
+    assert_int_equal(parsed.options.max_depth, 7);
+    done(&parsed);
+    parse(&parsed, "x");
+    assert_int_equal(parsed.options.sample_ns, 0);
+    done(&parsed);
 }
 
 static void a_very_long_word_of_letters(void **state)
@@ -314,6 +364,8 @@ int main(void)
         cmocka_unit_test(defaults),
         cmocka_unit_test(actions),
         cmocka_unit_test(what_is_refused),
+        cmocka_unit_test(periods),
+        cmocka_unit_test(sampling),
         cmocka_unit_test(a_very_long_word_of_letters),
         cmocka_unit_test(sizes),
         cmocka_unit_test(words_split_as_in_a_shell),
