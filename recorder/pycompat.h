@@ -27,6 +27,9 @@
 #include <internal/pycore_frame.h>
 #endif
 
+/* For sampler_layout.c, which is about nothing but what differs. */
+#define PYCOMPAT_MINOR PY_MINOR_VERSION
+
 #undef _PyGC_FINALIZED /* the internal headers define it again */
 
 #if PY_VERSION_HEX < 0x030A0000

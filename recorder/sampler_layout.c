@@ -7,7 +7,7 @@
 
 #include "recorder/pycompat.h"
 
-#if PY_VERSION_HEX >= 0x030B0000
+#if PYCOMPAT_MINOR >= 11
 #define LAYOUT_INTERPRETER_FRAMES 1
 #endif
 
@@ -30,7 +30,7 @@ static struct {
 #define STATE_MEMBER(type, state, name) (*(const type *)((state) + offsetof(PyThreadState, name)))
 
 /* As much of a thread state as is looked at. */
-#if PY_VERSION_HEX >= 0x030B0000
+#if PYCOMPAT_MINOR >= 11
 #define STATE_SIZE (offsetof(PyThreadState, datastack_limit) + sizeof(PyObject **))
 #else
 #define STATE_SIZE (offsetof(PyThreadState, id) + sizeof(uint64_t))
@@ -43,7 +43,7 @@ static bool is_ours(const uint8_t *state)
 
 static int native_id(const uint8_t *state)
 {
-#if PY_VERSION_HEX >= 0x030B0000
+#if PYCOMPAT_MINOR >= 11
     return (int)STATE_MEMBER(unsigned long, state, native_thread_id);
 #else
     unsigned long thread = STATE_MEMBER(unsigned long, state, thread_id);
@@ -111,7 +111,7 @@ static void read_frame(const uint8_t *copy, struct layout_frame *frame)
 {
     const pycompat_frame *f = (const pycompat_frame *)(const void *)copy;
 
-#if PY_VERSION_HEX >= 0x030D0000
+#if PYCOMPAT_MINOR >= 13
     frame->code = (uintptr_t)f->f_executable;
     frame->instruction = (uintptr_t)f->instr_ptr;
 #else
@@ -119,7 +119,7 @@ static void read_frame(const uint8_t *copy, struct layout_frame *frame)
     frame->instruction = (uintptr_t)f->prev_instr;
 #endif
     frame->owned = f->owner == FRAME_OWNED_BY_GENERATOR;
-#if PY_VERSION_HEX >= 0x030C0000
+#if PYCOMPAT_MINOR >= 12
     if (f->owner == FRAME_OWNED_BY_CSTACK)
         frame->code = 0;
 #endif
@@ -142,7 +142,7 @@ static const void *get_frame(struct sampler_memory *memory, uintptr_t address)
 static void read_frame(const uint8_t *copy, struct layout_frame *frame)
 {
     const PyFrameObject *f = (const PyFrameObject *)(const void *)copy;
-    int unit = PY_VERSION_HEX >= 0x030A0000 ? (int)sizeof(_Py_CODEUNIT) : 1;
+    int unit = PYCOMPAT_MINOR >= 10 ? (int)sizeof(_Py_CODEUNIT) : 1;
 
     frame->code = (uintptr_t)f->f_code;
     frame->instruction = (uintptr_t)(intptr_t)(f->f_lasti < 0 ? 0 : f->f_lasti * unit);
@@ -159,10 +159,10 @@ static uintptr_t outward(const uint8_t *copy)
 /* The innermost frame of the thread whose state is copied. False: it cannot be read. */
 static bool innermost(struct sampler_memory *memory, const uint8_t *state, uintptr_t *frame)
 {
-#if PY_VERSION_HEX >= 0x030D0000
+#if PYCOMPAT_MINOR >= 13
     (void)memory;
     *frame = (uintptr_t)STATE_MEMBER(pycompat_frame *, state, current_frame);
-#elif PY_VERSION_HEX >= 0x030B0000
+#elif PYCOMPAT_MINOR >= 11
     uintptr_t cframe = (uintptr_t)STATE_MEMBER(_PyCFrame *, state, cframe);
     const _PyCFrame *copy =
         sampler_memory_get(memory, cframe, sizeof *copy, cframe, sizeof *copy);
@@ -205,7 +205,7 @@ int layout_walk(struct sampler_memory *memory, uintptr_t state, uint64_t id,
 /* The kernel's id of a thread stands in what its pthread_self() points to. */
 static bool find_native_offset(void)
 {
-#if PY_VERSION_HEX < 0x030B0000
+#if PYCOMPAT_MINOR < 11
     int native = (int)syscall(SYS_gettid);
     unsigned long self = PyThreadState_Get()->thread_id;
 
@@ -227,14 +227,14 @@ static bool find_native_offset(void)
 static void find_members(PyInterpreterState *interpreter)
 {
     layout.interpreter = (uintptr_t)interpreter;
-#if PY_VERSION_HEX >= 0x030B0000
+#if PYCOMPAT_MINOR >= 11
     layout.newest = (uintptr_t)&interpreter->threads.head;
     layout.next_id = (uintptr_t)&interpreter->threads.next_unique_id;
 #else
     layout.newest = (uintptr_t)&interpreter->tstate_head;
     layout.next_id = (uintptr_t)&interpreter->tstate_next_unique_id;
 #endif
-#if PY_VERSION_HEX >= 0x030C0000
+#if PYCOMPAT_MINOR >= 12
     layout.gil = (uintptr_t)interpreter->ceval.gil;
 #else
     layout.gil = (uintptr_t)&_PyRuntime.ceval.gil;
@@ -244,7 +244,7 @@ static void find_members(PyInterpreterState *interpreter)
 
 int layout_init(char *why, size_t why_size)
 {
-#if PY_VERSION_HEX >= 0x030E0000
+#if PYCOMPAT_MINOR >= 14
     snprintf(why, why_size, "sampling is not known for CPython %d.%d", PY_MAJOR_VERSION,
              PY_MINOR_VERSION);
     return -1;
