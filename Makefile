@@ -219,7 +219,7 @@ check: ## build for every CPython found and run all tests
 	@tools/deps.sh $(if $(filter no,$(DEPS)),report,install) check
 	@+$(MAKE) --no-print-directory check-built PYTHONS="$$(tools/pythons.sh | tr '\n' ' ')"
 
-check-built: all $(unit_programs) fuzz-programs
+check-built: all $(unit_programs) fuzz-programs $(out)/fault.so
 	@$(PYTHON) tests/run.py --build $(out) --pythons "$(PYTHONS)" unit e2e
 
 torture: ## the long tests, for every CPython found: hours; prints the figures of the README (TORTURE="--only kill")
@@ -244,6 +244,11 @@ sanitize: ## all tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@+$(MAKE) --no-print-directory check-built SANITIZE=address,undefined PYTHONS="$(PYTHONS)"
 
 fuzz-programs: $(fuzz_programs) $(out)/fuzz-seeds
+
+# For LD_PRELOAD: makes one call of a program fail. Never sanitized: it stands before all that.
+$(out)/fault.so: tests/fault/fault.c $(obj)/flags
+	$(call say,link,$@)
+	$(quiet)$(CC) $(cppflags) $(cflags) -shared $(ldflags) -o $@ $< -ldl
 
 SECONDS ?= 60
 FUZZ_CC ?= $(notdir $(firstword $(shell command -v clang clang-14)))

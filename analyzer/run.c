@@ -453,6 +453,19 @@ static void warn_ends(const struct run *run, struct store *store)
     }
 }
 
+/* Parts of the run in which recording had to stop; pauses were asked for. */
+static uint64_t failed_parts(const struct run *run)
+{
+    size_t count;
+    const struct facts_gap *gaps = facts_gaps(run->facts, &count);
+    uint64_t failed = 0;
+
+    for (size_t i = 0; i < count; i++)
+        failed += gaps[i].reason != TRACE_GAP_PAUSED && gaps[i].reason != TRACE_GAP_REPLACED &&
+                  run_process_id(run, gaps[i].process);
+    return failed;
+}
+
 static bool has_settings(const struct run *run)
 {
     size_t count;
@@ -476,6 +489,8 @@ static void store_warnings(const struct run *run, struct store *store)
     warn(run, store, run->file->stop, "recording stopped: %s",
          run->file->stop == TRACE_GAP_FULL ? "out of space, or at the limit given"
                                            : "the trace could not be written any more");
+    warn(run, store, run->file->stop ? 0 : failed_parts(run),
+         "recording had to stop before the end: the table gaps says when");
     warn(run, store, !has_settings(run),
          "what the run's chunk told (command, mode, settings) is missing");
     warn(run, store, run->process_count == 0, "no process was recorded");
@@ -494,8 +509,8 @@ static bool is_complete(const struct run *run)
     for (size_t i = 0; i < run->process_count; i++)
         if (!run->processes[i].facts->ended)
             return false;
-    return run->process_count && has_settings(run) && !run->file->stop && !damage->places &&
-           !damage->cut && !damage->missing && !run->missing_texts &&
+    return run->process_count && has_settings(run) && !failed_parts(run) && !run->file->stop &&
+           !damage->places && !damage->cut && !damage->missing && !run->missing_texts &&
            !facts_trouble(run->facts)->lost && !trouble->lost_chunks && !trouble->lost_events &&
            !trouble->undecoded && !trouble->mismatches && !count_stopped(run) &&
            !count_gaps(run, TRACE_GAP_REPLACED) && !count_gaps(run, TRACE_GAP_UNSEEN);

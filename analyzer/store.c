@@ -248,19 +248,24 @@ static int sync_file(const char *path)
     return status;
 }
 
+/* The caller's connection is made before the file gets its name: nothing can fail after that. The
+ * connection is to be read from only. */
+static int open_again(struct store *store, sqlite3 **db)
+{
+    if (db && sqlite3_open_v2(store->temporary, db, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK)
+        return error_set(&store->failure, "%s: %s", store->path, sqlite3_errmsg(*db));
+    return 0;
+}
+
 static int publish(struct store *store, sqlite3 **db)
 {
     close_database(store);
+    if (open_again(store, db) < 0)
+        return -1;
     if (sync_file(store->temporary) < 0 || rename(store->temporary, store->path) < 0)
         return error_set(&store->failure, "%s: cannot write: %s", store->path, strerror(errno));
     free(store->temporary);
     store->temporary = NULL;
-    if (db && sqlite3_open_v2(store->path, db, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK) {
-        error_set(&store->failure, "%s: %s", store->path, sqlite3_errmsg(*db));
-        sqlite3_close(*db);
-        *db = NULL;
-        return -1;
-    }
     return 0;
 }
 
@@ -290,8 +295,13 @@ int store_finish(struct store *store, sqlite3 **db, struct error *err)
         else
             keep_in_memory(store, db);
     }
-    if (store_failed(store))
+    if (store_failed(store)) {
         status = error_set(err, "%s", store->failure.text);
+        if (db) {
+            sqlite3_close(*db);
+            *db = NULL;
+        }
+    }
     store_abandon(store);
     return status;
 }

@@ -213,6 +213,7 @@ static void add_half(struct annotate *report, const struct list *list, const str
 {
     int width = figures_width(list);
 
+    report->row.failed |= half->figures.failed || half->name.failed;
     if (half->name.at == NULL) {
         text_add_spaces(&report->row, HALF);
         return;
@@ -220,7 +221,6 @@ static void add_half(struct annotate *report, const struct list *list, const str
     add_styled(report, annotate_heat(report, half->ns), &half->figures);
     text_add_string(&report->row, "  ");
     annotate_add_place(report, &half->name, HALF - width - 2);
-    report->row.failed |= half->figures.failed || half->name.failed;
 }
 
 static void print_pair(struct annotate *report, const struct list *pair, struct half left,

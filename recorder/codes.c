@@ -263,8 +263,10 @@ static const struct code_info *attach_info(PyCodeObject *code, uint32_t number, 
 
     if (info == NULL || info == &not_wanted)
         info = new_info(code);
-    if (info == NULL)
+    if (info == NULL) {
+        recorder_halt(); /* no memory: what cannot be told must not pass for not called */
         return &not_wanted;
+    }
     info->number = number;
     encode_number(info);
     info->first_line = code->co_firstlineno > 0 ? code->co_firstlineno : 0;

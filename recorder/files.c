@@ -416,13 +416,13 @@ const struct file_info *files_define(PyCodeObject *code, PyObject *globals, bool
     char *path = absolute_path(code->co_filename, &size);
     struct known_file *file;
 
-    if (path == NULL)
-        return NULL;
-    file = find_file(path, size, is_toplevel);
+    file = path != NULL ? find_file(path, size, is_toplevel) : NULL;
     if (file != NULL)
         free(path);
-    else
+    else if (path != NULL)
         file = add_file(path, size, code, globals);
+    if (file == NULL)
+        recorder_halt(); /* no memory */
     return file != NULL ? &file->info : NULL;
 }
 

@@ -134,11 +134,11 @@ struct thread *thread_begin(const char *name, size_t name_size, bool is_main)
     if (!recorder.running)
         return NULL;
     t = calloc(1, sizeof *t);
-    if (t == NULL)
-        return NULL;
-    t->stack = calloc(FIRST_STACK, sizeof *t->stack);
-    if (t->stack == NULL) {
+    if (t != NULL)
+        t->stack = calloc(FIRST_STACK, sizeof *t->stack);
+    if (t == NULL || t->stack == NULL) {
         free(t);
+        recorder_halt();
         return NULL;
     }
     t->top = t->stack;

@@ -19,183 +19,9 @@
 #include "analyzer/trace_file.h"
 #include "formats/error.h"
 #include "formats/trace/crc32c.h"
-#include "formats/trace/sha256.h"
-#include "tests/unit/trace_builder.h"
+#include "tests/unit/small_trace.h"
 
-#define CHUNKS 8
-#define END 9000 /* ticks after the start */
-
-static const char source[] = "def f():\n    return 1\n\nfor i in range(9):\n    f()\n";
-
-/* The trace, where its chunks begin, and the file that damaged ones are written to. */
-struct trace {
-    struct bytes bytes;
-    size_t chunks[CHUNKS + 1];
-    size_t payloads[CHUNKS]; /* their sizes */
-    unsigned count;
-    char path[64];
-};
-
-/* --- The trace --- */
-
-static void add_chunk(struct trace *trace, struct build_chunk chunk, struct bytes *payload)
-{
-    trace->payloads[trace->count] = payload->size;
-    build_chunk(&trace->bytes, chunk, payload);
-    trace->chunks[++trace->count] = trace->bytes.size;
-    free(payload->at);
-    *payload = (struct bytes){0};
-}
-
-static void put_file(struct bytes *out)
-{
-    struct bytes fields = {0};
-    uint8_t digest[SHA256_SIZE];
-
-    sha256(source, sizeof source - 1, digest);
-    put_varint(&fields, 1);
-    put_string(&fields, "/p/app.py");
-    put_string(&fields, "app.py");
-    put_varint(&fields, 0);
-    put_varint(&fields, sizeof digest);
-    put(&fields, digest, sizeof digest);
-    put_varint(&fields, sizeof source - 1);
-    put_record(out, TRACE_FACT_FILE, &fields);
-    free(fields.at);
-}
-
-static void put_stats(struct bytes *out, unsigned thread, unsigned events)
-{
-    struct bytes fields = {0};
-
-    put_varint(&fields, thread);
-    put_varint(&fields, events);
-    put_varint(&fields, events);
-    put_varint(&fields, 1);
-    put_varint(&fields, 1);
-    put_record(out, TRACE_FACT_STATS, &fields);
-    free(fields.at);
-}
-
-/* Five turns of a loop that calls a function: 6 events each. */
-static void put_turns(struct bytes *events, int first_step)
-{
-    for (int i = 0; i < 5; i++) {
-        ev_line(events, i ? -1 : first_step);
-        ev_line(events, 1);
-        ev_call(events, 12);
-        ev_line(events, 1);
-        if (i % 4 == 3) {
-            put_byte(events, TRACE_TAG_CPU);
-            put_varint(events, 0);
-        }
-        ev_return(events);
-        ev_with(events, TRACE_TAG_MARK, 20);
-    }
-}
-
-static void put_stack_of_main(struct bytes *out, unsigned next, unsigned kept, int step)
-{
-    put_varint(out, next);
-    put_varint(out, 1);
-    put_varint(out, kept);
-    if (kept)
-        return;
-    put_varint(out, 11 << 1);
-    put_svarint(out, step);
-    put_varint(out, next - 1);
-}
-
-/* RUN, FACTS, EVENTS of two threads in three and one chunks, one with its stack record apart, the
- * text. */
-static void make(struct trace *trace, bool unsealed)
-{
-    struct bytes payload = {0};
-    struct build_chunk events = {
-        .kind = TRACE_EVENTS, .process = 1, .thread = 1, .unsealed = unsealed};
-
-    *trace = (struct trace){0};
-    build_header(&trace->bytes, TRACE_CLOCK_MONOTONIC, 0, 1000000000);
-    trace->chunks[0] = trace->bytes.size;
-    fact_setting(&payload, "mode", "exact");
-    fact_setting(&payload, "source", "1");
-    add_chunk(trace, (struct build_chunk){.kind = TRACE_RUN, .ticks = BUILDER_START}, &payload);
-    fact_process(&payload, 0, TRACE_PROCESS_FIRST, 100, 1);
-    put_file(&payload);
-    fact_code(&payload, 11, 1, 1, 6, "<module>");
-    fact_code(&payload, 12, 1, 1, 2, "f");
-    fact_string(&payload, 20, "here");
-    put_stats(&payload, 1, 92);
-    put_stats(&payload, 2, 13);
-    fact_end(&payload, TRACE_END_EXIT, 0, BUILDER_START + END);
-    add_chunk(trace,
-              (struct build_chunk){
-                  .kind = TRACE_FACTS, .process = 1, .ticks = BUILDER_START, .unsealed = unsealed},
-              &payload);
-
-    events.ticks = BUILDER_START;
-    no_stack(&payload);
-    ev_call(&payload, 11);
-    put_turns(&payload, 3);
-    add_chunk(trace, events, &payload); /* 31 events */
-    events = (struct build_chunk){.kind = TRACE_EVENTS,
-                                  .process = 1,
-                                  .thread = 1,
-                                  .sequence = 1,
-                                  .ticks = BUILDER_START + 1000,
-                                  .events_before = 31,
-                                  .unsealed = unsealed};
-    put_stack_of_main(&payload, 7, 1, 4);
-    put_turns(&payload, -1);
-    add_chunk(trace, events, &payload); /* 30 */
-    put_stack_of_main(&payload, 12, 0, 4);
-    events.sequence = 2;
-    events.ticks = BUILDER_START + 2000;
-    events.events_before = 61;
-    add_chunk(trace,
-              (struct build_chunk){.kind = TRACE_STACK,
-                                   .process = 1,
-                                   .thread = 1,
-                                   .sequence = 2,
-                                   .ticks = BUILDER_START + 2000},
-              &payload);
-    put_turns(&payload, -1);
-    ev_return(&payload);
-    events.apart = true;
-    add_chunk(trace, events, &payload); /* 31 */
-    no_stack(&payload);
-    ev_call(&payload, 12);
-    for (int i = 0; i < 11; i++)
-        ev_line(&payload, i & 1 ? -1 : 1);
-    ev_return(&payload);
-    add_chunk(trace,
-              (struct build_chunk){.kind = TRACE_EVENTS,
-                                   .process = 1,
-                                   .thread = 2,
-                                   .ticks = BUILDER_START + 100,
-                                   .unsealed = unsealed},
-              &payload); /* 13 */
-    put_varint(&payload, 1);
-    put_varint(&payload, 0);
-    put_varint(&payload, sizeof source - 1);
-    put(&payload, source, sizeof source - 1);
-    add_chunk(
-        trace,
-        (struct build_chunk){.kind = TRACE_SOURCE, .process = 1, .ticks = BUILDER_START + 3000},
-        &payload);
-    assert_int_equal(trace->count, CHUNKS);
-    for (unsigned i = 0; i < 8; i++) /* where the last chunk ended when it was made */
-        trace->bytes.at[TRACE_HEADER_END + i] = (uint8_t)(trace->bytes.size >> 8 * i);
-    build_file(&trace->bytes, trace->path);
-}
-
-static void drop(struct trace *trace)
-{
-    unlink(trace->path);
-    free(trace->bytes.at);
-}
-
-static void write_at(const struct trace *trace, const void *bytes, size_t size, size_t offset)
+static void write_at(const struct small_trace *trace, const void *bytes, size_t size, size_t offset)
 {
     int fd = open(trace->path, O_WRONLY);
 
@@ -204,7 +30,7 @@ static void write_at(const struct trace *trace, const void *bytes, size_t size, 
     close(fd);
 }
 
-static void write_all(const struct trace *trace, const void *bytes, size_t size)
+static void write_all(const struct small_trace *trace, const void *bytes, size_t size)
 {
     assert_int_equal(truncate(trace->path, 0), 0);
     write_at(trace, bytes, size, 0);
@@ -280,7 +106,7 @@ static void check_books(sqlite3 *db)
                      0);
 }
 
-static struct result analyze(const struct trace *trace)
+static struct result analyze(const struct small_trace *trace)
 {
     struct analyze_options options = {.workers = 1};
     struct result result = {0};
@@ -307,7 +133,7 @@ static struct result analyze(const struct trace *trace)
 /* --- Truncations --- */
 
 /* Events of a trace and whether its books close, without a database. */
-static uint64_t count_events(const struct trace *trace)
+static uint64_t count_events(const struct small_trace *trace)
 {
     struct error err = {.usage = 0};
     struct trace_file *file = trace_file_open(trace->path, &err);
@@ -338,10 +164,10 @@ static uint64_t count_events(const struct trace *trace)
 
 static void cut_everywhere(bool unsealed)
 {
-    struct trace trace;
+    struct small_trace trace;
     uint64_t last = 0;
 
-    make(&trace, unsealed);
+    small_trace_make(&trace, unsealed);
     write_all(&trace, trace.bytes.at, 0);
     for (size_t size = 0; size <= trace.bytes.size; size++) {
         if (size)
@@ -352,8 +178,8 @@ static void cut_everywhere(bool unsealed)
                      (unsigned long long)last);
         last = events;
     }
-    assert_int_equal(last, 105);
-    drop(&trace);
+    assert_int_equal(last, SMALL_TRACE_EVENTS);
+    small_trace_drop(&trace);
 }
 
 static void test_cut_everywhere(void **state)
@@ -367,11 +193,11 @@ static void test_cut_everywhere(void **state)
 static void test_a_cut_is_reported(void **state)
 {
     (void)state;
-    struct trace trace;
+    struct small_trace trace;
 
-    make(&trace, false);
+    small_trace_make(&trace, false);
     assert_false(analyze(&trace).reported);
-    for (unsigned i = 0; i < CHUNKS; i++) {
+    for (unsigned i = 0; i < SMALL_TRACE_CHUNKS; i++) {
         const size_t cuts[] = {0, 1, 50, 96, 96 + trace.payloads[i] / 2, 4095};
         for (size_t k = 0; k < sizeof cuts / sizeof *cuts; k++) {
             write_all(&trace, trace.bytes.at, trace.chunks[i] + cuts[k]);
@@ -379,12 +205,13 @@ static void test_a_cut_is_reported(void **state)
                 fail_msg("cut at %zu: nothing is said", trace.chunks[i] + cuts[k]);
         }
     }
-    drop(&trace);
+    small_trace_drop(&trace);
 }
 
 /* --- Bits --- */
 
-static void check_bit(const struct trace *trace, size_t byte, int bit, const struct result *whole)
+static void check_bit(const struct small_trace *trace, size_t byte, int bit,
+                      const struct result *whole)
 {
     uint8_t flipped = trace->bytes.at[byte] ^ (uint8_t)(1 << bit);
 
@@ -397,12 +224,12 @@ static void check_bit(const struct trace *trace, size_t byte, int bit, const str
 
 /* The bits that mean something: the file header, chunk headers, payloads and the byte behind. Of
  * the padding, which nothing reads, one in a hundred. */
-static void flip_everything(const struct trace *trace, const struct result *whole)
+static void flip_everything(const struct small_trace *trace, const struct result *whole)
 {
     for (size_t byte = 0; byte < TRACE_HEADER_EVENTS + 8; byte++)
         for (int bit = 0; bit < 8; bit++)
             check_bit(trace, byte, bit, whole);
-    for (unsigned i = 0; i < CHUNKS; i++) {
+    for (unsigned i = 0; i < SMALL_TRACE_CHUNKS; i++) {
         size_t start = trace->chunks[i];
         size_t end = start + TRACE_CHUNK_PAYLOAD + trace->payloads[i] + 1;
         for (size_t byte = start; byte < end; byte++)
@@ -416,34 +243,34 @@ static void flip_everything(const struct trace *trace, const struct result *whol
 static void test_every_bit_sealed(void **state)
 {
     (void)state;
-    struct trace trace;
+    struct small_trace trace;
 
-    make(&trace, false);
+    small_trace_make(&trace, false);
     struct result whole = analyze(&trace);
     assert_int_equal(whole.status, 0);
-    assert_int_equal(whole.events, 105);
+    assert_int_equal(whole.events, SMALL_TRACE_EVENTS);
     assert_false(whole.reported);
     flip_everything(&trace, &whole);
     assert_int_equal(analyze(&trace).sum, whole.sum);
-    drop(&trace);
+    small_trace_drop(&trace);
 }
 
 /* What no checksum guards may change unseen; but the books close, and nothing breaks. */
 static void test_every_bit_unsealed(void **state)
 {
     (void)state;
-    struct trace trace;
+    struct small_trace trace;
 
-    make(&trace, true);
-    assert_int_equal(analyze(&trace).events, 105);
+    small_trace_make(&trace, true);
+    assert_int_equal(analyze(&trace).events, SMALL_TRACE_EVENTS);
     flip_everything(&trace, NULL);
-    drop(&trace);
+    small_trace_drop(&trace);
 }
 
 /* --- Chunks --- */
 
 /* The trace with its chunks in another order; ends with -1. */
-static void write_chunks(const struct trace *trace, const int *order)
+static void write_chunks(const struct small_trace *trace, const int *order)
 {
     struct bytes bytes = {0};
 
@@ -460,13 +287,13 @@ static void write_chunks(const struct trace *trace, const int *order)
 static void test_chunks_dropped(void **state)
 {
     (void)state;
-    struct trace trace;
+    struct small_trace trace;
 
-    make(&trace, false);
+    small_trace_make(&trace, false);
     uint32_t whole = analyze(&trace).sum;
-    for (unsigned mask = 0; mask < (1u << CHUNKS) - 1; mask++) {
-        int order[CHUNKS + 1], count = 0;
-        for (int i = 0; i < CHUNKS; i++)
+    for (unsigned mask = 0; mask < (1u << SMALL_TRACE_CHUNKS) - 1; mask++) {
+        int order[SMALL_TRACE_CHUNKS + 1], count = 0;
+        for (int i = 0; i < SMALL_TRACE_CHUNKS; i++)
             if (mask >> i & 1)
                 order[count++] = i;
         order[count] = -1;
@@ -476,25 +303,25 @@ static void test_chunks_dropped(void **state)
         if (!result.reported && result.sum != whole)
             fail_msg("chunks %#x: nothing is said about the others", mask);
     }
-    drop(&trace);
+    small_trace_drop(&trace);
 }
 
 static void test_chunks_doubled(void **state)
 {
     (void)state;
-    struct trace trace;
+    struct small_trace trace;
 
-    make(&trace, false);
+    small_trace_make(&trace, false);
     uint32_t sum = analyze(&trace).sum;
-    for (int twice = 0; twice < CHUNKS; twice++)
-        for (int place = 0; place <= CHUNKS; place++) {
-            int order[CHUNKS + 2], count = 0;
-            for (int i = 0; i < CHUNKS; i++) {
+    for (int twice = 0; twice < SMALL_TRACE_CHUNKS; twice++)
+        for (int place = 0; place <= SMALL_TRACE_CHUNKS; place++) {
+            int order[SMALL_TRACE_CHUNKS + 2], count = 0;
+            for (int i = 0; i < SMALL_TRACE_CHUNKS; i++) {
                 if (i == place)
                     order[count++] = twice;
                 order[count++] = i;
             }
-            if (place == CHUNKS)
+            if (place == SMALL_TRACE_CHUNKS)
                 order[count++] = twice;
             order[count] = -1;
             write_chunks(&trace, order);
@@ -502,32 +329,32 @@ static void test_chunks_doubled(void **state)
             assert_int_equal(result.status, 0);
             assert_int_equal(result.sum, sum);
         }
-    drop(&trace);
+    small_trace_drop(&trace);
 }
 
 /* All pairs exchanged, and all moved round: places mean nothing. */
 static void test_chunks_moved(void **state)
 {
     (void)state;
-    struct trace trace;
-    int order[CHUNKS + 1];
+    struct small_trace trace;
+    int order[SMALL_TRACE_CHUNKS + 1];
 
-    make(&trace, false);
+    small_trace_make(&trace, false);
     uint32_t sum = analyze(&trace).sum;
-    for (int a = 0; a < CHUNKS; a++)
-        for (int b = 0; b < CHUNKS; b++) {
-            for (int i = 0; i < CHUNKS; i++)
+    for (int a = 0; a < SMALL_TRACE_CHUNKS; a++)
+        for (int b = 0; b < SMALL_TRACE_CHUNKS; b++) {
+            for (int i = 0; i < SMALL_TRACE_CHUNKS; i++)
                 order[i] = i == a ? b : i == b ? a : i;
             if (a == b) /* moved round by so many */
-                for (int i = 0; i < CHUNKS; i++)
-                    order[i] = (i + a) % CHUNKS;
-            order[CHUNKS] = -1;
+                for (int i = 0; i < SMALL_TRACE_CHUNKS; i++)
+                    order[i] = (i + a) % SMALL_TRACE_CHUNKS;
+            order[SMALL_TRACE_CHUNKS] = -1;
             write_chunks(&trace, order);
             struct result result = analyze(&trace);
             assert_int_equal(result.sum, sum);
             assert_false(result.reported);
         }
-    drop(&trace);
+    small_trace_drop(&trace);
 }
 
 /* --- Hostile numbers --- */
@@ -540,9 +367,9 @@ static void begin_one(struct bytes *trace, struct bytes *facts)
     fact_code(facts, 11, 1, 1, 9, "main");
 }
 
-static void finish_one(struct bytes *trace, struct trace *made)
+static void finish_one(struct bytes *trace, struct small_trace *made)
 {
-    *made = (struct trace){.bytes = *trace};
+    *made = (struct small_trace){.bytes = *trace};
     build_file(trace, made->path);
 }
 
@@ -558,7 +385,7 @@ static void test_claimed_depths(void **state)
     (void)state;
     static const uint64_t depths[] = {1, 1000, 1ull << 20, 1ull << 32, 1ull << 63, UINT64_MAX};
     struct bytes bytes = {0}, facts = {0}, events = {0};
-    struct trace trace;
+    struct small_trace trace;
 
     begin_one(&bytes, &facts);
     add_facts(&bytes, &facts);
@@ -583,7 +410,7 @@ static void test_claimed_depths(void **state)
     finish_one(&bytes, &trace);
     assert_int_equal(analyze(&trace).status, 0);
     free(events.at);
-    drop(&trace);
+    small_trace_drop(&trace);
 }
 
 /* Threads that each last 36 years: their sum is more than a number holds. */
@@ -591,7 +418,7 @@ static void test_times_that_add_up(void **state)
 {
     (void)state;
     struct bytes bytes = {0}, facts = {0}, events = {0};
-    struct trace trace;
+    struct small_trace trace;
 
     begin_one(&bytes, &facts);
     add_facts(&bytes, &facts);
@@ -612,7 +439,7 @@ static void test_times_that_add_up(void **state)
     assert_int_equal(result.status, -1);
     assert_non_null(strstr(result.err.text, "292 years"));
     free(events.at);
-    drop(&trace);
+    small_trace_drop(&trace);
 }
 
 /* A path of a megabyte in a hundred thousand rows would be a hundred gigabytes. */
@@ -622,7 +449,7 @@ static void test_long_names_repeated(void **state)
     struct bytes bytes = {0}, facts = {0};
     size_t size = 1 << 20;
     char *path = malloc(size);
-    struct trace trace;
+    struct small_trace trace;
 
     assert_non_null(path);
     memset(path, 'x', size);
@@ -649,7 +476,7 @@ static void test_long_names_repeated(void **state)
     assert_non_null(strstr(err.text, "repeated"));
     free(more.at);
     free(path);
-    drop(&trace);
+    small_trace_drop(&trace);
 }
 
 /* All of this in little memory: what a file says is not believed. */
