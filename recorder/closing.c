@@ -5,18 +5,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "recorder/clock.h"
+#include "recorder/cost.h"
 #include "recorder/recorder.h"
-#include "recorder/thread.h"
 
 /* Where standard error led when we began: the program may put a file of its own there. */
 static struct stat first_stderr;
-static uint64_t start_ns;
 
 void closing_prepare(void)
 {
     fstat(STDERR_FILENO, &first_stderr);
-    start_ns = clock_read_ns(CLOCK_MONOTONIC);
 }
 
 static const char *path_as_typed(void)
@@ -53,19 +50,7 @@ static bool stderr_is_still_ours(void)
            st.st_ino == first_stderr.st_ino;
 }
 
-static void print_own_cost(uint64_t events, const struct thread *t)
-{
-    double seconds = (double)(clock_read_ns(CLOCK_MONOTONIC) - start_ns) / 1e9;
-    double bytes = (double)sink_size(&recorder.sink);
-    double writing = t != NULL ? (double)t->writing_ticks / (double)recorder.sink.tick_rate : 0;
-
-    if (events > 0)
-        dprintf(STDERR_FILENO,
-                "pyrec: %.3f s recorded, %.1f ns and %.2f bytes an event, %.3f s spent writing\n",
-                seconds, seconds * 1e9 / (double)events, bytes / (double)events, writing);
-}
-
-void closing_print(const struct thread *t)
+void closing_print(void)
 {
     uint32_t processes = sink_process_count(&recorder.sink);
     uint32_t threads = sink_thread_count(&recorder.sink);
@@ -84,5 +69,5 @@ void closing_print(const struct thread *t)
         threads == 1 ? "" : "s", processes, processes == 1 ? "" : "es",
         strcmp(path, "trace.bin") == 0 ? "" : " ", strcmp(path, "trace.bin") == 0 ? "" : path);
     if (recorder.settings.closing_line > 1)
-        print_own_cost(events, t);
+        cost_print(events, sink_size(&recorder.sink), processes);
 }

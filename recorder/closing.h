@@ -2,13 +2,11 @@
 #ifndef RECORDER_CLOSING_H
 #define RECORDER_CLOSING_H
 
-struct thread;
-
-/* Remembers when the process began, and where its standard error leads. */
+/* Remembers where the process's standard error leads. */
 void closing_prepare(void);
 
 /* Prints the line, as the settings want it; never into a file that the program has put in the
- * place of standard error. `t`: the thread that ends, may be NULL. */
-void closing_print(const struct thread *t);
+ * place of standard error. */
+void closing_print(void);
 
 #endif

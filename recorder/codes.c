@@ -6,6 +6,7 @@
 
 #include "formats/trace/encode.h"
 #include "recorder/callables.h"
+#include "recorder/cost.h"
 #include "recorder/facts.h"
 #include "recorder/files.h"
 #include "recorder/recorder.h"
@@ -341,12 +342,15 @@ const struct code_info *codes_define_in(PyCodeObject *code, PyObject *globals)
 {
     struct definition d = {.module = module_name(globals)};
     const struct code_info *info = &not_wanted;
+    uint64_t begun;
 
     if (!codes_is_wanted(code))
         return attach_info(code, 0, false);
+    begun = cost_begin();
     d.file = files_define(code, globals, is_toplevel(code));
     if (d.file != NULL)
         info = define(code, &d);
+    cost_end(COST_DEFINING, begun);
     PyErr_Clear(); /* no callback is entered with an exception set, and none may leave one */
     return info;
 }

@@ -12,6 +12,7 @@
 #include "recorder/closing.h"
 #include "recorder/codes.h"
 #include "recorder/events.h"
+#include "recorder/cost.h"
 #include "recorder/facts.h"
 #include "recorder/files.h"
 #include "recorder/inside.h"
@@ -189,7 +190,7 @@ static void on_exit_hook(int status)
 {
     finish(TRACE_END_EXIT, status);
     if (recorder.is_first && recorder.pid == getpid() && recorder.active)
-        closing_print(thread_current);
+        closing_print();
 }
 
 static void before_exec_hook(void)
@@ -297,6 +298,8 @@ static int begin(uint32_t parent, enum trace_process_how how, char *why, size_t 
 int recorder_start(const struct inside_run *run, struct inside_hooks *hooks, char *why,
                    size_t why_size)
 {
+    uint64_t begun = cost_begin();
+
     if (run->version != INSIDE_VERSION) {
         snprintf(why, why_size, "preload.so and the recorder are of different versions of pyrec");
         return -1;
@@ -311,6 +314,7 @@ int recorder_start(const struct inside_run *run, struct inside_hooks *hooks, cha
         return -1;
     *hooks = (struct inside_hooks){process_number_hook, before_exec_hook, exec_failed_hook,
                                    on_exit_hook, child_ended_hook};
+    cost_end(COST_START, begun);
     return 0;
 }
 

@@ -474,6 +474,22 @@ static int allocate(int fd, uint64_t offset, uint64_t size)
     return failure;
 }
 
+/* Bytes of slots, of this process. */
+static uint64_t mapped, mapped_most;
+
+static void count_mapped(uint64_t size)
+{
+    uint64_t now = __atomic_add_fetch(&mapped, size, __ATOMIC_RELAXED);
+
+    if (now > __atomic_load_n(&mapped_most, __ATOMIC_RELAXED))
+        __atomic_store_n(&mapped_most, now, __ATOMIC_RELAXED);
+}
+
+uint64_t sink_mapped_most(void)
+{
+    return __atomic_load_n(&mapped_most, __ATOMIC_RELAXED);
+}
+
 bool sink_slot_open(struct sink *sink, struct sink_slot *slot, uint64_t capacity,
                     const struct sink_chunk *chunk)
 {
@@ -493,6 +509,7 @@ bool sink_slot_open(struct sink *sink, struct sink_slot *slot, uint64_t capacity
         return false; /* this process has no address space left; others may go on */
     slot->bytes = bytes;
     slot->capacity = capacity;
+    count_mapped(capacity);
     fill_chunk_header(slot->bytes, sink->mark, chunk, capacity);
     return true;
 }
@@ -527,8 +544,10 @@ void sink_slot_seal(struct sink_slot *slot, uint64_t length)
 
 void sink_slot_unmap(struct sink_slot *slot)
 {
-    if (slot->bytes != NULL)
+    if (slot->bytes != NULL) {
         munmap(slot->bytes, slot->capacity);
+        __atomic_sub_fetch(&mapped, slot->capacity, __ATOMIC_RELAXED);
+    }
     slot->bytes = NULL;
     slot->capacity = 0;
 }

@@ -114,6 +114,9 @@ enum trace_gap_reason sink_stop_reason(const struct sink *sink);
 /* Events sealed so far by all processes; adds `events` to it. */
 uint64_t sink_count_events(struct sink *sink, uint64_t events);
 
+/* The most bytes that this process had mapped in slots at one time. */
+uint64_t sink_mapped_most(void);
+
 /* Size of the file so far, and how many processes and threads have been in it. */
 uint64_t sink_size(const struct sink *sink);
 uint32_t sink_process_count(const struct sink *sink);

@@ -9,6 +9,7 @@
 
 #include "formats/trace/encode.h"
 #include "recorder/clock.h"
+#include "recorder/cost.h"
 #include "recorder/facts.h"
 #include "recorder/recorder.h"
 #include "recorder/suspended.h"
@@ -427,13 +428,14 @@ void thread_renew(struct thread *t)
 bool thread_next_chunk(struct thread *t, uint64_t now, size_t need)
 {
     struct sink_chunk chunk = {.kind = TRACE_EVENTS};
-    uint64_t begun = clock_ticks();
+    uint64_t begun = clock_ticks(), begun_ns;
 
     if (!recorder.running)
         return stop(t);
     unseen_look();
-    chunk.monotonic_ns = clock_read_ns(CLOCK_MONOTONIC); /* `now` was read a moment ago */
-    if (t->in_child) /* a new thread there, and all its frames are inherited */
+    begun_ns = cost_begin();
+    chunk.monotonic_ns = begun_ns; /* `now` was read a moment ago */
+    if (t->in_child)               /* a new thread there, and all its frames are inherited */
         thread_renew(t);
     if (now >> t->shift < t->last_unit)
         now = t->last_unit << t->shift;
@@ -448,5 +450,6 @@ bool thread_next_chunk(struct thread *t, uint64_t now, size_t need)
         return stop(t);
     }
     t->writing_ticks += clock_ticks() - begun;
+    cost_end(COST_WRITING, begun_ns);
     return true;
 }

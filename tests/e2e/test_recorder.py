@@ -1,5 +1,6 @@
 """What is hard to record: programs that trace themselves, frames that come and go in unusual ways."""
 import os
+import re
 import tempfile
 import unittest
 
@@ -412,6 +413,32 @@ class Unusual(unittest.TestCase):
         if not pythons:
             self.skipTest("no interpreter has greenlet")
         self.check(GREENLETS, verify, pythons)
+
+
+class OwnCost(unittest.TestCase):
+    """What -v says that recording took."""
+
+    LINES = (r"\Apyrec: .*trace.bin: [\d.]+ MB, ([\d,]+) events, 1 thread, 1 process; see it with: pyanalyze .*\n"
+             r"pyrec: own cost: ([\d.]+) bytes and ([\d.]+) ns an event \(measured now, without CPython's part\), "
+             r"([\d.]+) s in all\n"
+             r"pyrec: own cost: entering [\d.]+ s; definitions and sources [\d.]+ s \((\d+) times\); "
+             r"chunks [\d.]+ s \((\d+)\), at most (\d+) KB of them mapped\n\Z")
+
+    def test_figures(self):
+        for python in support.PYTHONS:
+            with self.subTest(python=python):
+                recording = support.Recording(
+                    python, ["-c", "for i in range(100000):\n    j = i\n    exec('k = 1') if i % 1000 == 0 else 0\n"], ["-v"])
+                self.addCleanup(recording.close)
+                found = re.match(self.LINES, recording.recorded.err.decode())
+                self.assertTrue(found, recording.recorded)
+                events = int(found.group(1).replace(",", ""))
+                self.assertEqual(events, recording.value("SELECT sum(events) FROM threads"))
+                self.assertAlmostEqual(float(found.group(2)), os.path.getsize(recording.trace) / events, places=1)
+                self.assertAlmostEqual(float(found.group(4)), float(found.group(3)) * events / 1e9, delta=0.001)
+                self.assertGreaterEqual(int(found.group(5)), 101)  # once an exec, and the program
+                self.assertGreater(int(found.group(6)), 3)
+                self.assertIn(int(found.group(7)), range(256, 1024))
 
 
 if __name__ == "__main__":
