@@ -83,12 +83,58 @@ static int list_threads(struct events_runs *runs, struct error *err)
             if (run->ids.threads[j].thread_id == 0)
                 continue;
             runs->threads[runs->thread_count++] =
-                (struct events_thread){run, thread, run->ids.threads[j]};
+                (struct events_thread){.run = run, .thread = thread, .ids = run->ids.threads[j]};
             runs->events += run->file->chunks[thread->first + thread->count - 1].events_before;
         }
     }
     qsort(runs->threads, runs->thread_count, sizeof *runs->threads, compare_threads);
     return 0;
+}
+
+/* --- Windows --- */
+
+static const char cut_sql[] = "SELECT value > 0 FROM main.meta WHERE key = 'selected_windows'";
+static const char windows_sql[] =
+    "SELECT start_ns, ifnull(end_ns, 1 << 62) FROM main.windows WHERE process_id = ?1 AND "
+    "(thread_id IS NULL OR thread_id = ?2)";
+
+static int load_windows(struct events_thread *thread, sqlite3_stmt *statement)
+{
+    int code = sqlite3_bind_int64(statement, 1, thread->ids.process_id);
+
+    if (code == SQLITE_OK)
+        code = sqlite3_bind_int64(statement, 2, thread->ids.thread_id);
+    while (code == SQLITE_OK && sqlite3_step(statement) == SQLITE_ROW) {
+        struct window window = {sqlite3_column_int64(statement, 0),
+                                sqlite3_column_int64(statement, 1)};
+
+        if (window.start < window.end && windows_add(&thread->windows, window) < 0)
+            code = SQLITE_NOMEM;
+    }
+    windows_unite(&thread->windows);
+    return code == SQLITE_OK ? sqlite3_reset(statement) : code;
+}
+
+/* Was the database made of somebody's windows? Then only what is in them has rows here, too. */
+static int cut_threads(struct events_runs *runs, struct error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    int code;
+
+    if (runs->first_id != 0) /* there is no database of these traces */
+        return 0;
+    code = sqlite3_prepare_v2(runs->db, cut_sql, -1, &statement, NULL);
+    runs->cut = code == SQLITE_OK && sqlite3_step(statement) == SQLITE_ROW &&
+                sqlite3_column_int(statement, 0) != 0;
+    sqlite3_finalize(statement);
+    if (!runs->cut)
+        return 0;
+    statement = NULL;
+    code = sqlite3_prepare_v2(runs->db, windows_sql, -1, &statement, NULL);
+    for (size_t i = 0; i < runs->thread_count && code == SQLITE_OK; i++)
+        code = load_windows(&runs->threads[i], statement);
+    sqlite3_finalize(statement);
+    return code == SQLITE_OK ? 0 : error_set(err, "events: %s", sqlite3_errstr(code));
 }
 
 int events_runs_open(struct events_runs *runs, struct error *err)
@@ -103,8 +149,8 @@ int events_runs_open(struct events_runs *runs, struct error *err)
                                   "line, beside the database or instead of it");
     else if (runs->runs == NULL)
         error_set(&runs->failure, "out of memory");
-    else if (open_runs(runs, &runs->failure) == 0)
-        list_threads(runs, &runs->failure);
+    else if (open_runs(runs, &runs->failure) == 0 && list_threads(runs, &runs->failure) == 0)
+        cut_threads(runs, &runs->failure);
     runs->open = runs->failure.text[0] == '\0';
     return runs->open ? 0 : error_set(err, "%s", runs->failure.text);
 }
@@ -119,6 +165,8 @@ void events_runs_fini(struct events_runs *runs)
         }
         free(runs->paths[i]);
     }
+    for (size_t i = 0; i < runs->thread_count; i++)
+        windows_fini(&runs->threads[i].windows);
     model_fini(&runs->model);
     free(runs->runs);
     free(runs->threads);

@@ -10,6 +10,7 @@
 #include "analyzer/events_ids.h"
 #include "analyzer/model.h"
 #include "analyzer/sqlite_api.h"
+#include "analyzer/windows.h"
 #include "formats/error.h"
 
 /* An open trace. */
@@ -24,6 +25,7 @@ struct events_thread {
     const struct events_run *run;
     const struct trace_thread *thread;
     struct events_thread_ids ids;
+    struct windows windows; /* if the database was made of windows only: in them are the rows */
 };
 
 struct events_runs {
@@ -39,6 +41,7 @@ struct events_runs {
     uint32_t first_id;             /* what is added to a file's or code's id; then 0 is none */
     struct events_thread *threads; /* owned; by thread_id */
     size_t thread_count;
+    bool cut;        /* all threads have windows */
     uint64_t events; /* about how many rows; 0: not known */
 };
 

@@ -332,12 +332,16 @@ static bool thread_is_wanted(const struct wanted *wanted, const struct events_th
            (wanted->thread_id < 0 || wanted->thread_id == thread->ids.thread_id);
 }
 
-static bool row_is_wanted(const struct events_runs *runs, const struct wanted *wanted,
-                          const struct events_walk *walk)
+static bool row_is_wanted(struct events_cursor *cursor)
 {
+    const struct events_runs *runs = &table_of(cursor)->runs;
+    const struct wanted *wanted = &cursor->wanted;
+    struct events_walk *walk = cursor->walk;
     const struct facts_code *code = walk->frame != NULL ? walk->frame->code : NULL;
 
-    return (wanted->function_id < 0 ||
+    return (!runs->cut ||
+            windows_cover(&runs->threads[cursor->thread].windows, events_walk_time(walk))) &&
+           (wanted->function_id < 0 ||
             events_runs_function_id(runs, code) == wanted->function_id) &&
            (wanted->file_id < 0 || events_runs_file_id(runs, code) == wanted->file_id);
 }
@@ -378,7 +382,7 @@ static int cursor_next(sqlite3_vtab_cursor *base)
         status = events_walk_next(cursor->walk, &err);
         if (status < 0)
             return table_fail(table_of(cursor), &err);
-        if (status > 0 && row_is_wanted(&table_of(cursor)->runs, &cursor->wanted, cursor->walk))
+        if (status > 0 && row_is_wanted(cursor))
             return SQLITE_OK;
         if (status > 0)
             continue;

@@ -18,7 +18,7 @@ bool windows_owned_by(struct trace_bytes owner, const char *const *owners)
     return false;
 }
 
-static int add_window(struct windows *windows, struct window window)
+int windows_add(struct windows *windows, struct window window)
 {
     struct window *grown =
         grow_array(windows->items, windows->count, &windows->room, sizeof *grown);
@@ -38,7 +38,7 @@ static int compare_starts(const void *a, const void *b)
 }
 
 /* Those that overlap or touch become one. */
-static void unite(struct windows *windows)
+void windows_unite(struct windows *windows)
 {
     size_t kept = 0;
 
@@ -69,11 +69,25 @@ int windows_of_thread(struct windows *windows, const struct facts *facts, const 
             continue;
         struct window window = {clock_ns(clock, from->start_ticks),
                                 from->end_ticks ? clock_ns(clock, from->end_ticks) : INT64_MAX};
-        if (window.start < window.end && add_window(windows, window) < 0)
+        if (window.start < window.end && windows_add(windows, window) < 0)
             return -1;
     }
-    unite(windows);
+    windows_unite(windows);
     return 0;
+}
+
+bool windows_cover(const struct windows *windows, int64_t ns)
+{
+    size_t low = 0, high = windows->count;
+
+    while (low < high) { /* the first that begins later */
+        size_t middle = low + (high - low) / 2;
+        if (windows->items[middle].start > ns)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low > 0 && ns < windows->items[low - 1].end;
 }
 
 void windows_fini(struct windows *windows)

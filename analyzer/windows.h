@@ -36,4 +36,11 @@ int windows_of_thread(struct windows *windows, const struct facts *facts, const 
                       const char *const *owners, const struct trace_thread *thread);
 void windows_fini(struct windows *windows);
 
+/* The same piece by piece: any number of windows, then once windows_unite(). 0, or -1: no memory. */
+int windows_add(struct windows *windows, struct window window);
+void windows_unite(struct windows *windows);
+
+/* Does one of them cover the stamp? */
+bool windows_cover(const struct windows *windows, int64_t ns);
+
 #endif

@@ -143,6 +143,28 @@ class Windows(unittest.TestCase):
                              b"--window\n")
         self.assertEqual(query("SELECT count(*) FROM threads"), [(0,)])
 
+    def test_events(self):
+        """The table `events` has what is in the windows, of the trace and of a database made of them."""
+        with tempfile.TemporaryDirectory() as folder:
+            trace, path = os.path.join(folder, "t.bin"), os.path.join(folder, "t.db")
+            with open(trace, "wb") as file:
+                file.write(app([(1, "p", 1, 25, 35), (2, "p", 0, 1040, 1051), (3, "q", 1, 0, 1)]))
+            query = ["--sql", "SELECT number, time_ns, event, e.line FROM events e JOIN threads USING (thread_id)"]
+
+            def rows(*options):
+                result = support.run([support.PYANALYZE, *options, *query])
+                self.assertEqual((result.status, result.err), (0, b""))
+                return [tuple(line.split()) for line in result.out.decode().splitlines()[1:]]
+
+            inside = [("1", "30", "call", "10"), ("1", "1040", "return", "11"), ("1", "1050", "line", "4")]
+            self.assertEqual(rows(trace, "--window", "p"), inside)
+            self.assertEqual(len(rows(trace)), 8 + 4)
+            support.run([support.PYANALYZE, trace, "--db", path, "--window", "p"])
+            self.assertEqual(rows(path, trace), inside)
+            result = support.run([support.PYANALYZE, trace, "--window", "p", "--sql",
+                                  "SELECT count(*) FROM events WHERE time_ns > 1040 AND line = 4"])
+            self.assertEqual(result.out.split()[1], b"1")
+
     def test_a_database_has_no_windows_to_cut(self):
         with tempfile.TemporaryDirectory() as folder:
             trace, path = os.path.join(folder, "t.bin"), os.path.join(folder, "t.db")
