@@ -16,7 +16,6 @@ PYTHONS ?= $(PYTHON)
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.SECONDARY:
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules
 SHELL := /bin/bash
