@@ -166,6 +166,8 @@ $(package):
 	$(quiet)mkdir -p $(@D)
 	$(quiet)ln -sfn $(abspath recorder/python/pyrec) $@
 
+.PRECIOUS: $(obj)/plain/%.o
+
 # Objects in folders by how they are compiled: plain, preload (its names replace libc's), events, one a SOABI.
 $(obj)/plain/%.o: object_flags = $(sanitize) -fvisibility=hidden
 $(obj)/preload/%.o: object_flags = $(sanitize_inner)
