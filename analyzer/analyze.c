@@ -11,6 +11,7 @@
 #include "analyzer/replay_pool.h"
 #include "analyzer/run.h"
 #include "analyzer/sources.h"
+#include "analyzer/statements.h"
 #include "analyzer/store.h"
 #include "analyzer/totals.h"
 #include "analyzer/windows.h"
@@ -26,6 +27,7 @@ struct analysis {
     struct facts **facts;
     struct model model;
     struct sources *sources;
+    struct statements *statements; /* owned; NULL: nobody asked for them */
     struct store *store;
     struct totals totals;
     int64_t thread_id;    /* the last row */
@@ -99,7 +101,11 @@ static int read_all(struct analysis *analysis, const char *const *paths, size_t 
                     analysis->err) < 0)
         return -1;
     analysis->sources = sources_read(analysis->files, analysis->facts, count, analysis->err);
-    return analysis->sources ? 0 : -1;
+    if (!analysis->sources || !analysis->options->statements)
+        return analysis->sources ? 0 : -1;
+    analysis->statements = statements_new(&analysis->model, analysis->sources, analysis->err);
+    analysis->model.statements = analysis->statements;
+    return analysis->statements ? 0 : -1;
 }
 
 /* --- Replaying --- */
@@ -305,6 +311,8 @@ static void store_meta(struct analysis *analysis)
     store_row(analysis->store, STORE_META, "ss", "selection", selection);
     store_number(analysis->store, "selected_windows",
                  count_owners(analysis->options->selection.windows));
+    if (analysis->statements)
+        store_number(analysis->store, "statements", 1);
     store_number(analysis->store, "left_out_files", 0);
     store_number(analysis->store, "left_out_self_ns", 0);
 }
@@ -393,6 +401,7 @@ int analyze_traces(const char *const *paths, size_t count, const struct analyze_
     store_abandon(analysis.store);
     totals_fini(&analysis.totals);
     sources_free(analysis.sources);
+    statements_free(analysis.statements);
     model_fini(&analysis.model);
     for (size_t i = 0; i < analysis.run_count; i++)
         run_close(&analysis.runs[i]);

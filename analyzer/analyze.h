@@ -35,6 +35,7 @@ struct analyze_statistics {
 
 struct analyze_options {
     struct selection selection;
+    bool statements;  /* tell lines that go on with a statement from those that begin one */
     unsigned workers;    /* threads that may work; 0 and 1: this one alone */
     const char *version; /* for meta.pyanalyze_version; NULL: "unknown" */
 

@@ -9,6 +9,7 @@
 #include "analyzer/analyze.h"
 #include "analyzer/events_table.h"
 #include "analyzer/sql_functions.h"
+#include "analyzer/statement_tables.h"
 #include "formats/error.h"
 #include "formats/query.h"
 #include "formats/text.h"
@@ -73,6 +74,7 @@ static int load_traces(struct command *command, struct error *err)
     struct analyze_statistics cost = {0};
     const struct analyze_options how = {
         .selection = {options->thread, options->pid, options->patterns, options->windows.items},
+        .statements = options->statements,
         .workers = count_workers(),
         .version = PYREC_VERSION,
         .progress = on_progress,
@@ -122,6 +124,8 @@ static int load(struct command *command, struct error *err)
     int code;
 
     if ((command->database != NULL ? load_database : load_traces)(command, err) < 0)
+        return -1;
+    if (command->options->statements && statement_tables_make(command->db, err) < 0)
         return -1;
     code = sql_functions_register(command->db);
     if (code == SQLITE_OK)

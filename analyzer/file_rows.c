@@ -11,6 +11,7 @@
 #include "analyzer/sample_sums.h"
 #include "analyzer/source_text.h"
 #include "analyzer/sources.h"
+#include "analyzer/statements.h"
 #include "analyzer/store.h"
 #include "analyzer/totals.h"
 #include "analyzer/trace_walk.h"
@@ -189,6 +190,17 @@ static int compare_entries(const void *a, const void *b)
     return x->function < y->function ? -1 : x->function > y->function;
 }
 
+/* With which statement the line belongs, if it has others. */
+static void write_statement(struct file_writer *writer, uint32_t file, uint32_t line)
+{
+    uint32_t first = statements_first_line(writer->model->statements, file, line);
+
+    if (first != line ||
+        statements_first_line(writer->model->statements, file, line + 1) == first)
+        store_row(writer->store, STORE_STATEMENT_LINES, "iii",
+                  (int64_t)writer->model->files[file].row, (int64_t)line, (int64_t)first);
+}
+
 /* One row for the entries [first, end) of a line, unless nothing ever was there. */
 static int write_line(struct file_writer *writer, uint32_t file, const struct line_entry *first,
                       const struct line_entry *end, struct source_text *text)
@@ -210,6 +222,7 @@ static int write_line(struct file_writer *writer, uint32_t file, const struct li
         return 0;
     if (text && source_text_line(text, first->line, &source) < 0)
         return out_of_memory(writer);
+    write_statement(writer, file, first->line);
     bool has_text = text && first->line > 0 && first->line <= source_text_line_count(text);
     struct sample_sums samples = sample_table_get(writer->totals->samples, found);
 #define FIGURES                                                                                    \

@@ -19,6 +19,7 @@
 
 struct error;
 struct pattern_list;
+struct statements;
 
 struct model_file {
     struct trace_bytes path, name, sha256; /* borrowed from facts */
@@ -63,6 +64,7 @@ struct model {
     struct map named;      /* functions that are no code: by hash and kind */
     struct arena arena;
     const struct pattern_list *patterns; /* borrowed */
+    const struct statements *statements; /* borrowed; NULL: lines are not joined */
     pthread_mutex_t lock; /* of the place of `functions`, for model_function() */
     bool has_lock;
 };

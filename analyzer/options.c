@@ -70,6 +70,7 @@ static const struct rule rules[] = {
     {"file", 0, 0, "PATTERN", apply_list, FIELD(files), NULL, "report only these files, numbers unchanged"},
     {"per-thread", 0, 1, NULL, apply_flag, FIELD(format.per_thread), NULL, "split by thread instead of merging"},
     HEADING("Reports:"),
+    {"statements", 0, 1, NULL, apply_flag, FIELD(statements), NULL, "the lines of one statement as one"},
     {"sort", 0, 0, "KEY[,KEY...]", apply_list, FIELD(sort_words), NULL, "order: cpu, wall, hits; of stats as pstats has it"},
     {"reverse", 0, 1, NULL, apply_flag, FIELD(format.reverse), NULL, "stats: the other way round"},
     {"restrict", 0, 0, "N|PART|REGEX", apply_list, FIELD(restricts), NULL, "stats: fewer rows, as in pstats (repeatable)"},

@@ -45,7 +45,7 @@ struct options {
     int rows;                    /* enum options_rows */
     const char *rows_path;       /* where rows go; NULL: standard output */
 
-    bool strict, force, verbose, no_pager;
+    bool strict, force, verbose, no_pager, statements;
     int colour; /* enum options_colour */
 
     const char *thread;            /* name or id; NULL: all */

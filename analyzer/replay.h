@@ -54,6 +54,7 @@ struct replay_frame {
     };
     uint32_t lag; /* replay->lags[]: what of the stamp at which it was entered or last resumed is
                      not in `entered` */
+    uint32_t statement; /* of its line; 0: it has begun none yet */
     bool is_unknown;
     bool is_booked;      /* else it is transparent, C called by transparent code, or frames[0] */
     uint8_t kind;        /* enum replay_kind */

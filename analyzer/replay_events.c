@@ -76,6 +76,9 @@ void replay_line(struct replay *replay, int64_t step)
         replay->out_of_memory = true;
         return;
     }
+    cell->inner +=
+        cell->statement == frame->statement && cell != frame->cell && !replay->cut.is_outside;
+    frame->statement = cell->statement;
     frame->cell = cell;
     cell->hits += !replay->cut.is_outside;
     replay->now.hits += !replay->cut.is_outside;

@@ -15,6 +15,8 @@ struct hot {
     const struct sums_node *node; /* where its lines are found; if not plain, there are none */
     int64_t line;
     bool watch;
+    bool by_statement;  /* a constant: are steps within statements counted? Only then is there ... */
+    uint32_t statement; /* ... the frame's */
     struct sums *sums;
     const struct clock *clock;
     struct replay_now now;
@@ -30,6 +32,8 @@ HOT void load_frame(struct hot *hot)
     hot->node = hot->frame->kind == REPLAY_PLAIN ? hot->cell->node : &hot->sums->lineless;
     hot->line = hot->frame->line;
     hot->watch = replay_watches(hot->sums, hot->frame);
+    if (hot->by_statement)
+        hot->statement = hot->frame->statement;
 }
 
 HOT void load(struct replay *replay, struct hot *hot)
@@ -49,6 +53,8 @@ HOT void load(struct replay *replay, struct hot *hot)
 
 HOT void save_frame(struct hot *hot)
 {
+    if (hot->by_statement)
+        hot->frame->statement = hot->statement;
     hot->frame->cell = hot->cell;
     hot->frame->line = hot->line;
 }
@@ -100,6 +106,15 @@ HOT void begin_event(struct hot *hot, uint64_t units)
 
 /* --- What stays --- */
 
+/* The frame goes from one line to the next. */
+HOT void step_statement(struct hot *hot, const struct sums_cell *from, struct sums_cell *to)
+{
+    if (!hot->by_statement)
+        return;
+    to->inner += to->statement == hot->statement && to != from;
+    hot->statement = to->statement;
+}
+
 /* A line that the context has not had yet, or not at its place in the table, or that is not counted
  * in a plain way. False: no memory. */
 HOT bool other_line(struct replay *replay, struct hot *hot, int64_t line, int64_t step)
@@ -113,6 +128,8 @@ HOT bool other_line(struct replay *replay, struct hot *hot, int64_t line, int64_
     if (frame->kind == REPLAY_PLAIN && line >= 0 && line <= REPLAY_LINE_MAX) {
         struct sums_cell *cell = sums_find_cell(hot->sums, hot->cell->node, (uint32_t)line);
         hot->line = line;
+        if (cell)
+            step_statement(hot, hot->cell, cell);
         hot->cell = cell ? cell : hot->cell;
         hot->cell->hits++;
         hot->now.hits++;
@@ -134,6 +151,7 @@ HOT bool line(struct replay *replay, struct hot *hot, uint64_t units, int step)
     begin_event(hot, units);
     if (__builtin_expect(cell->line != at, 0))
         return other_line(replay, hot, at, step);
+    step_statement(hot, hot->cell, cell);
     hot->line = at;
     hot->cell = cell;
     cell->hits++;
@@ -163,6 +181,7 @@ HOT const uint8_t *lines(struct hot *hot, const uint8_t *at, const uint8_t *last
         int64_t passed = (int64_t)clock->step_ns[step] + (over >= 0);
         rest = over >= 0 ? (uint64_t)over : rest + more;
         cell->self += passed;
+        step_statement(hot, cell, found);
         cell = found;
         cell->hits++;
         number = next;
@@ -518,9 +537,10 @@ HOT bool short_call(struct replay *replay, struct hot *hot, const uint8_t **at, 
     return call(replay, hot, code);
 }
 
-static const uint8_t *play(struct replay *replay, const uint8_t *at, const uint8_t *last)
+HOT const uint8_t *play(struct replay *replay, const uint8_t *at, const uint8_t *last,
+                        bool by_statement)
 {
-    struct hot hot;
+    struct hot hot = {.by_statement = by_statement};
     bool going = true;
 
     load(replay, &hot);
@@ -549,10 +569,22 @@ static const uint8_t *play(struct replay *replay, const uint8_t *at, const uint8
     return at;
 }
 
+/* Two loops: hardly anybody asks for statements. */
+static const uint8_t *play_lines(struct replay *replay, const uint8_t *at, const uint8_t *last)
+{
+    return play(replay, at, last, false);
+}
+
+static const uint8_t *play_statements(struct replay *replay, const uint8_t *at, const uint8_t *last)
+{
+    return play(replay, at, last, true);
+}
+
 void replay_hot(struct replay *replay, struct trace_cursor *cur)
 {
     if (cur->status != TRACE_OK || cur->end - cur->at <= LONGEST || replay->has_cpu ||
         replay->hand.limit < CLOCK_STEPS)
         return;
-    cur->at = play(replay, cur->at, cur->end - LONGEST);
+    cur->at = (replay->sums.statements ? play_statements : play_lines)(replay, cur->at,
+                                                                      cur->end - LONGEST);
 }

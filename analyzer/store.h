@@ -32,6 +32,8 @@ struct store;
     X(EDGE_STATS,    "edge_stats",    "iiiiiiiiiiiiiii")               \
     X(FUNCTION_STATS, "function_stats", "iiiiiiiiiii")                  \
     X(FUNCTION_EDGES, "function_edges", "iiiiiiiiiii")                  \
+    X(STATEMENT_LINES, "statement_lines", "iii")                        \
+    X(STATEMENT_STATS, "statement_stats", "iiii")                       \
     X(CONTEXTS,      "contexts",      "iiiiiiiiii")                    \
     X(CONTEXT_LINES, "context_lines", "iiiii")                         \
     X(CONTEXT_EDGES, "context_edges", "iiiiii")                        \

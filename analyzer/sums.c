@@ -4,6 +4,7 @@
 
 #include "analyzer/facts.h"
 #include "analyzer/model.h"
+#include "analyzer/statements.h"
 
 #define FIRST_TABLE 2
 #define TABLE_MAX (1u << 31)
@@ -291,6 +292,7 @@ static struct sums_cell *add_cell(struct sums *sums, struct sums_node *node, str
     cell->at = at;
     cell->node = node;
     cell->line = at->line;
+    cell->statement = statements_first_line(sums->statements, at->file, at->line);
     while (is_crowded(sums, node, at->line))
         if (grow_table(sums, node) < 0)
             return NULL;
@@ -442,6 +444,7 @@ int sums_init(struct sums *sums, const struct facts *facts, struct model *model,
     *sums = (struct sums){
         .facts = facts,
         .model = model,
+        .statements = model->statements,
         .process = process,
         .lines = {.key_of = line_key},
         .nodes = {.key_of = node_key},

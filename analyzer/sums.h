@@ -23,6 +23,7 @@
 
 struct facts;
 struct model;
+struct statements;
 
 /* A function, on this thread. */
 struct sums_function {
@@ -55,7 +56,8 @@ struct sums_line {
     uint32_t file;
     uint64_t held; /* frames below the top that are here */
     bool counted;  /* for the totals */
-    uint64_t hits; /* of all its cells; these three only once the thread is settled */
+    uint64_t hits; /* of all its cells; these four only once the thread is settled */
+    uint64_t inner;
     int64_t self, wait;
     struct sums_line *next;
 };
@@ -77,11 +79,13 @@ static inline int64_t sums_line_cumulative_wait(const struct sums_line *line)
 /* The grain: one line in one context. */
 struct sums_cell {
     uint64_t hits;
+    uint64_t inner; /* of these, those that came from another line of the statement */
     int64_t self, wait;
     struct sums_line *at;
     struct sums_node *node;
     struct sums_entry *last; /* the last one used of the entries from here */
     int64_t line;            /* 0 to 2^31-1, or SUMS_NO_LINE */
+    uint32_t statement;      /* the line that its statement begins with */
 };
 
 /* A calling context. */
@@ -139,6 +143,7 @@ struct sums_table {
 struct sums {
     const struct facts *facts; /* borrowed */
     struct model *model;       /* borrowed */
+    const struct statements *statements; /* borrowed; NULL: every line is one */
     uint32_t process;
     struct arena arena;
     struct map functions;         /* by code key */

@@ -28,6 +28,7 @@ static int name_functions(struct sums *sums, struct model *model)
 static void add_cell(struct sums_line *line, const struct sums_cell *cell)
 {
     line->hits += cell->hits;
+    line->inner += cell->inner;
     line->self += cell->self;
     line->wait += cell->wait;
 }
@@ -161,6 +162,9 @@ static void write_line(const struct row_writer *writer, const struct sums_line *
     store_row(writer->store, STORE_LINE_STATS, "iiiiiiiiiiiiii", writer->thread_id,
               row_of(writer, line->function), (int64_t)line->line, (int64_t)line->hits, line->self,
               line->self - line->wait, cumulative, cumulative - wait, SAMPLE_COLUMNS(samples));
+    if (line->inner > 0)
+        store_row(writer->store, STORE_STATEMENT_STATS, "iiii", writer->thread_id,
+                  row_of(writer, line->function), (int64_t)line->line, (int64_t)line->inner);
 }
 
 static int write_lines(const struct row_writer *writer)

@@ -61,7 +61,7 @@ _pyanalyze()
         if [[ $word == -* ]]; then
             _pyanalyze_words "--format --output --zipfile --db --sql --csv --json --schema --thread --process --window
                 --include --exclude --file --per-thread --sort --reverse --restrict --strip-dirs --callers --callees
-                --from --to --function
+                --from --to --function --statements
                 --by --unit --top --min-percent --fold --lines
                 --force --strict --color --no-pager --verbose --version --help -f -o -v -V -h" "$word"
         else

@@ -235,6 +235,24 @@ CREATE TABLE function_edges (
     cumulative_cpu_ns BIGINT NOT NULL
 );
 
+-- Statements of several lines; only with pyanalyze --statements, else both tables are empty. A statement is a logical
+-- line: what Python's tokenizer ends with NEWLINE. Of a compound statement it is the header, a decorator is one of its
+-- own, what semicolons join is one. A line that is not here is a statement alone.
+CREATE TABLE statement_lines (
+    file_id INTEGER NOT NULL REFERENCES files (file_id),
+    line INTEGER NOT NULL,
+    statement_line INTEGER NOT NULL  -- the line with which its statement begins
+);
+
+-- How often execution came to a line from another line of the same statement, in the same activation. The hits of a
+-- statement are the hits of its lines without these: how often it was come to from elsewhere, or begun again.
+CREATE TABLE statement_stats (
+    thread_id INTEGER NOT NULL REFERENCES threads (thread_id),
+    function_id INTEGER NOT NULL REFERENCES functions (function_id),
+    line INTEGER NOT NULL,
+    inner_hits BIGINT NOT NULL
+);
+
 -- The calling-context tree of each thread. A function already on the path returns to its ancestor's node, so
 -- recursion does not grow it. Parents have smaller ids than their children. The root of a thread has parent_id and
 -- function_id NULL; its self time is the thread's <outside> time.
