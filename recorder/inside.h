@@ -12,7 +12,8 @@
  * PARENT: number of the process that started this one, 0 for the first of the run (and for one
  * started by a program that is not recorded and stands between pyrec and Python). HOW: `first`
  * (exec'd by the pyrec command), `spawn` (exec'd in a child), `exec` (exec'd in place). CHILDREN:
- * `1`, or `0` if the run does not go on in children. LOCK: the inherited descriptor through which
+ * `1`, or `0` if the run does not go on in children; 2 more if for this run a trace of the same
+ * name was kept as PATH.old. LOCK: the inherited descriptor through which
  * pyrec holds the trace's lock until a recorder holds it, or 0. MARK: the run's, 32 hexadecimal
  * digits. PATH: the trace, absolute, to the end of the value. Both variables are taken out of the
  * environment before main() runs, LD_PRELOAD restored to what the user had.
@@ -31,11 +32,12 @@ enum inside_how { INSIDE_FIRST, INSIDE_SPAWN, INSIDE_EXEC };
 struct inside_run {
     int version; /* INSIDE_VERSION of the caller; another: the extension refuses */
     enum inside_how how;
-    unsigned parent;       /* process number */
-    const char *mark;      /* 32 hexadecimal digits */
-    const char *path;      /* absolute */
-    const char *run_event; /* the audit event that is the moment to start: "cpython.run_file", ... */
-    const char *code;      /* with run_command: the program's text (borrowed for the call) or NULL */
+    unsigned parent;  /* process number */
+    const char *mark; /* 32 hexadecimal digits */
+    const char *path; /* absolute */
+    const char
+        *run_event;   /* the audit event that is the moment to start: "cpython.run_file", ... */
+    const char *code; /* with run_command: the program's text (borrowed for the call) or NULL */
 };
 
 /* What the extension wants to be told; NULL: does not. All may be called in any thread; none may

@@ -85,11 +85,23 @@ static int count_recorded(void)
     return (int)read_le32(header + TRACE_HEADER_NEXT_PROCESS) - 1;
 }
 
+/* As if this run had never been. */
+static void take_back(void)
+{
+    char kept[sizeof process.run.path + sizeof ".old"];
+
+    snprintf(kept, sizeof kept, "%s.old", process.run.path);
+    if (process.run.displaced)
+        rename(kept, process.run.path);
+    else
+        unlink(process.run.path);
+}
+
 void preload_refuse(const char *why)
 {
     preload_say("%s", why);
     if (count_recorded() == 0)
-        unlink(process.run.path);
+        take_back();
     preload_next()->_exit(125);
     abort();
 }

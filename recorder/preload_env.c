@@ -85,14 +85,15 @@ bool preload_env_parse(const char *value, struct preload_run *run)
     unsigned long parent, children, lock;
 
     if (!take_number(&value, UINT_MAX, &parent) || !take_how(&value, &run->how) ||
-        !take_number(&value, 1, &children) || !take_number(&value, INT_MAX, &lock) ||
+        !take_number(&value, 3, &children) || !take_number(&value, INT_MAX, &lock) ||
         !take_mark(&value, run->mark))
         return false;
     if (value[0] != '/' || strlen(value) >= sizeof run->path)
         return false;
     memcpy(run->path, value, strlen(value) + 1);
     run->parent = (unsigned)parent;
-    run->children = children != 0;
+    run->children = children & 1;
+    run->displaced = children & 2;
     run->lock = lock == 0 ? -1 : (int)lock;
     return true;
 }
@@ -179,7 +180,7 @@ static char *put_run(char *at, const struct preload_run *run)
     at = put_number(at, run->parent);
     at = put_text(at, how_names[run->how]);
     *at++ = ',';
-    at = put_number(at, run->children);
+    at = put_number(at, run->children + 2u * run->displaced);
     at = put_number(at, run->lock < 0 ? 0 : (unsigned)run->lock);
     at = put_text(at, run->mark);
     *at++ = ',';

@@ -20,7 +20,8 @@ struct preload_run {
     unsigned parent;
     enum inside_how how;
     bool children;
-    int lock; /* -1: none */
+    bool displaced; /* a trace of the same name was kept as PATH.old for this run */
+    int lock;       /* -1: none */
     char mark[33];
     char path[PATH_MAX];
 };

@@ -113,6 +113,7 @@ static char **run_environment(const struct run *run)
         .parent = 0,
         .how = INSIDE_FIRST,
         .children = !run->options.no_children,
+        .displaced = run->trace.displaced,
         .lock = run->trace.lock,
     };
     void *room;
@@ -170,7 +171,7 @@ static int run_and_report(struct run *run)
         return pyrec_error_set(run->err, PYREC_FAILED, "no process for the program: %s",
                                strerror(errno));
     pyrec_trace_release(&run->trace);
-    if (access(run->trace.path, F_OK) == 0 &&
+    if (pyrec_trace_is_there(&run->trace) &&
         pyrec_then_report(run->installation.analyzer, run->trace.path, &run->options, run->err) < 0)
         report_error(run->err);
     pyrec_frontend_remove_folder(&run->options);

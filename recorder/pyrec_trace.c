@@ -185,9 +185,10 @@ static int rename_new(const char *from, const char *to, bool replace)
 }
 
 /* The finished file `from` gets its name. 0; 1: the name was taken meanwhile; -1. */
-static int put_in_place(const char *from, const char *path, const struct pyrec_options *options,
-                        struct pyrec_error *err)
+static int put_in_place(const char *from, struct pyrec_trace *trace,
+                        const struct pyrec_options *options, struct pyrec_error *err)
 {
+    const char *path = trace->path;
     int lock;
     int result;
 
@@ -198,6 +199,7 @@ static int put_in_place(const char *from, const char *path, const struct pyrec_o
         result = errno == EEXIST ? 1
                                  : pyrec_error_set(err, PYREC_FAILED, "%s: cannot be written: %s",
                                                    path, strerror(errno));
+    trace->displaced = result == 0 && lock >= 0;
     if (lock >= 0)
         close(lock);
     return result;
@@ -233,7 +235,7 @@ static int place(const char *from, const struct pyrec_options *options, struct p
 
     do {
         has_number = choose_name(options->out, &number, trace->path, err);
-        result = has_number < 0 ? -1 : put_in_place(from, trace->path, options, err);
+        result = has_number < 0 ? -1 : put_in_place(from, trace, options, err);
     } while (result > 0 && has_number > 0);
     if (result > 0)
         return pyrec_error_set(err, PYREC_FAILED, "%s: another run has just taken this name",
@@ -298,6 +300,7 @@ int pyrec_trace_create(const struct pyrec_options *options, const char *python,
     int existing;
 
     trace->lock = -1;
+    trace->displaced = false;
     if (choose_name(options->out, &number, trace->path, err) < 0 ||
         check_existing(trace->path, options->force, &existing, err) < 0)
         return -1;
@@ -322,8 +325,30 @@ void pyrec_trace_release(struct pyrec_trace *trace)
     trace->lock = -1;
 }
 
+bool pyrec_trace_is_there(const struct pyrec_trace *trace)
+{
+    uint8_t mark[TRACE_MARK_SIZE];
+    char digits[2 * TRACE_MARK_SIZE + 1];
+    int fd = open(trace->path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    ssize_t size = fd < 0 ? -1 : pread(fd, mark, sizeof mark, TRACE_HEADER_MARK);
+
+    if (fd >= 0)
+        close(fd);
+    if (size != (ssize_t)sizeof mark)
+        return false;
+    for (int i = 0; i < TRACE_MARK_SIZE; i++)
+        snprintf(digits + 2 * i, 3, "%02x", mark[i]);
+    return strcmp(digits, trace->mark) == 0;
+}
+
 void pyrec_trace_remove(struct pyrec_trace *trace)
 {
-    unlink(trace->path);
+    char kept[PATH_MAX + sizeof ".old"];
+
+    snprintf(kept, sizeof kept, "%s.old", trace->path);
+    if (trace->displaced)
+        rename(kept, trace->path);
+    else
+        unlink(trace->path);
     pyrec_trace_release(trace);
 }

@@ -13,6 +13,7 @@
 struct pyrec_trace {
     char path[PATH_MAX]; /* absolute */
     char mark[33];
+    bool displaced; /* another trace had this name, and is NAME.old now */
     int lock; /* a descriptor >= 100 that holds it until a recorder does, and survives exec; -1:
                  none */
 };
@@ -25,7 +26,10 @@ int pyrec_trace_create(const struct pyrec_options *options, const char *python,
 /* Lets the lock go. */
 void pyrec_trace_release(struct pyrec_trace *trace);
 
-/* Takes back a trace that nothing was recorded into. */
+/* Is it still there, as opposed to taken back? */
+bool pyrec_trace_is_there(const struct pyrec_trace *trace);
+
+/* Takes back a trace that nothing was recorded into; what it displaced has its name again. */
 void pyrec_trace_remove(struct pyrec_trace *trace);
 
 /* Writes `pattern` with %p, %n and %% replaced. 1 if it has a %n, 0 if not, -1: it does not fit or

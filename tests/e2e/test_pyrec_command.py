@@ -466,6 +466,22 @@ class Interpreter(Command):
                 result = self.pyrec("-c", code, command=command)
                 self.assertEqual((result.status, result.out, result.err), (0, b"1\n", b""))
 
+    def test_what_cannot_be_recorded_displaces_no_trace(self):
+        command = self.installed()
+        self.assert_ran("-c", "print('ran')")
+        trace = self.read("trace.bin")
+        self.write("noformat", b"\x7fELFnot")
+        os.chmod(self.path("noformat"), 0o755)
+        for name in os.listdir(self.path("own/lib/pyrec")):
+            if name.startswith("cpython-"):
+                shutil.rmtree(self.path("own/lib/pyrec", name))
+        kept = ["noformat", "own", "trace.bin"]
+        self.assert_fails(125, "no recorder for", "-c", "print('ran')", command=command)
+        self.assertEqual((self.files(), self.read("trace.bin")), (kept, trace))
+        for choice in ([], ["--then", "annotate"]):
+            result = self.assert_fails(126, "noformat: Exec format error", *choice, "-c", "print('ran')", python="./noformat")
+            self.assertEqual((self.files(), self.read("trace.bin"), result.out), (kept, trace, b""))
+
     def test_a_damaged_recorder(self):
         command = self.installed()
         for python in support.PYTHONS:

@@ -120,7 +120,7 @@ static void bad_values_are_refused(void **state)
         "-1,spawn,1,0," MARK ",/t",
         "7,spawned,1,0," MARK ",/t",
         "7,,1,0," MARK ",/t",
-        "7,spawn,2,0," MARK ",/t",
+        "7,spawn,4,0," MARK ",/t",
         "7,spawn,1,," MARK ",/t",
         "7,spawn,1,2147483648," MARK ",/t",
         "4294967296,spawn,1,0," MARK ",/t",
@@ -163,6 +163,7 @@ static void round_trip(char *const *envp, const struct preload_run *run)
     assert_int_equal(back.parent, run->parent);
     assert_int_equal(back.how, run->how);
     assert_int_equal(back.children, run->children);
+    assert_int_equal(back.displaced, run->displaced);
     assert_int_equal(back.lock, run->lock);
     assert_string_equal(back.mark, run->mark);
     assert_string_equal(back.path, run->path);
@@ -188,6 +189,7 @@ static void what_is_built_is_taken_out_again(void **state)
                    &run);
         run = (struct preload_run){.how = i == 0 ? INSIDE_FIRST : INSIDE_SPAWN,
                                    .children = true,
+                                   .displaced = i == 0,
                                    .lock = -1,
                                    .mark = MARK};
         memset(run.path, 'p', sizeof run.path - 1);
