@@ -10,6 +10,7 @@
 #include "recorder/facts.h"
 #include "recorder/files.h"
 #include "recorder/recorder.h"
+#include "recorder/texts.h"
 
 Py_ssize_t codes_extra_index = -1;
 
@@ -224,6 +225,8 @@ static void put_lines(struct fact *fact, PyCodeObject *code)
     fact_end(fact, at);
 }
 
+static PyObject *filename_hook; /* owned; NULL: none */
+
 struct definition {
     const struct file_info *file;
     PyObject *module;       /* borrowed, may be NULL */
@@ -308,14 +311,63 @@ static const struct code_info *define(PyCodeObject *code, const struct definitio
     if (!write_code_fact(code, number, d))
         return &not_wanted; /* no event may name what no fact defines */
     info = attach_info(code, number, true);
-    if (info->wanted)
+    if (info->wanted && filename_hook == NULL) /* which names each for itself */
         define_nested(code, d, number);
     return info;
 }
 
+void codes_set_filename_hook(PyObject *hook)
+{
+    PyObject *old = filename_hook;
+
+    Py_XINCREF(hook);
+    filename_hook = hook;
+    Py_XDECREF(old);
+}
+
 bool codes_is_wanted(PyCodeObject *code)
 {
+    if (filename_hook != NULL)
+        return !files_is_own(code->co_filename);
     return files_is_wanted(code->co_filename);
+}
+
+/* What went wrong is told as for a destructor; an interrupt must reach the program, though. */
+static void report_hook(void)
+{
+    PyObject *type = PyErr_Occurred();
+
+    if (PyErr_GivenExceptionMatches(type, PyExc_Exception)) {
+        PyErr_WriteUnraisable(filename_hook);
+    } else {
+        PyThreadState_SetAsyncExc(PyThread_get_thread_ident(), type);
+        PyErr_Clear();
+    }
+}
+
+/* A new reference: what the hook calls the file, or what the code does. */
+static PyObject *filename_of(PyCodeObject *code, const pycompat_frame *frame)
+{
+    PyObject *name = NULL;
+    PyFrameObject *object = filename_hook != NULL && frame != NULL && !texts_hold_gil
+                                ? pycompat_frame_object(frame)
+                                : NULL;
+
+    if (object != NULL && !files_is_own(code->co_filename)) {
+        pycompat_enter_silence(PyThreadState_Get());
+        name = PyObject_CallFunctionObjArgs(filename_hook, object, NULL);
+        pycompat_leave_silence(PyThreadState_Get());
+        if (name == NULL)
+            report_hook();
+        else if (!PyUnicode_Check(name))
+            Py_CLEAR(name);
+    }
+    Py_XDECREF(object);
+    if (name == NULL) {
+        name = code->co_filename;
+        Py_INCREF(name);
+    }
+    return name;
 }
 
 void codes_forget(void)
@@ -328,29 +380,45 @@ void codes_forget(void)
             codes_released(info->sampled);
         info->sampled = 0;
     }
+    codes_set_filename_hook(NULL);
     forget_strings();
     callables_forget();
     files_forget();
 }
 
+/* `frame` may be NULL. */
+static const struct code_info *define_with(PyCodeObject *code, const pycompat_frame *frame,
+                                           PyObject *globals)
+{
+    struct definition d = {.module = module_name(globals)};
+    const struct code_info *info = &not_wanted;
+    PyObject *filename;
+    uint64_t begun;
+    bool wanted;
+
+    if (!recorder.active) /* a child that is left out: nothing of it may get into the trace */
+        return &not_wanted;
+    begun = cost_begin();
+    filename = filename_of(code, frame);
+    wanted = files_is_wanted(filename);
+    if (wanted)
+        d.file = files_define(code, filename, globals, is_toplevel(code));
+    Py_DECREF(filename);
+    if (!wanted)
+        info = attach_info(code, 0, false);
+    else if (d.file != NULL)
+        info = is_undefined(code) ? define(code, &d) : pycompat_code_extra(code, codes_extra_index);
+    cost_end(COST_DEFINING, begun);
+    PyErr_Clear(); /* no callback is entered with an exception set, and none may leave one */
+    return info;
+}
+
 const struct code_info *codes_define(PyCodeObject *code, const pycompat_frame *frame)
 {
-    return codes_define_in(code, frame != NULL ? pycompat_frame_globals(frame) : NULL);
+    return define_with(code, frame, frame != NULL ? pycompat_frame_globals(frame) : NULL);
 }
 
 const struct code_info *codes_define_in(PyCodeObject *code, PyObject *globals)
 {
-    struct definition d = {.module = module_name(globals)};
-    const struct code_info *info = &not_wanted;
-    uint64_t begun;
-
-    if (!codes_is_wanted(code))
-        return attach_info(code, 0, false);
-    begun = cost_begin();
-    d.file = files_define(code, globals, is_toplevel(code));
-    if (d.file != NULL)
-        info = define(code, &d);
-    cost_end(COST_DEFINING, begun);
-    PyErr_Clear(); /* no callback is entered with an exception set, and none may leave one */
-    return info;
+    return define_with(code, NULL, globals);
 }

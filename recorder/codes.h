@@ -50,7 +50,11 @@ static inline const struct code_info *codes_info(PyCodeObject *code, const pycom
     return codes_define(code, frame);
 }
 
-/* Is the code wanted, judged by its file alone? Defines nothing. */
+/* From now on `hook`, if not NULL, is asked for the file name of each code object that is defined
+ * while it runs: it gets the frame and returns a str. A new reference is kept. */
+void codes_set_filename_hook(PyObject *hook);
+
+/* Is the code wanted, judged by its file alone? Defines nothing. With a hook everything may be. */
 bool codes_is_wanted(PyCodeObject *code);
 
 /* The recording is over: no code, no string is in the trace any more. */

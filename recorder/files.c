@@ -15,6 +15,7 @@
 #include "recorder/clock.h"
 #include "recorder/facts.h"
 #include "recorder/recorder.h"
+#include "recorder/texts.h"
 
 /* A source text is put into the trace in pieces of this size. Before each piece stand the file's
  * number and two sizes: the first has room for them, the others put them over what is written. */
@@ -27,7 +28,8 @@ struct known_file {
     char *path; /* owned; the absolute path, or <...> */
     size_t path_size;
     struct file_info info;
-    struct stat st; /* of the text, all zero if there is none */
+    bool has_text;
+    struct stat st; /* of the text, all zero if it is not in a file */
     struct known_file *next;
 };
 
@@ -35,7 +37,8 @@ struct known_file {
 
 static struct {
     struct known_file *buckets[BUCKETS];
-    char *stdlib;     /* owned: directory of the standard library, with a slash at the end */
+    char *stdlib; /* owned: directory of the standard library, with a slash at the end */
+    const char *command_name; /* what the code is called whose text it is: */
     uint8_t *command; /* owned: SOURCE_HEAD and the text of -c, until its file has been defined */
     size_t command_size;
 } files;
@@ -219,6 +222,16 @@ static bool path_is_wanted(const char *path)
            pattern_list_includes(recorder.settings.filter, path);
 }
 
+bool files_is_own(PyObject *filename)
+{
+    size_t size;
+    char *path = absolute_path(filename, &size);
+    bool own = path != NULL && is_own(path);
+
+    free(path);
+    return own;
+}
+
 bool files_is_wanted(PyObject *filename)
 {
     size_t size;
@@ -231,19 +244,30 @@ bool files_is_wanted(PyObject *filename)
     return wanted;
 }
 
+/* Where code comes from; all borrowed. */
+struct origin {
+    PyCodeObject *code;
+    PyObject *filename; /* its co_filename, or what the program says it is */
+    PyObject *globals;  /* may be NULL */
+};
+
 /* Would the interpreter read this file as the source of code with these globals? Only then do we.
  */
-static bool is_source_of(const char *path, PyCodeObject *code, PyObject *globals)
+static bool is_source_of(const char *path, const struct origin *origin)
 {
-    PyObject *file;
+    PyObject *globals = origin->globals, *file;
     size_t size = strlen(path);
 
-    if (is_pseudo(path) || globals == NULL || !PyDict_Check(globals))
+    if (is_pseudo(path))
+        return false;
+    if (origin->filename != origin->code->co_filename)
+        return true;
+    if (globals == NULL || !PyDict_Check(globals))
         return false;
     file = PyDict_GetItemString(globals, "__file__");
     if (file == NULL || !PyUnicode_Check(file))
         return false;
-    if (PyUnicode_Compare(file, code->co_filename) != 0) {
+    if (PyUnicode_Compare(file, origin->filename) != 0) {
         PyErr_Clear();
         return false;
     }
@@ -284,8 +308,8 @@ static void read_source(const char *path, struct source *source)
     close(fd);
 }
 
-/* The first code called `<string>` is that of -c; later ones (exec, eval) have texts we do not
- * know. */
+/* The first code called `<string>` is that of -c, the first called `<stdin>` that of standard
+ * input; later ones (exec, eval) have texts we do not know. */
 static void take_command(struct source *source)
 {
     source->bytes = files.command;
@@ -381,8 +405,34 @@ static struct known_file *find_file(const char *path, size_t size, bool is_tople
     return NULL;
 }
 
+static void find_text(const struct known_file *file, const struct origin *origin,
+                      struct source *source)
+{
+    if (files.command != NULL && strcmp(file->path, files.command_name) == 0) {
+        take_command(source);
+        source->st.st_size = (off_t)source->size + 1; /* not to be taken for another <string> */
+        return;
+    }
+    if (is_source_of(file->path, origin))
+        read_source(file->path, source);
+    if (source->bytes == NULL)
+        source->bytes = texts_find(origin->filename, SOURCE_HEAD, &source->size);
+}
+
+/* A text that came into being after its code. */
+static void find_late_text(struct known_file *file, PyObject *filename)
+{
+    struct source source = {0};
+
+    source.bytes = texts_find(filename, SOURCE_HEAD, &source.size);
+    file->has_text = source.bytes != NULL;
+    if (file->has_text)
+        write_file_fact(file, &source);
+    free(source.bytes);
+}
+
 /* Takes over `path`. */
-static struct known_file *add_file(char *path, size_t size, PyCodeObject *code, PyObject *globals)
+static struct known_file *add_file(char *path, size_t size, const struct origin *origin)
 {
     struct known_file *file = calloc(1, sizeof *file);
     struct known_file **bucket = &files.buckets[bucket_of(path, size)];
@@ -396,12 +446,8 @@ static struct known_file *add_file(char *path, size_t size, PyCodeObject *code, 
     file->path_size = size;
     file->info.number = facts_next_number();
     file->info.wanted = true;
-    if (strcmp(path, "<string>") == 0 && files.command != NULL) {
-        take_command(&source);
-        source.st.st_size = (off_t)source.size + 1; /* not to be taken for another <string> */
-    } else if (is_source_of(path, code, globals)) {
-        read_source(path, &source);
-    }
+    find_text(file, origin, &source);
+    file->has_text = source.bytes != NULL;
     file->st = source.st;
     write_file_fact(file, &source);
     free(source.bytes);
@@ -410,17 +456,22 @@ static struct known_file *add_file(char *path, size_t size, PyCodeObject *code, 
     return file;
 }
 
-const struct file_info *files_define(PyCodeObject *code, PyObject *globals, bool is_toplevel)
+const struct file_info *files_define(PyCodeObject *code, PyObject *filename, PyObject *globals,
+                                     bool is_toplevel)
 {
+    const struct origin origin = {code, filename, globals};
     size_t size;
-    char *path = absolute_path(code->co_filename, &size);
+    char *path = absolute_path(filename, &size);
     struct known_file *file;
 
     file = path != NULL ? find_file(path, size, is_toplevel) : NULL;
-    if (file != NULL)
+    if (file != NULL) {
         free(path);
-    else if (path != NULL)
-        file = add_file(path, size, code, globals);
+        if (!file->has_text)
+            find_late_text(file, filename);
+    } else if (path != NULL) {
+        file = add_file(path, size, &origin);
+    }
     if (file == NULL)
         recorder_halt(); /* no memory */
     return file != NULL ? &file->info : NULL;
@@ -469,11 +520,30 @@ void files_init(void)
         free(path);
 }
 
-void files_set_command(const char *code, size_t size)
+void files_set_command(const char *name, const char *code, size_t size)
 {
+    files.command_name = name;
     free(files.command);
     files.command = malloc(SOURCE_HEAD + size);
     if (files.command != NULL)
         memcpy(files.command + SOURCE_HEAD, code, size);
     files.command_size = size;
+}
+
+/* Reading at an offset leaves the descriptor as it is for the interpreter. */
+void files_set_stdin(void)
+{
+    off_t offset = lseek(STDIN_FILENO, 0, SEEK_CUR);
+    struct stat st;
+    size_t size = 0;
+    char *text = NULL;
+
+    if (offset >= 0 && fstat(STDIN_FILENO, &st) == 0 && S_ISREG(st.st_mode) &&
+        st.st_size > offset && (uint64_t)(st.st_size - offset) <= SOURCE_LIMIT) {
+        size = (size_t)(st.st_size - offset);
+        text = malloc(size);
+    }
+    if (text != NULL && pread(STDIN_FILENO, text, size, offset) == (ssize_t)size)
+        files_set_command("<stdin>", text, size);
+    free(text);
 }

@@ -20,12 +20,21 @@ struct file_info {
 /* Learns where the standard library lies. The GIL is held, the program has not begun. */
 void files_init(void);
 
-/* The text of -c CODE, for the file `<string>` of the main program. */
-void files_set_command(const char *code, size_t size);
+/* The text of the main program where it is in no file, for the code called `name` (constant). */
+void files_set_command(const char *name, const char *code, size_t size);
 
-/* The file of `code`; `globals` (may be NULL) are those it runs in. `is_toplevel`: a module's code,
- * which may come with a new text under an old name. Borrowed. NULL: out of memory. */
-const struct file_info *files_define(PyCodeObject *code, PyObject *globals, bool is_toplevel);
+/* The same for a program on standard input; only if that is a file, for nothing may be taken from a
+ * pipe. */
+void files_set_stdin(void);
+
+/* The file of `code`, which is called `filename`; `globals` (may be NULL) are those it runs in.
+ * `is_toplevel`: a module's code, which may come with a new text under an old name. Borrowed. NULL:
+ * out of memory. */
+const struct file_info *files_define(PyCodeObject *code, PyObject *filename, PyObject *globals,
+                                     bool is_toplevel);
+
+/* Is it a file of our own package? */
+bool files_is_own(PyObject *filename);
 
 /* Would code from this co_filename be recorded? */
 bool files_is_wanted(PyObject *filename);

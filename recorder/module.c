@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 
+#include "recorder/codes.h"
 #include "recorder/files.h"
 #include "recorder/recorder.h"
 #include "recorder/session.h"
@@ -163,6 +164,13 @@ static PyObject *module_trace_path(PyObject *self, PyObject *unused)
     return PyUnicode_DecodeFSDefault(path);
 }
 
+static PyObject *module_set_filename_hook(PyObject *self, PyObject *hook)
+{
+    (void)self;
+    codes_set_filename_hook(hook != Py_None ? hook : NULL);
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef methods[] = {
     {"start", module_start, METH_VARARGS,
      "start(arguments: tuple[bytes], in_memory, for_windows, keeper: int) -> bool: begins a "
@@ -179,6 +187,8 @@ static PyMethodDef methods[] = {
     {"window_close", module_window_close, METH_O, "window_close(window: int): ends it."},
     {"trace_path", module_trace_path, METH_NOARGS,
      "The trace being recorded, or the last one in memory, or None."},
+    {"set_filename_hook", module_set_filename_hook, METH_O,
+     "set_filename_hook(function or None): names the file of the code that runs in a frame."},
     {"state", module_state, METH_NOARGS,
      "None, or (path, begun by this program, running, paused)."},
     {NULL, NULL, 0, NULL},

@@ -152,6 +152,46 @@ static inline PyObject *pycompat_frame_globals(const pycompat_frame *frame)
     return frame->f_globals;
 }
 
+/* The frame object of a frame of the calling thread: a new reference, or NULL. */
+static inline PyFrameObject *pycompat_frame_object(const pycompat_frame *frame)
+{
+    PyFrameObject *found = PyThreadState_GetFrame(PyThreadState_Get());
+
+#if PY_VERSION_HEX >= 0x030B0000
+    while (found != NULL && found->f_frame != frame) {
+        PyFrameObject *inner = found;
+
+        found = PyFrame_GetBack(inner);
+        Py_DECREF(inner);
+    }
+    return found;
+#else
+    Py_XDECREF(found);
+    found = (PyFrameObject *)frame;
+    Py_INCREF(found);
+    return found;
+#endif
+}
+
+/* Between the two no tracer, profiler or monitoring tool is told what the calling thread does. */
+static inline void pycompat_enter_silence(PyThreadState *state)
+{
+#if PY_VERSION_HEX >= 0x030B0000
+    PyThreadState_EnterTracing(state);
+#else
+    state->tracing++;
+#endif
+}
+
+static inline void pycompat_leave_silence(PyThreadState *state)
+{
+#if PY_VERSION_HEX >= 0x030B0000
+    PyThreadState_LeaveTracing(state);
+#else
+    state->tracing--;
+#endif
+}
+
 /* Local variable number i (the first are the arguments), or NULL. */
 static inline PyObject *pycompat_frame_local(const pycompat_frame *frame, int i)
 {

@@ -19,6 +19,7 @@
 #include "recorder/pycompat.h"
 #include "recorder/replaced.h"
 #include "recorder/suspended.h"
+#include "recorder/texts.h"
 #include "recorder/thread.h"
 #include "recorder/unseen.h"
 
@@ -309,7 +310,9 @@ int recorder_start(const struct inside_run *run, struct inside_hooks *hooks, cha
         return -1;
     recorder.is_first = run->how == INSIDE_FIRST;
     if (run->code != NULL)
-        files_set_command(run->code, strlen(run->code));
+        files_set_command("<string>", run->code, strlen(run->code));
+    else if (strcmp(run->run_event, "cpython.run_stdin") == 0)
+        files_set_stdin();
     if (begin(run->parent, how_of(run), why, why_size) < 0)
         return -1;
     *hooks = (struct inside_hooks){process_number_hook, before_exec_hook, exec_failed_hook,
@@ -456,7 +459,9 @@ uint64_t recorder_resume(void)
 
     recorder.running = true;
     recorder.paused = false;
+    texts_hold_gil = true; /* or the frames of the other threads might go on meanwhile */
     thread_each(end_gap, &now);
+    texts_hold_gil = false;
     chosen()->resume();
     return now;
 }

@@ -26,6 +26,7 @@ check   zsh                             zsh
 check   /usr/lib/python3*/dist-packages/greenlet   python3-greenlet
 check   /usr/lib/python3/dist-packages/IPython   python3-ipython
 check   /usr/lib/python3/dist-packages/line_profiler   python3-line-profiler
+check   /usr/lib/python3*/ensurepip   python3-venv
 check   xmllint                         libxml2-utils
 check   chromium:google-chrome          chromium
 torture /usr/lib/python3*/test/test_generators.py   libpython3.11-testsuite

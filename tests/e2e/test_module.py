@@ -1,8 +1,10 @@
 """`import pyrec`: a program that records itself, on each interpreter."""
+import json
 import os
 import shutil
 import tempfile
 import unittest
+import zipfile
 
 import support
 
@@ -32,6 +34,12 @@ class Case(unittest.TestCase):
         result = support.run([support.PYANALYZE, os.path.join(self.folder, trace), "--sql", sql])
         self.assertEqual((result.status, result.err), (0, b""), result)
         return [tuple(line.split("\t")) for line in result.out.decode().split("\n")[1:-1]]
+
+    def calls(self, trace, name="leaf"):
+        """How often a function was called in each process of a trace, in their order."""
+        return [int(n) for n, in self.rows(
+            trace, "SELECT (SELECT count(*) FROM events e WHERE e.process_id = p.process_id AND event = 'call' "
+            "AND function = '%s') FROM processes p ORDER BY process_id" % name)]
 
 
 BLOCKS = '''
@@ -359,6 +367,66 @@ print(first, second, third, pyrec.trace_path())
 '''
 
 
+
+TEXTS = r'''
+import linecache, sys, types
+def remember(name, text):
+    linecache.cache[name] = (len(text), None, text.splitlines(True), name)
+def run(name, text, **names):
+    exec(compile(text, name, "exec"), names)
+    return names
+cell = "/tmp/ipykernel_1/123.py"
+remember(cell, "def in_cell():\n    return 'é'\nin_cell()\n")
+run(cell, "def in_cell():\n    return 'é'\nin_cell()\n")
+late = run("<late>", "def first():\n    pass\ndef second():\n    pass\nfirst()\n")
+remember("<late>", "def first():\n    pass\ndef second():\n    pass\nfirst()\n")
+run("<late>", "pass")
+linecache.cache["<odd>"] = (1, None, [1, 2], "<odd>")
+run("<odd>", "x = 1")
+linecache.cache["<lazy>"] = (lambda: sys.exit(1),)
+run("<lazy>", "x = 1")
+def doctested():
+    """
+    >>> 1 + 1
+    2
+    >>> def inner():
+    ...     return "inner"
+    >>> inner()
+    'inner'
+    """
+import doctest
+print(doctest.testmod())
+sys.path.insert(0, sys.argv[1])
+import stored
+sys.path.insert(0, sys.argv[2])
+import deflated.inside
+print(stored.VALUE, deflated.inside.VALUE)
+'''
+
+NAMED = '''
+import sys
+import pyrec
+class Names:
+    def of_frame(self, frame):
+        if frame.f_code.co_name == "broken":
+            raise ValueError("no name")
+        return "/virtual/%s.py" % frame.f_code.co_name
+def of_file(filename, names):
+    return names["__name__"] + ".virtual"
+def f():
+    return lambda: 1
+def broken():
+    pass
+with pyrec.record("frame.bin", filename=Names().of_frame, include="/virtual/*"):
+    f()()
+sys.unraisablehook = lambda unraisable: print("unraisable", unraisable.exc_value)
+with pyrec.record("broken.bin", filename=Names().of_frame):
+    broken()
+with pyrec.record("file.bin", filename=of_file):
+    f()
+'''
+
+
 class Recording(Case):
     def test_a_block(self):
         for python in support.PYTHONS:
@@ -389,12 +457,6 @@ class Recording(Case):
                 self.rows("trace.bin", "SELECT t.name, l.hits FROM line_stats l JOIN functions f USING (function_id) "
                           "JOIN threads t USING (thread_id) WHERE f.name = 'leaf' AND l.hits > 0 ORDER BY 1"),
                 [("early", "1"), ("helper", "1"), ("late", "1")])
-
-    def calls(self, trace, name="leaf"):
-        """How often a function was called in each process of a trace, in their order."""
-        return [int(n) for n, in self.rows(
-            trace, "SELECT (SELECT count(*) FROM events e WHERE e.process_id = p.process_id AND event = 'call' "
-            "AND function = '%s') FROM processes p ORDER BY process_id" % name)]
 
     def test_forked_children(self):
         for python in support.PYTHONS:
@@ -486,6 +548,64 @@ shutil.copyfile(pyrec.trace_path(), "windows.bin")
                     result = support.run([support.PYANALYZE, os.path.join(self.folder, "windows.bin"), "--window", owner,
                                           "--sql", "SELECT calls FROM functions WHERE name = 'leaf'"])
                     self.assertEqual((result.status, result.out.split()[1:]), (0, [calls.encode()]), result)
+
+
+class Texts(Case):
+    def texts(self, trace):
+        """The recorded texts by path."""
+        result = support.run([support.PYANALYZE, os.path.join(self.folder, trace), "--json", "--sql",
+                              "SELECT path, source FROM files ORDER BY path"])
+        self.assertEqual((result.status, result.err), (0, b""), result)
+        return {row["path"]: row["source"] and bytes.fromhex(row["source"]).decode() for row in json.loads(result.out)}
+
+    def zip(self, name, member, text, method):
+        path = os.path.join(self.folder, name)
+        with zipfile.ZipFile(path, "w", method) as file:
+            file.writestr(member, text)
+            if "/" in member:
+                file.writestr(os.path.dirname(member) + "/__init__.py", "")
+        return path
+
+    def test_what_only_the_program_has(self):
+        for python in support.PYTHONS:
+            with self.subTest(python):
+                stored = self.zip("stored.zip", "stored.py", "VALUE = 'stored'\n", zipfile.ZIP_STORED)
+                deflated = self.zip("deflated.zip", "deflated/inside.py", "VALUE = 'deflated'\n" * 9, zipfile.ZIP_DEFLATED)
+                program = self.program(TEXTS)
+                plain = support.run([python, program, stored, deflated], cwd=self.folder)
+                recorded = support.run([support.PYREC, "run", "--python", python, "-o", "texts.bin", program, stored,
+                                        deflated], cwd=self.folder)
+                self.assertEqual((recorded.status, recorded.out, recorded.err), (0, plain.out, b""), recorded)
+                texts = self.texts("texts.bin")
+                self.assertEqual(texts["/tmp/ipykernel_1/123.py"], "def in_cell():\n    return 'é'\nin_cell()\n")
+                self.assertIn("def second", texts["<late>"])
+                self.assertEqual(texts["<doctest __main__.doctested[1]>"], 'def inner():\n    return "inner"\n')
+                self.assertEqual(texts["<doctest __main__.doctested[2]>"], "inner()\n")
+                self.assertEqual(texts[stored + "/stored.py"], "VALUE = 'stored'\n")
+                self.assertEqual(texts[deflated + "/deflated/inside.py"], "VALUE = 'deflated'\n" * 9)
+                self.assertFalse(texts["<odd>"] or texts["<lazy>"])
+
+    def test_a_program_on_standard_input(self):
+        text = "import sys\nprint(sys.stdin.read())\n"
+        for python in support.PYTHONS:
+            with self.subTest(python):
+                path = self.program(text, "input")
+                with open(path, "rb") as file:
+                    for more in ({"stdin": file}, {"input": text.encode()}):
+                        result = support.run([support.PYREC, "run", "--python", python, "-o", "stdin.bin", "-"],
+                                             cwd=self.folder, **more)
+                        self.assertEqual((result.status, result.err, result.out), (0, b"", b"\n"), result)
+                        self.assertEqual(self.texts("stdin.bin")["<stdin>"], text if "stdin" in more else None)
+
+    def test_names_by_a_function(self):
+        for python in support.PYTHONS:
+            with self.subTest(python):
+                out = self.run_program(python, NAMED)
+                self.assertEqual(out, "unraisable no name\n")
+                self.assertEqual(sorted(self.texts("frame.bin")),
+                                 ["/virtual/<lambda>.py", "/virtual/<module>.py", "/virtual/f.py"])
+                self.assertEqual(self.calls("frame.bin", "f"), [1])
+                self.assertIn(os.path.join(os.path.realpath(self.folder), "__main__.virtual"), self.texts("file.bin"))
 
 
 if __name__ == "__main__":

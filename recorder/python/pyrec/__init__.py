@@ -49,8 +49,8 @@ Options (start and record; those of the command `pyrec run`, pyrec(1))
     min_free           stop recording when the disk has less left: "5%" unless given
     force              True: replace an existing file even if it is no trace
     filename           a function that names the file of code that names it wrongly: called as filename(frame), or as
-                       filename(co_filename, f_globals) if it takes two arguments, once for each code object; what it
-                       returns, a str, is recorded instead of co_filename
+                       filename(co_filename, f_globals) if it takes two arguments, when a code object first runs; what
+                       it returns, a str, is recorded instead of co_filename
 
 Errors are pyrec.Error, with one sentence. Times are integer nanoseconds since the recording began (`*_ns`).
 
@@ -135,9 +135,27 @@ def _command(path, options):
 
 def _begin(path, options, keeper=0):
     """start(), for `keeper` if it is not 0. True: a recording has begun, or goes on for its keeper."""
+    recorder = _need()
     options = dict(options)
-    options.pop("filename", None)
-    return _need().start(_command(path, options), path is None, False, keeper)
+    filename = options.pop("filename", None)
+    command = _command(path, options)
+    if filename is None or recorder.state() is not None:
+        return recorder.start(command, path is None, False, keeper)
+    recorder.set_filename_hook(_filename_of_frame(filename))
+    try:
+        return recorder.start(command, path is None, False, keeper)
+    except BaseException:
+        recorder.set_filename_hook(None)
+        raise
+
+
+def _filename_of_frame(function):
+    """The option filename as a function of a frame, whichever of its two forms it has."""
+    code = getattr(getattr(function, "__func__", function), "__code__", None)
+    count = code.co_argcount - hasattr(function, "__self__") if code is not None else 1
+    if count < 2:
+        return function
+    return lambda frame: function(frame.f_code.co_filename, frame.f_globals)
 
 
 def start(path="trace.bin", **options):
