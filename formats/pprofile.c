@@ -120,13 +120,16 @@ static const char lines_sql[] =
     "JOIN functions c ON c.function_id = e.callee_function_id "
     "WHERE c.kind = 'c' AND f.file_id = ?1 AND e.caller_line = lines.line), 0) "
     "FROM lines WHERE file_id = ?1 AND (hits OR self_ns OR cumulative_ns) ORDER BY line";
+/* Of a sampled run calls are not known: as in pprofile, the samples below. */
 static const char calls_sql[] =
-    "SELECT e.caller_line, SUM(e.calls + e.resumes), SUM(e.cumulative_ns), e.callee_function_id, "
-    "c.name FROM edges e JOIN functions f ON f.function_id = e.caller_function_id "
+    "SELECT e.caller_line, SUM(CASE (SELECT mode FROM runs LIMIT 1) WHEN 'sample' THEN "
+    "e.cumulative_hits ELSE e.calls + e.resumes END) AS count, SUM(e.cumulative_ns), "
+    "e.callee_function_id, c.name FROM edges e "
+    "JOIN functions f ON f.function_id = e.caller_function_id "
     "JOIN functions c ON c.function_id = e.callee_function_id "
     "WHERE f.file_id = ?1 AND c.kind <> 'c' "
     "GROUP BY e.caller_line, e.caller_function_id, e.callee_function_id "
-    "HAVING SUM(e.calls + e.resumes) > 0 ORDER BY e.caller_line, MIN(e.rowid)";
+    "HAVING count > 0 ORDER BY e.caller_line, MIN(e.rowid)";
 static const char last_sql[] =
     "SELECT MAX(line) FROM (SELECT MAX(line) AS line FROM lines WHERE file_id = ?1 AND (hits OR "
     "self_ns) UNION ALL SELECT MAX(e.caller_line) FROM edges e JOIN functions f ON f.function_id = "

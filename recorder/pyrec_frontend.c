@@ -178,8 +178,9 @@ static int set_statistic(struct line *line, const char *value)
 
     if (end == value || *end != '\0' || !(period >= 0))
         return pyrec_error_set(line->err, PYREC_USAGE, "--statistic: not a number: %s", value);
-    if (period > 0)
-        return pyrec_error_set(line->err, PYREC_USAGE, "--statistic: pyrec takes no samples yet");
+    if (period > 0 && !pyrec_options_read_period(value, &line->options->sample_ns))
+        return pyrec_error_set(line->err, PYREC_USAGE, "--statistic: not a possible period: %s",
+                               value);
     return 0;
 }
 

@@ -233,6 +233,17 @@ sys.exit(3)
             _, files = parse(self.run_ours("pprofile", "-t", threads, "app.py").out.decode())
             self.assertEqual(files["app.py"].lines[2][0], hits)
 
+    def test_statistic(self):
+        self.write("app.py", "import time\ndef wait():\n    time.sleep(0.5)\nwait()\n")
+        for options in (("-s", "0.001"), ("--statistic=.002", "-t", "0"), ("-s.001", "--exclude-syspath")):
+            _, files = parse(self.run_ours("pprofile", *options, "app.py").out.decode())
+            hits = {number: hits for number, (hits, _) in files["app.py"].lines.items() if hits}
+            self.assertEqual(max(hits, key=hits.get), 3)
+            self.assertGreater(hits[3], 10)
+            self.assertEqual(files["app.py"].calls, {(4, "# app.py:2 wait"): hits[3]})
+        _, files = parse(self.run_ours("pprofile", "-s", "0", "app.py").out.decode())
+        self.assertEqual(files["app.py"].lines[3][0], 1)
+
     def test_verbose(self):
         self.write("app.py", "def f():\n    return 5\nf()\nprint('over')\n")
         result = self.run_ours("pprofile", "-v", "app.py")
