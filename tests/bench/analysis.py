@@ -66,6 +66,11 @@ class Analysis:
             rows.append((count, self.best(command, self.one).low, self.peak_kb(command)))
         return rows
 
+    def fixed(self):
+        """CPU seconds of the analysis of a program that does nothing."""
+        run.run(self.tools.recorder("pyrec", "nothing") + ["-c", "pass"], self.tools.env)
+        return self.best(self.database(self.tools.trace("pyrec", "nothing"), "nothing.db"), self.one, rounds=3 * ROUNDS).low
+
     def threads(self, wanted):
         """Two threads in the trace: wall seconds on one core and on two."""
         count = self.record("threads2", "mixture", wanted // MIXTURE_EVENTS, 2)
@@ -109,7 +114,7 @@ class Analysis:
 
 def measure(tools, results, sizes):
     analysis = Analysis(tools)
-    out = {"workloads": analysis.workloads(results), "sizes": analysis.sizes(sizes)}
+    out = {"workloads": analysis.workloads(results), "fixed": analysis.fixed(), "sizes": analysis.sizes(sizes)}
     out["reports"] = analysis.reports() if "weblog" in results else {}
     out["events"] = analysis.events_table(out["sizes"][-1][0])
     out["threads"] = analysis.threads(sizes[0] * 3)

@@ -1,12 +1,12 @@
 """How much slower do programs run while they are recorded, and how fast is the analysis? One table.
 
     python3 tests/bench/bench.py [--build DIR] [--pythons "PATH..."] [--rounds N] [--scale X] [--parts a,b]
-                                 [--tools a,b] [--workloads a,b] [--long]
+                                 [--tools a,b] [--workloads a,b] [--long] [--quick] [--readme]
 
 The analyzer, the same for all, works on the traces of the last interpreter. Everything is measured side by side: each round runs every workload under every tool once. `floor` is a hook that does
 nothing at all, built here for each interpreter. What is counted is CPU time of the whole process, so other load on
 the machine matters little; the minimum of the rounds is shown, the median in brackets. The table goes to standard
-output and to BUILD/bench/table.md, all figures to BUILD/bench/bench.json.
+output and to BUILD/bench/table.md, the README's tables to BUILD/bench/readme.md, all figures to BUILD/bench/bench.json.
 """
 import argparse
 import datetime
@@ -32,14 +32,19 @@ def arguments():
     parser = argparse.ArgumentParser(description="Measure what recording and analyzing cost.")
     parser.add_argument("--build", default=os.path.join(ROOT, "build"))
     parser.add_argument("--pythons", default=sys.executable)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--scale", type=float, default=2.0, help="1: about 0.15 s untraced")
+    parser.add_argument("--rounds", type=int, help="7; with --quick 3")
+    parser.add_argument("--scale", type=float, help="1: about 0.15 s untraced; 2, with --quick 1")
+    parser.add_argument("--quick", action="store_true", help="some minutes: shorter runs, fewer rounds")
+    parser.add_argument("--readme", action="store_true", help="print the README's tables")
     parser.add_argument("--parts", default="recording,analysis")
     parser.add_argument("--tools", default=",".join(TOOLS))
     parser.add_argument("--workloads", default=",".join(recording.workload_names()))
     parser.add_argument("--long", action="store_true", help="analyze 1 G events, too (2 GB of disk, some minutes)")
     parser.add_argument("--folder", help="where traces go meanwhile (default: a new one in the build folder)")
-    return parser.parse_args()
+    options = parser.parse_args()
+    options.rounds = options.rounds or (3 if options.quick else 7)
+    options.scale = options.scale or (1.0 if options.quick else 2.0)
+    return options
 
 
 def machine():
@@ -77,7 +82,9 @@ def save(options, report):
     text = table.markdown(report)
     with open(os.path.join(folder, "table.md"), "w", encoding="utf-8") as file:
         file.write(text)
-    return text
+    with open(os.path.join(folder, "readme.md"), "w", encoding="utf-8") as file:
+        file.write(table.readme(report))
+    return table.readme(report) if options.readme else text
 
 
 def main():

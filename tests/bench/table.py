@@ -41,11 +41,13 @@ def memory(row):
     return "%.2f MB + %.1f KB + %.0f KB" % (row["main"] / 1024, row["idle"], row["busy"])
 
 
-def linearity(rows):
-    first, last = rows[0], rows[-1]
-    return "%.1f %%: %.2f ns an event at %.0f M, %.2f at %.0f M" % (
+def linearity(analysis):
+    """The time of an analysis of nothing is taken off: it is the same for all."""
+    fixed = analysis["fixed"]
+    first, last = ((row[0], row[1] - fixed) for row in (analysis["sizes"][0], analysis["sizes"][-1]))
+    return "%.1f %%: %.2f ns an event at %.0f M, %.2f at %.0f M, and %.1f ms" % (
         100 * (last[1] / last[0] / (first[1] / first[0]) - 1), 1e9 * first[1] / first[0], first[0] / 1e6,
-        1e9 * last[1] / last[0], last[0] / 1e6)
+        1e9 * last[1] / last[0], last[0] / 1e6, 1e3 * fixed)
 
 
 def events_table(row):
@@ -78,7 +80,7 @@ FIGURES = [
      lambda r: r["analysis"]["sizes"][-1][0] / r["analysis"]["sizes"][-1][1] / 1e6, "%.0f M".__mod__),
     ("two threads on two cores, times as fast", "≥ 1.7",
      lambda r: r["analysis"]["threads"]["one"] / r["analysis"]["threads"]["two"], number),
-    ("time from the smallest to the largest trace, off linear", "≤ 5 %", lambda r: r["analysis"]["sizes"], linearity),
+    ("time from the smallest to the largest trace, off linear", "≤ 5 %", lambda r: r["analysis"], linearity),
     ("analyzer memory: largest trace; 10^5 contexts", "≤ 64 MB",
      lambda r: (r["analysis"]["sizes"][-1][2] / 1000, r["analysis"]["contexts"]["kb"] / 1000), "%.0f MB; %.0f MB".__mod__),
     ("analyzer, events a second, 10^5 contexts", "",
@@ -117,6 +119,55 @@ def workloads(result):
             "%.1f" % (w["events"] / 1e6), "%.2f" % (w["bytes"] / w["events"]) if w["events"] else "–",
             "%.1f" % (1e9 * recording.overhead(w, "pyrec") / w["events"]) if w["events"] else "–"]))
     return lines
+
+
+# The tables of the README.
+
+TITLES = {"calls": "calls", "recursion": "recursion", "lines": "lines", "nested": "nested loops", "objects": "objects",
+          "strings": "strings", "generators": "generators", "exceptions": "exceptions", "threads": "8 threads",
+          "imports": "imports", "json_tool": "json.tool", "unparse": "ast.unparse", "weblog": "weblog"}
+SHOWN = (("floor", "floor %s"), ("pyrec", "pyrec"), ("cprofile", "cProfile"))
+
+
+def means(*tools):
+    """A function of a version's results: the overhead over each tool's, as far as it was measured."""
+    def pick(result):
+        return [result["summary"][tool]["low"] for tool in tools]
+    return pick
+
+
+def joined(form, separator="; "):
+    return lambda values: separator.join(form % value for value in values)
+
+
+# (figure, what to take of a version's results, how to show it)
+README_FIGURES = [
+    ("overhead over the floor's", means("floor"), joined("%.2f")),
+    ("the same into memory, without start-up", means("memory"), joined("%.2f")),
+    ("ns an event: floor; pyrec", lambda r: [ns_an_event("floor")(r), ns_an_event("pyrec")(r)], joined("%.1f")),
+    ("bytes an event", lambda r: mean_events(r, lambda w: w["bytes"] / w["events"]), number),
+    ("overhead over cProfile's, call-heavy", means("cprofile"), joined("%.2f")),
+    ("overhead over pprofile's; line_profiler's", means("pprofile", "line_profiler"), joined("%.2f")),
+    ("everything filtered out: run time over untraced; exceptions",
+     lambda r: [r["summary"]["filtered"]["low"], r["summary"]["filtered"]["exceptions"]], joined("%.2f")),
+    ("`pyrec run -c pass` over `python -c pass`", lambda r: r["start"]["wall"].middle, "%.1f ms".__mod__),
+    ("memory more: program; each idle, each busy thread",
+     lambda r: (r["memory"]["main"] / 1024, r["memory"]["idle"], r["memory"]["busy"]), "%.1f MB; %.0f, %.0f KB".__mod__),
+]
+
+
+def readme(report):
+    versions = report["versions"]
+    head = [title % version if "%" in title else title for version in versions for _, title in SHOWN]
+    lines = [row([""] + head), "|---|" + "---:|" * len(head)]
+    for name, title in TITLES.items():
+        results = [result["workloads"].get(name, {}) for result in versions.values()]
+        lines.append(row([title] + [number(w[tool].low / w["plain"].low if tool in w else None)
+                                    for w in results for tool, _ in SHOWN]))
+    lines += ["", row(["geometric means over these"] + list(versions)), "|---|" + "---:|" * len(versions)]
+    for name, pick, form in README_FIGURES:
+        lines.append(row([name] + columns(versions, pick, form)))
+    return "\n".join(lines) + "\n"
 
 
 def markdown(report):
