@@ -303,18 +303,43 @@ prof.annotate(sys.stdout, __file__)
     def test_what_cannot_be_done(self):
         out = self.run_program("""
 from pyrec.compat import pprofile
+try:
+    pprofile.Profile(verbose=True)
+except NotImplementedError as error:
+    print(error)
+""")
+        self.assertIn("verbose", out)
+
+    def test_overridden_names(self):
+        out = self.run_program("""
+import pyrec
+from pyrec.compat import pprofile
 class Named(pprofile.Profile):
     def _getFilename(self, frame):
-        return "x"
-for action in (lambda: pprofile.Profile(verbose=True), lambda: Named().enable()):
-    try:
-        action()
-    except NotImplementedError as error:
-        print(error)
+        return "by frame: " + frame.f_code.co_name
+class NamedByTwo(pprofile.ThreadProfile):
+    @staticmethod
+    def _getFilename(filename, f_globals):
+        return "by two: " + f_globals["__name__"]
+def f():
+    return 1
+plain = pprofile.Profile()
+plain.runcall(f)
+for kind in (Named, NamedByTwo):
+    prof = kind()
+    prof.runcall(f)
+    print(sorted(prof.getFilenameSet()))
+print(plain.getFilenameSet() == {__file__})
+plain.enable()
+try:
+    Named().enable()
+except pyrec.Error as error:
+    print(error)
+plain.disable()
 """)
-        self.assertEqual(len(out.splitlines()), 2)
-        self.assertIn("verbose", out)
-        self.assertIn("pyrec.start(filename=", out)
+        self.assertEqual(out.splitlines(), [
+            "['by frame: f']", "['by two: __main__']", "True",
+            "files are named when a recording begins, and one goes on already"])
 
     def test_missing_analyzer(self):
         out = self.run_program("""

@@ -18,6 +18,7 @@ _lock = threading.RLock()
 _open = {}                  # id -> weak reference to an owner that has a window open
 _traces = {}                # (device, inode) -> Trace, while anybody needs it
 _has_c_calls = False        # of the recording that was begun here
+_filename = None            # by which its files are named
 
 
 class Trace:
@@ -50,27 +51,34 @@ def _current_trace():
     return trace
 
 
-def _record(c_calls):
-    """A recording goes on, of C functions too if that can still be chosen."""
-    global _has_c_calls
+def _record(c_calls, filename=None):
+    """A recording goes on, of C functions too if that can still be chosen, with files named by `filename`."""
+    global _has_c_calls, _filename
     recorder = pyrec._need()
     state = recorder.state()
-    if state is not None and c_calls and state[1] and not _open and not _has_c_calls:
+    other = (c_calls and not _has_c_calls) or (filename is not None and filename != _filename)
+    if state is not None and other and state[1] and not _open:
         try:
             recorder.stop(False)   # nobody is in it, and what was in it stays readable
             state = None
         except Error:
             pass                   # it is not ours
-    if state is None and recorder.start(pyrec._command(None, {"c_calls": c_calls}), True, True, 0):
-        _has_c_calls = c_calls
+    if state is None:
+        if filename is not None:
+            recorder.set_filename_hook(pyrec._filename_of_frame(filename))
+        recorder.start(pyrec._command(None, {"c_calls": c_calls}), True, True, 0)
+        _has_c_calls, _filename = c_calls, filename
+    elif filename is not None and filename != _filename:
+        raise Error("files are named when a recording begins, and one goes on already")
 
 
 class Owner:
     """The windows of one profiler. Use from any thread."""
 
-    def __init__(self, kind, c_calls=False):
+    def __init__(self, kind, c_calls=False, filename=None):
         self.name = "%s-%d-%d" % (kind, os.getpid(), next(_numbers))
         self.c_calls = c_calls
+        self.filename = filename
         self.traces = []
         self.window = None
         self.all_threads = False
@@ -86,7 +94,7 @@ class Owner:
     def open(self, all_threads=False):
         with _lock:
             recorder = pyrec._need()
-            _record(self.c_calls)
+            _record(self.c_calls, self.filename)
             trace = _current_trace()
             if trace not in self.traces:
                 self.traces.append(trace)

@@ -27,6 +27,8 @@ from email.mime.application import MIMEApplication
 from email.mime.multipart import MIMEMultipart
 from email.mime.text import MIMEText
 
+from pyrec import _filename_of_frame
+
 from ._windows import Owner
 
 __version__ = "2.1.0"
@@ -145,7 +147,9 @@ class ProfileBase:
     FileTiming = FileTiming
 
     def __init__(self):
-        self._owner = Owner("pprofile")
+        self._names = {}   # those that _getFilename gave, by path
+        named = type(self)._getFilename is not ProfileBase._getFilename
+        self._owner = Owner("pprofile", filename=self._name_file if named else None)
         self._loaded = None
         self._callers = set()
 
@@ -159,6 +163,12 @@ class ProfileBase:
     def _getline(filename, lineno, global_dict):
         return linecache.getline(filename, lineno, global_dict)
 
+    def _name_file(self, frame):
+        """The recorder takes a relative name for that of a file: it is undone in the results."""
+        name = _filename_of_frame(self._getFilename)(frame)
+        self._names[os.getcwd() + "/" + name] = name
+        return name
+
     # ---- reading
 
     def _load(self):
@@ -170,6 +180,7 @@ class ProfileBase:
     def _read(self):
         files, functions, lines, calls, total = self._owner.rows(_FILES, _FUNCTIONS, _LINES, _CALLS, _TOTAL)
         timings, ids, codes = {}, {}, {}
+        files = [(number, self._names.get(path, path)) for number, path in files]
         for number, path in files:
             name, count = path, 0
             while name in timings:   # two texts of one name
@@ -181,7 +192,7 @@ class ProfileBase:
         c_functions = {function for function, *_, kind in functions if kind == "c"}
         places = {}
         for function, file, line, name, qualname, kind in functions:
-            caller = (paths[file], line, name) in self._callers and function not in seen
+            caller = (None if self._names else paths[file], line, name) in self._callers and function not in seen
             if kind not in ("c", "outside") and not caller:
                 codes[function], places[function] = Code(paths[file], line, name, qualname), ids[file]
         for function, line, hits, self_ns in lines:
@@ -374,7 +385,8 @@ class ProfileRunnerBase:
             frame = frame.f_back
         if frame is not None and isinstance(self, ProfileBase):
             code = frame.f_code
-            self._callers.add((os.path.abspath(code.co_filename), code.co_firstlineno, code.co_name))
+            for path in (None, os.path.abspath(code.co_filename)):
+                self._callers.add((path, code.co_firstlineno, code.co_name))
 
     def __call__(self):
         return self
@@ -465,9 +477,6 @@ class Profile(ProfileBase, ProfileRunnerBase):
         """For subclasses: called after profiling has ended."""
 
     def _begin(self):
-        if type(self)._getFilename is not ProfileBase._getFilename:
-            raise NotImplementedError("files are named while recording: pyrec.start(filename=...) instead of "
-                                      "overriding _getFilename")
         self._loaded = None
         self._owner.open(self._all_threads)
 
