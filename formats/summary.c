@@ -299,7 +299,8 @@ static int print_run(struct annotate *report)
         report->db,
         "SELECT command, python, (SELECT SUM(duration_ns) FROM runs), (SELECT count(*) FROM runs), "
         "(SELECT count(*) FROM processes), (SELECT count(*) FROM threads), "
-        "(SELECT SUM(events) FROM runs) FROM runs ORDER BY run_id LIMIT 1",
+        "(SELECT SUM(events) FROM runs), (SELECT group_concat(DISTINCT mode) FROM runs) "
+        "FROM runs ORDER BY run_id LIMIT 1",
         report->err);
     size_t size;
     const char *bytes;
@@ -318,7 +319,11 @@ static int print_run(struct annotate *report)
             add_count(&report->row, query_sum(&query, 3), "run", "runs");
         add_count(&report->row, query_sum(&query, 4), "process", "processes");
         add_count(&report->row, query_sum(&query, 5), "thread", "threads");
-        add_count(&report->row, query_sum(&query, 6), "event", "events");
+        bytes = query_text(&query, 7, &size);
+        if (strcmp(bytes, "exact") == 0)
+            add_count(&report->row, query_sum(&query, 6), "event", "events");
+        else
+            add_count(&report->row, query_sum(&query, 6), "sample", "samples");
         print_header_row(report, NULL);
     }
     return query_close(&query);

@@ -38,6 +38,7 @@ static const struct kind {
     [TRACE_TEXT_C_RETURN] = {"c_return", "return from C", "2", false},
     [TRACE_TEXT_SWITCH] = {"switch", "switch to another stack", "35", false},
     [TRACE_TEXT_MARK] = {"mark", "mark", "1", false},
+    [TRACE_TEXT_SAMPLE] = {"sample", "sample:", NULL, true},
     [TRACE_TEXT_OTHER] = {"gap", "not recorded:", "33", false},
 };
 

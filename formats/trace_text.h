@@ -29,6 +29,7 @@ enum trace_text_kind {
     TRACE_TEXT_C_RETURN,
     TRACE_TEXT_SWITCH,
     TRACE_TEXT_MARK,
+    TRACE_TEXT_SAMPLE,
     TRACE_TEXT_OTHER, /* a gap, or what this version does not know */
 };
 

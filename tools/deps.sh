@@ -35,6 +35,10 @@ torture /usr/lib/python3*/dist-packages/flask       python3-flask
 torture /usr/lib/python3*/dist-packages/numpy       python3-numpy
 torture /usr/lib/python3*/dist-packages/pytest      python3-pytest
 torture cython3                         cython3
+torture kcachegrind                     kcachegrind
+torture Xvfb                            xvfb
+torture xdotool                         xdotool
+torture dbus-run-session                dbus-daemon
 lint    clang:clang-14                  clang
 lint    clang-tidy:clang-tidy-14        clang-tidy
 lint    cppcheck                        cppcheck

@@ -8,11 +8,13 @@ import os
 import pty
 import re
 import shutil
+import signal
 import sqlite3
 import struct
 import subprocess
 import tempfile
 import termios
+import time
 import fcntl
 import unicodedata
 import unittest
@@ -254,6 +256,64 @@ class Recorded(unittest.TestCase):
             for sample in ("recursion.py", "generators.py", "exceptions.py", "threads.py", "fork.py"):
                 with self.subTest(python=python, sample=sample):
                     self.check(python, sample)
+
+
+@unittest.skipUnless(all(map(shutil.which, ("kcachegrind", "Xvfb", "xdotool", "dbus-run-session"))),
+                     "KCachegrind or a virtual display is not installed")
+class KCachegrind(FormatTest):
+    """KCachegrind itself, on a display that nobody sees."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        read_end, write_end = os.pipe()
+        cls.display = subprocess.Popen(
+            ["Xvfb", "-displayfd", str(write_end), "-screen", "0", "1024x768x24", "-nolisten", "tcp"],
+            pass_fds=[write_end], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        os.close(write_end)
+        with os.fdopen(read_end) as number:
+            name = ":" + number.readline().strip()
+        with open(os.path.join(cls.folder, "kcachegrindrc"), "w", encoding="utf-8") as file:
+            file.write("[TipOfDay]\nRunOnStart=false\n")
+        cls.env = dict(support.environment(), DISPLAY=name, XDG_CONFIG_HOME=cls.folder, HOME=cls.folder,
+                       XDG_RUNTIME_DIR=cls.folder, QT_QPA_PLATFORM="xcb")
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.display.terminate()
+        cls.display.wait()
+        super().tearDownClass()
+
+    def titles(self, path):
+        """The titles of its windows once there is one that speaks of the file, or of an error."""
+        process = subprocess.Popen(["dbus-run-session", "kcachegrind", path], env=self.env, stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL, start_new_session=True)
+        try:
+            for _ in range(240):
+                found = support.run(["bash", "-c", "for w in $(xdotool search --name ''); do xdotool getwindowname $w; done"],
+                                    env=self.env).out.decode().splitlines()
+                if any("Error" in title or os.path.basename(path) in title for title in found):
+                    return found
+                time.sleep(.25)
+            return found
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait()
+
+    def test_it_opens_callgrind_files(self):
+        for options in ([], ["--per-thread"], ["--zipfile", os.path.join(self.folder, "kc.zip")]):
+            self.write("callgrind.out.kc", *options)
+            path = os.path.join(self.folder, "callgrind.out.kc")
+            titles = self.titles(path)
+            self.assertIn("%s [python3 app.py --name 'two words' 'tab\\there'] \u2014 KCachegrind" % path, titles)
+            self.assertNotIn("Error", " ".join(titles))
+
+    def test_it_does_complain(self):
+        """Else the test above would say nothing."""
+        path = os.path.join(self.folder, "callgrind.out.bad")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("nothing\n")
+        self.assertIn("Error", " ".join(self.titles(path)))
 
 
 class Zip(FormatTest):

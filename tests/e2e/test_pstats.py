@@ -1,10 +1,12 @@
 """cProfile's file and table, by cProfile and pstats themselves: what pstats reads in our file is what cProfile counts of
 the same program, function by function and edge by edge; what we print is what pstats prints, byte by byte."""
+import importlib.util
 import io
 import marshal
 import os
 import pstats
 import re
+import sys
 import tempfile
 import unittest
 
@@ -334,6 +336,21 @@ class Text(unittest.TestCase):
         whole = Stats(path)
         self.assertEqual({key: row[:2] for key, row in merged.stats.items()},
                          {key: row[:2] for key, row in whole.stats.items()})
+
+    @unittest.skipUnless(importlib.util.find_spec("gprof2dot"), "gprof2dot is not installed")
+    def test_gprof2dot_reads_it(self):
+        for _, path in self.databases.values():
+            result = support.run([sys.executable, "-m", "gprof2dot", "-f", "pstats", path])
+            self.assertEqual((result.status, result.err), (0, b""))
+            self.assertGreater(result.out.count(b" -> "), 5)
+
+    @unittest.skipUnless(importlib.util.find_spec("snakeviz"), "snakeviz is not installed")
+    def test_snakeviz_reads_it(self):
+        for _, path in self.databases.values():
+            result = support.run([sys.executable, "-c", "import pstats, sys; from snakeviz import stats; "
+                                  "s = pstats.Stats(sys.argv[1]); print(len(stats.table_rows(s)), "
+                                  "len(stats.json_stats(s)))", path])
+            self.assertEqual(result.out.split(), [str(len(pstats.Stats(path).stats)).encode()] * 2, result)
 
     def test_every_caller_is_a_key(self):
         """snakeviz fails otherwise."""

@@ -222,6 +222,17 @@ class Tests:
             result = support.run([support.PYANALYZE, self.program.trace, "-f", "trace", "--unit", unit])
             self.assertEqual(result.out.decode().splitlines()[7].split()[0], text)
 
+    def test_samples(self):
+        trace = os.path.join(self.folder.name, "sampled.bin")
+        path = os.path.join(self.folder.name, "busy.py")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("def busy():\n    for i in range(3000000):\n        i * i\nbusy()\n")
+        support.run([support.PYREC, "run", "--sample", "1ms", "-o", trace, "--python", self.python, path])
+        result = support.run([support.PYANALYZE, trace, "-f", "trace", "--file", "busy.py"])
+        self.assertRegex(result.out.decode(), r"busy\.py:[23] +sample: busy running\n")
+        result = support.run([support.PYANALYZE, trace, "-f", "summary"])
+        self.assertRegex(result.out.decode().splitlines()[1], r" thread, \d+ samples$")
+
     def test_several_runs(self):
         result = support.run([support.PYANALYZE, self.program.trace, self.threads.trace, "-f", "trace"])
         self.assertEqual((result.status, result.out.count(b"Trace of: ")), (0, 2))
