@@ -20,6 +20,7 @@ PROGRAMS = ("async_tasks.py", "classes.py", "comprehensions.py", "exceptions.py"
 # the thrower as its caller; we have the awaiting one, which is between them on the stack.
 THROWN = {"async_tasks.py": ("sleep",)}
 RANDOM = "<method 'getrandbits' of '_random.Random' objects>"     # again until the number fits
+THREADED = ("raw_threads.py", "threads.py")
 # Programs of the standard library and their arguments; STDLIB stands for its folder.
 FOREIGN = (
     ("tokenize.py", "STDLIB/bisect.py"),
@@ -137,11 +138,11 @@ class CountsTests:
         os.remove(out)
         return result, {function: row for function, *row in rows}
 
-    def recorded(self, program):
+    def recorded(self, program, *selection):
         trace, out = (os.path.join(self.place, name) for name in ("t.bin", "t.pstats"))
         result = support.run([support.PYREC, "run", "-o", trace, "--force", "--c-calls", "--python", self.python,
                               HARNESS, "-"] + program, cwd=self.place)
-        analyzed = support.run([support.PYANALYZE, trace, "-o", out, "--force"])
+        analyzed = support.run([support.PYANALYZE, trace, "-o", out, "--force", *selection])
         self.assertEqual(analyzed.status, 0, analyzed)
         with open(out, "rb") as file:
             stats = marshal.load(file)
@@ -162,6 +163,24 @@ class CountsTests:
         for name in PROGRAMS:
             with self.subTest(name):
                 self.compare([os.path.join(SAMPLES, name)], THROWN.get(name, ()))
+
+    def test_threads(self):
+        """Up to 3.11 cProfile sees its own thread. From 3.12 it sees all, on one stack: callers and primitive calls are
+        any thread's, calls are right. How often locks are asked for is chance: the program's own functions, and what
+        they call."""
+        for name in THREADED:
+            program = [os.path.join(SAMPLES, name)]
+            with self.subTest(name):
+                alone = support.version(self.python) < (3, 12)
+                _, counted = self.counted(program)
+                _, recorded = self.recorded(program, *(["--thread", "MainThread"] if alone else []))
+                (functions, calls), (expected, expected_calls) = plain(counted, ()), plain(recorded, ())
+                self.assertEqual(*({key: row[0 if alone else 1:] for key, row in table.items() if key[0] == program[0]}
+                                   for table in (functions, expected)))
+                if alone:
+                    self.assertEqual(*({key: row for key, row in table.items() if key[0][0] == program[0]}
+                                       for table in (calls, expected_calls)))
+                    self.assertGreater(len(calls), 2)
 
     def test_recursion_of_every_kind(self):
         self.compare([os.path.join(self.place, "recursion.py")])
