@@ -406,6 +406,25 @@ print(hits(prof)[5])
                               "WHERE name = 'fact' AND line = 5"], cwd=self.folder)
         self.assertEqual((result.err, result.out.split()[1:]), (b"", [b"10"]))
 
+    def test_recording_ends_first(self):
+        """What was recorded stays, and the profiler can go on in another recording."""
+        out = self.run_program(FUNCTIONS + """
+import pyrec
+from pyrec.compat import pprofile
+prof, never = pprofile.Profile(), pprofile.Profile()
+with pyrec.record("trace.bin"):
+    prof.enable()
+    never.enable()
+    fact(2)
+fact(5)
+prof.disable()
+print(hits(prof)[5])
+with prof:
+    fact(3)
+print(hits(prof)[5])
+""")
+        self.assertEqual(out, "2\n5\n")
+
     def test_names_and_signatures(self):
         if not os.path.isdir(os.path.join(DEBIAN, "pprofile")):
             self.skipTest("pprofile is not installed")

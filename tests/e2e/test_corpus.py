@@ -18,6 +18,7 @@ QUERIES = (
     "SELECT qualname, first_line, calls, primitive_calls, resumes, hits, self_ns, self_cpu_ns, cumulative_ns "
     "FROM functions WHERE kind != 'outside' ORDER BY qualname, first_line",
     "SELECT difference_ns FROM accounts WHERE difference_ns != 0",
+    "SELECT number, substr(owner, 1, instr(owner, '-')) AS owner, thread_id, start_ns, end_ns FROM windows ORDER BY 1",
 )
 
 
@@ -49,6 +50,11 @@ class Corpus(unittest.TestCase):
                 result = support.run(
                     [support.PYANALYZE, path, "--sql", "SELECT event, count(*) FROM events GROUP BY 1"])
                 theirs = dict(line.split(b"\t") for line in result.out.splitlines()[1:])
-                ours = collections.Counter(event.name for event in decode.read(path).events())
+                trace = decode.read(path)
+                ours = collections.Counter(event.name for event in trace.events())
+                windows = support.run([support.PYANALYZE, path, "--sql", "SELECT number, owner FROM windows ORDER BY 1"])
+                self.assertEqual([line.decode().split("\t") for line in windows.out.splitlines()[1:]],
+                                 [[str(number), window[0]] for process in trace.processes.values()
+                                  for number, window in sorted(process.windows.items())])
                 self.assertEqual({name: int(number) for name, number in theirs.items()
                                   if name != b"gap"}, {name.encode(): n for name, n in ours.items() if name != "gap"})

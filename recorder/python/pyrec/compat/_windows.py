@@ -107,7 +107,10 @@ class Owner:
         with _lock:
             window, self.window = self.window, None
             if window is not None:
-                pyrec._need().window_close(window)
+                try:
+                    pyrec._need().window_close(window)
+                except Error:
+                    pass   # the recording was ended, and its windows with it
                 _open.pop(id(self), None)
                 self._answers = {}
 
