@@ -75,7 +75,8 @@ CREATE TABLE threads (
     events BIGINT NOT NULL
 );
 
--- Unique by (path, sha256): two texts under one path are two files, never summed.
+-- Unique by (path, sha256): two texts under one path are two files, never summed. Paths that differ only in bytes
+-- that are not UTF-8 differ in raw_path.
 CREATE TABLE files (
     file_id INTEGER PRIMARY KEY,
     path TEXT NOT NULL,              -- as recorded: absolute, or <...>
@@ -86,7 +87,7 @@ CREATE TABLE files (
     changed INTEGER,                 -- 1: the file on this machine differs today; NULL: not there or not known
     source BLOB,                     -- the text as recorded; NULL: not recorded
     raw_path BLOB,                   -- the path's bytes where they are not UTF-8, else NULL
-    UNIQUE (path, sha256)
+    UNIQUE (path, sha256, raw_path)
 );
 
 CREATE TABLE functions (
