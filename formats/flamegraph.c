@@ -77,16 +77,22 @@ static void add_weight(const struct graph *graph, struct text *text, uint64_t we
     text_add_string(text, weight == 1 ? " hit" : " hits");
 }
 
+/* Rounded. A made-up database has parts that are larger than the whole. */
+static uint64_t rounded(double value)
+{
+    return value >= 1e15 ? (uint64_t)1e15 : value > 0 ? (uint64_t)(value + 0.5) : 0;
+}
+
 static void add_percent(struct text *text, uint64_t part, uint64_t whole)
 {
-    text_add_fixed(text, (uint64_t)((double)part * 10000 / (double)whole + 0.5), 2);
+    text_add_fixed(text, rounded((double)part * 10000 / (double)whole), 2);
     text_add_string(text, " %");
 }
 
 /* A coordinate, to the hundredth of a pixel. */
 static void add_pixels(struct text *text, double pixels)
 {
-    text_add_fixed(text, (uint64_t)(pixels * 100 + 0.5), 2);
+    text_add_fixed(text, rounded(pixels * 100), 2);
 }
 
 /* ---- what is drawn ---- */
@@ -237,7 +243,7 @@ static void add_title(struct graph *graph, const struct stacks_node *node)
 /* The frame's text, without its place, without its class, or as much of that as fits. */
 static void add_label(struct graph *graph, const char *label, double width)
 {
-    int room = (int)((width - 6) / character_width);
+    int room = (int)rounded((width < INNER ? width - 6 : INNER) / character_width - 0.5);
     size_t size = strlen(label);
     const char *place = strrchr(label, '(');
 
@@ -447,8 +453,7 @@ static void write_note(struct graph *graph, unsigned height)
     if (graph->hidden > 0) {
         text_add_format(text, "%zu %s below ", graph->hidden,
                         graph->hidden == 1 ? "frame" : "frames");
-        text_add_fixed(text, (uint64_t)(width * 10 + 0.5) > 0 ? (uint64_t)(width * 10 + 0.5) : 1,
-                       1);
+        text_add_fixed(text, rounded(width * 10) > 0 ? rounded(width * 10) : 1, 1);
         text_add_string(text, " px of 1200 are hidden");
     }
     text_add_string(text, "</text>\n");

@@ -50,7 +50,7 @@ def make(names, path):
         one += w.c_return(2) + w.with_string(7, 1, number + 2) + w.line(3, 1) + w.ret(2)
         events.setdefault(1 + i % 7, []).append(one)
     run = b"".join(w.setting("argv", name) for name in names[:9]) + b"".join(
-        w.setting(key, names[i]) for i, key in enumerate(("host", "system", "recorder", "cwd", "python"))) + w.setting("mode", "exact")
+        w.setting(key, names[i % len(names)]) for i, key in enumerate(("host", "system", "recorder", "cwd", "python"))) + w.setting("mode", "exact")
     pieces = [w.chunk(1, run), w.chunk(2, facts, process=1)]
     for thread, parts in sorted(events.items()):
         pieces.append(w.chunk(3, w.stack(1, 0, 0, []) + b"".join(parts), process=1, thread=thread, ticks=ticks, monotonic=ticks))
@@ -183,6 +183,7 @@ class Hostile(unittest.TestCase):
         sql = "SELECT e.*, f.source FROM events e LEFT JOIN files f USING (file_id) ORDER BY thread_id, seq"
         rows = json.loads(self.rows(sql, "--json").decode("utf-8"))
         self.assertEqual(len(rows), 8 * len(self.names))
+        csv.field_size_limit(1 << 24)
         table = list(csv.reader(io.StringIO(self.rows(sql, "--csv").decode("utf-8"), newline=""), strict=True))
         self.assertEqual(len(table), len(rows) + 1)
         self.assertEqual({len(row) for row in table}, {len(table[0])})
