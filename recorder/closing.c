@@ -42,7 +42,7 @@ static const char *with_commas(uint64_t value, char text[32])
     return text;
 }
 
-static bool stderr_is_still_ours(void)
+bool closing_owns_stderr(void)
 {
     struct stat st;
 
@@ -59,7 +59,7 @@ void closing_print(void)
     const char *path = path_as_typed();
     char count[32];
 
-    if (recorder.settings.closing_line == 0 || !stderr_is_still_ours() ||
+    if (recorder.settings.closing_line == 0 || !closing_owns_stderr() ||
         (recorder.settings.closing_line == 1 && !isatty(STDERR_FILENO)))
         return;
     dprintf(

@@ -2,8 +2,13 @@
 #ifndef RECORDER_CLOSING_H
 #define RECORDER_CLOSING_H
 
+#include <stdbool.h>
+
 /* Remembers where the process's standard error leads. */
 void closing_prepare(void);
+
+/* Does it lead there still? */
+bool closing_owns_stderr(void);
 
 /* Prints the line, as the settings want it; never into a file that the program has put in the
  * place of standard error. */

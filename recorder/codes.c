@@ -7,6 +7,7 @@
 #include "formats/trace/encode.h"
 #include "recorder/callables.h"
 #include "recorder/cost.h"
+#include "recorder/echo.h"
 #include "recorder/facts.h"
 #include "recorder/files.h"
 #include "recorder/recorder.h"
@@ -160,6 +161,7 @@ uint32_t codes_string(const char *text, size_t size)
     fact_put_uint(&fact, number);
     fact_put_string(&fact, text, size);
     facts_write(TRACE_FACT_STRING, &fact);
+    echo_define_string(number, text, size);
     if (strings.count < REMEMBERED_STRINGS)
         remember_string(text, size, number);
     return number;
@@ -233,6 +235,17 @@ struct definition {
     uint32_t parent_number; /* 0: not nested in anything known */
 };
 
+static void define_echo(PyCodeObject *code, uint32_t number, const struct definition *d)
+{
+    size_t size = 0;
+    char *qualname =
+        recorder.settings.echo ? files_text(pycompat_code_qualname(code), &size) : NULL;
+
+    if (qualname != NULL)
+        echo_define_code(number, d->file->number, qualname, size);
+    free(qualname);
+}
+
 static bool write_code_fact(PyCodeObject *code, uint32_t number, const struct definition *d)
 {
     struct fact fact;
@@ -249,6 +262,7 @@ static bool write_code_fact(PyCodeObject *code, uint32_t number, const struct de
     put_text(&fact, pycompat_code_qualname(code));
     put_text(&fact, d->module);
     put_lines(&fact, code);
+    define_echo(code, number, d);
     return facts_write(TRACE_FACT_CODE, &fact);
 }
 
@@ -381,6 +395,7 @@ void codes_forget(void)
         info->sampled = 0;
     }
     codes_set_filename_hook(NULL);
+    echo_forget();
     forget_strings();
     callables_forget();
     files_forget();

@@ -6,8 +6,24 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "recorder/echo.h"
 #include "recorder/files.h"
 #include "recorder/recorder.h"
+
+/* Up to where the chunk can be filled. */
+static const uint8_t *end_of_chunk(const struct thread *t)
+{
+    if (recorder.settings.echo && t->slot.bytes != NULL)
+        return t->slot.bytes + t->slot.capacity - THREAD_RESERVE;
+    return t->end;
+}
+
+/* With --echo, for the event just written. */
+static inline void echo(const struct thread *t, enum trace_tag tag, uint32_t string)
+{
+    if (EVENTS_UNLIKELY(recorder.settings.echo))
+        echo_event(t, tag, string);
+}
 
 /* Makes room, writes the CPU stamp if one is due, and tells the units since the last event. False:
  * recording is over. */
@@ -15,7 +31,7 @@ static bool prepare_at(struct thread *t, uint64_t ticks, size_t need, uint64_t *
 {
     uint64_t now = ticks >> t->shift;
 
-    if (t->end == NULL || t->at + need >= t->end + 1) {
+    if (t->end == NULL || t->at + need >= end_of_chunk(t) + 1) {
         if (!thread_next_chunk(t, ticks, need)) {
             recorder_detach();
             return false;
@@ -45,6 +61,7 @@ EVENTS_SLOW static void line_slow(struct thread *t, int line)
     if (prepare(t, 0, &units))
         t->at = trace_put_line(t->at, units, (int64_t)line - t->top->line);
     t->top->line = line;
+    echo(t, TRACE_TAG_LINE, 0);
 }
 
 void event_line_wide(struct thread *t, int line, uint64_t now)
@@ -66,6 +83,7 @@ EVENTS_SLOW static void plain_slow(struct thread *t, enum trace_tag tag, uint8_t
 
     if (prepare(t, 0, &units))
         t->at = trace_put_plain(t->at, tag, form, units);
+    echo(t, tag, 0);
 }
 
 void event_plain_wide(struct thread *t, enum trace_tag tag, uint8_t form, uint64_t now)
@@ -89,6 +107,7 @@ void event_call_slow(struct thread *t, const pycompat_frame *frame, const struct
         t->at = trace_put_operand(t->at, TRACE_TAG_CALL, TRACE_SHORT_CALL, units, code->number);
     if (t->top + 1 != t->stack_end || thread_grow_stack(t))
         events_push(t, t->top + 1, frame, code);
+    echo(t, TRACE_TAG_CALL, 0);
 }
 
 /* The top frame is gone for good. */
@@ -111,6 +130,7 @@ void event_c_call(struct thread *t, uint32_t callable)
 
     if (prepare(t, 0, &units))
         t->at = trace_put_operand(t->at, TRACE_TAG_C_CALL, 0, units, callable);
+    echo(t, TRACE_TAG_C_CALL, callable);
 }
 
 void event_c_return(struct thread *t)
@@ -126,6 +146,7 @@ void event_raise(struct thread *t, PyObject *type)
 
     if (prepare(t, 0, &units))
         t->at = trace_put_operand(t->at, TRACE_TAG_RAISE, 0, units, number);
+    echo(t, TRACE_TAG_RAISE, number);
 }
 
 void event_mark(struct thread *t, uint32_t string)
@@ -134,6 +155,7 @@ void event_mark(struct thread *t, uint32_t string)
 
     if (prepare(t, 0, &units))
         t->at = trace_put_operand(t->at, TRACE_TAG_MARK, 0, units, string);
+    echo(t, TRACE_TAG_MARK, string);
 }
 
 void event_unwind(struct thread *t)
@@ -240,6 +262,7 @@ void event_resume_any(struct thread *t, pycompat_frame *frame, const struct code
     top = push(t);
     if (top != NULL)
         *top = f;
+    echo(t, TRACE_TAG_RESUME, 0);
 }
 
 /* Alignment. */

@@ -13,6 +13,7 @@
 #include "formats/trace/pattern.h"
 #include "formats/trace/sha256.h"
 #include "recorder/clock.h"
+#include "recorder/echo.h"
 #include "recorder/facts.h"
 #include "recorder/recorder.h"
 #include "recorder/texts.h"
@@ -358,8 +359,11 @@ static void write_file_fact(const struct known_file *file, const struct source *
     fact_put_uint(&fact, path_origin(file->path));
     fact_put_string(&fact, digest, has_text ? sizeof digest : 0);
     fact_put_uint(&fact, source->size);
+    echo_define_file(file->info.number, name, name_size,
+                     has_text ? source->bytes + SOURCE_HEAD : NULL, source->size);
     /* A child that is not recorded takes no text upon itself. */
-    if (facts_write(TRACE_FACT_FILE, &fact) && has_text && recorder.settings.source && !sink_knows_source(&recorder.sink, digest))
+    if (facts_write(TRACE_FACT_FILE, &fact) && has_text && recorder.settings.source &&
+        !sink_knows_source(&recorder.sink, digest))
         write_source(file->info.number, source);
 }
 

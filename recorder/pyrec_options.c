@@ -26,6 +26,7 @@ static const char help[] =
     "  --exclude-syspath     not the standard library and site-packages\n"
     "  --no-threads, --no-children, --no-source    leave these out\n"
     "  --c-calls             calls of built-in and extension functions too\n"
+    "  --echo                print each event to standard error as it happens\n"
     "  --sample PERIOD, -S   samples (1ms, 100us, 1kHz; -S: 1ms), not every line\n"
     "  --max-depth N         the innermost N frames of a sample (10000)\n"
     "  --max-size SIZE       stop recording at this size: 500M, 2G\n"
@@ -360,6 +361,7 @@ static const struct option table[] = {
     { "no-children", 0, NULL, set_flag, MEMBER(no_children) },
     { "no-source", 0, NULL, set_flag, MEMBER(no_source) },
     { "c-calls", 0, NULL, set_flag, MEMBER(c_calls) },
+    { "echo", 0, NULL, set_flag, MEMBER(echo) },
     { "sample", 0, "a period (as 1ms, 0.001, 100us or 1kHz)", set_period, 0 },
     { "S", 'S', NULL, set_default_period, 0 },
     { "max-depth", 0, "a number of frames up to 1000000", set_depth, 0 },
@@ -551,6 +553,8 @@ int pyrec_options_parse(char **argv, struct pyrec_options *options, struct pyrec
             return -1;
     if (options->sample_ns != 0 && options->c_calls)
         return pyrec_error_set(err, PYREC_USAGE, "--c-calls: samples do not see calls of C");
+    if (options->sample_ns != 0 && options->echo)
+        return pyrec_error_set(err, PYREC_USAGE, "--echo: there are no events with --sample");
     if (!is_over(&reader))
         return pyrec_error_set(err, PYREC_USAGE,
                                "nothing to run: SCRIPT, -m MODULE or -c CODE is missing");

@@ -29,7 +29,7 @@ struct pyrec_options {
     enum pyrec_action action;
     const char *out;
     const char *python; /* NULL: to be looked for */
-    bool force, exclude_syspath, no_threads, no_children, no_source, c_calls, quiet, verbose;
+    bool force, exclude_syspath, no_threads, no_children, no_source, c_calls, echo, quiet, verbose;
     uint64_t sample_ns; /* --sample: between two samples; 0: record everything */
     uint64_t max_depth; /* frames */
     uint64_t max_size; /* bytes; 0: no limit */

@@ -74,6 +74,7 @@ static void add_switches(struct pyrec_settings *settings, const struct pyrec_opt
         { "children", !options->no_children },
         { "source", !options->no_source },
         { "c_calls", options->c_calls },
+        { "echo", options->echo },
     };
     /* clang-format on */
 

@@ -32,6 +32,7 @@ static int apply_setting(const char *key, const char *value, char *why, size_t w
         {"children", &settings->children},
         {"source", &settings->source},
         {"c_calls", &settings->c_calls},
+        {"echo", &settings->echo},
     };
 
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {

@@ -18,6 +18,7 @@ struct recorder_settings {
     bool children;               /* go on in forked children */
     bool source;                 /* put source text into the trace */
     bool c_calls;                /* record calls of C functions */
+    bool echo;                   /* print each event, too */
     uint64_t sample_ns;          /* take samples this often; 0: record everything */
     size_t max_depth;            /* frames of a sample that are looked at */
     int closing_line; /* 0 never, 1 if stderr is a terminal, 2 always, with our own cost */

@@ -19,9 +19,6 @@
 #define LARGEST_CAPACITY (256u << 10)
 #define FIRST_STACK 64
 
-/* Behind `end` any event still fits, with the CPU stamp before it. */
-#define RESERVE (2 * TRACE_EVENT_SIZE_MAX)
-
 __thread struct thread *thread_current __attribute__((tls_model("initial-exec")));
 
 static pthread_key_t end_key;
@@ -117,8 +114,10 @@ static void keep_name(struct thread *t, const char *name, size_t size)
     free(t->name);
     t->name = name != NULL ? malloc(size + 1) : NULL;
     t->name_size = t->name != NULL ? size : 0;
-    if (t->name != NULL)
-        memcpy(t->name, name, size);
+    if (t->name == NULL)
+        return;
+    memcpy(t->name, name, size);
+    t->name[size] = '\0';
 }
 
 static void note_self(struct thread *t)
@@ -312,7 +311,7 @@ static uint64_t next_capacity(const struct thread *t, size_t need)
         capacity = t->slot.capacity < LARGEST_CAPACITY ? t->slot.capacity * 4 : LARGEST_CAPACITY;
     else if (t->sequence > 0)
         capacity = 4 * SMALLEST_CAPACITY;
-    while (capacity < TRACE_CHUNK_PAYLOAD + need + RESERVE)
+    while (capacity < TRACE_CHUNK_PAYLOAD + need + THREAD_RESERVE)
         capacity *= 2;
     return capacity;
 }
@@ -353,7 +352,8 @@ static bool open_chunk(struct thread *t, struct sink_chunk *chunk, uint64_t capa
         memcpy(t->slot.bytes + TRACE_CHUNK_PAYLOAD, stack, stack_size);
     }
     t->at = t->slot.bytes + TRACE_CHUNK_PAYLOAD + stack_size;
-    t->end = t->slot.bytes + t->slot.capacity - RESERVE;
+    t->end = recorder.settings.echo ? t->slot.bytes /* all events go the slow way */
+                                    : t->slot.bytes + t->slot.capacity - THREAD_RESERVE;
     return true;
 }
 

@@ -14,7 +14,11 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "formats/trace/encode.h"
 #include "recorder/sink.h"
+
+/* Behind the end of a chunk any event still fits, with the CPU stamp before it. */
+#define THREAD_RESERVE (2 * TRACE_EVENT_SIZE_MAX)
 
 /* An activation: the thread that began it, and its number there. */
 #define ACTIVATION_THREAD_SHIFT 40

@@ -192,7 +192,8 @@ static void what_is_refused(void **state)
         "--max-depth 0 x",
         "--max-depth 1k x",
         "--c-calls -S x",
-        "--echo x",
+        "--echo -S x",
+        "--ecco x",
     };
 
     (void)state;
