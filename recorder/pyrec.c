@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "recorder/preload_env.h"
@@ -165,11 +166,14 @@ static void become_or_end(void *context)
 
 static int run_and_report(struct run *run)
 {
-    int status = pyrec_then_run(become_or_end, run);
+    pid_t child;
+    int status = pyrec_then_run(become_or_end, run, &child);
 
     if (status < 0)
         return pyrec_error_set(run->err, PYREC_FAILED, "no process for the program: %s",
                                strerror(errno));
+    if (WIFSIGNALED(status))
+        pyrec_trace_note_end(&run->trace, child, status);
     pyrec_trace_release(&run->trace);
     if (pyrec_trace_is_there(&run->trace) &&
         pyrec_then_report(run->installation.analyzer, run->trace.path, &run->options, run->err) < 0)

@@ -67,21 +67,20 @@ static int supervise(pid_t child)
     }
 }
 
-int pyrec_then_run(void (*become)(void *), void *context)
+int pyrec_then_run(void (*become)(void *), void *context, pid_t *child)
 {
     struct signals before;
-    pid_t child;
     int status = -1;
 
     take_signals(&before);
-    child = fork();
-    if (child == 0) {
+    *child = fork();
+    if (*child == 0) {
         give_signals_back(&before);
         become(context);
         _exit(PYREC_FAILED);
     }
-    if (child > 0)
-        status = supervise(child);
+    if (*child > 0)
+        status = supervise(*child);
     give_signals_back(&before);
     return status;
 }

@@ -6,11 +6,13 @@
 #ifndef RECORDER_PYREC_THEN_H
 #define RECORDER_PYREC_THEN_H
 
+#include <sys/types.h>
+
 #include "recorder/pyrec_options.h"
 
 /* Runs `become` in a child, where it does not return, and waits for the end of what it became: its
  * status as wait(2) gives it, or -1 if there is no child (errno). */
-int pyrec_then_run(void (*become)(void *), void *context);
+int pyrec_then_run(void (*become)(void *), void *context, pid_t *child);
 
 /* Runs `analyzer` on the trace with the reports that --then or a front end asks for. */
 int pyrec_then_report(const char *analyzer, const char *trace, const struct pyrec_options *options,

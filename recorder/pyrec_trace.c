@@ -10,7 +10,9 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "formats/trace/encode.h"
 #include "formats/trace/trace.h"
+#include "recorder/clock.h"
 #include "recorder/pyrec_settings.h"
 #include "recorder/sink.h"
 
@@ -339,6 +341,27 @@ bool pyrec_trace_is_there(const struct pyrec_trace *trace)
     for (int i = 0; i < TRACE_MARK_SIZE; i++)
         snprintf(digits + 2 * i, 3, "%02x", mark[i]);
     return strcmp(digits, trace->mark) == 0;
+}
+
+void pyrec_trace_note_end(const struct pyrec_trace *trace, pid_t pid, int status)
+{
+    struct sink_chunk chunk = {.kind = TRACE_FACTS}; /* of no process of the run */
+    uint8_t fields[3 * TRACE_VARINT_SIZE_MAX];
+    uint8_t record[1 + TRACE_VARINT_SIZE_MAX + sizeof fields] = {TRACE_FACT_CHILD};
+    uint8_t *at = fields;
+    struct sink sink;
+    char why[256];
+
+    if (sink_open(&sink, trace->path, trace->mark, why, sizeof why) < 0)
+        return;
+    chunk.ticks = clock_ticks();
+    chunk.monotonic_ns = clock_read_ns(CLOCK_MONOTONIC);
+    at = trace_put_varint(at, (uint64_t)pid);
+    at = trace_put_varint(at, (uint64_t)(unsigned)status);
+    at = trace_put_varint(at, chunk.ticks);
+    at = trace_put_string(record + 1, fields, (size_t)(at - fields));
+    sink_append(&sink, &chunk, record, (size_t)(at - record));
+    sink_close(&sink);
 }
 
 void pyrec_trace_remove(struct pyrec_trace *trace)

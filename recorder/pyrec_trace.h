@@ -7,6 +7,7 @@
 #define RECORDER_PYREC_TRACE_H
 
 #include <limits.h>
+#include <sys/types.h>
 
 #include "recorder/pyrec_options.h"
 
@@ -28,6 +29,10 @@ void pyrec_trace_release(struct pyrec_trace *trace);
 
 /* Is it still there, as opposed to taken back? */
 bool pyrec_trace_is_there(const struct pyrec_trace *trace);
+
+/* Says in the trace how the run's first process, `pid`, has ended: `status` is wait(2)'s. For ends
+ * that it could not write down itself. */
+void pyrec_trace_note_end(const struct pyrec_trace *trace, pid_t pid, int status);
 
 /* Takes back a trace that nothing was recorded into; what it displaced has its name again. */
 void pyrec_trace_remove(struct pyrec_trace *trace);

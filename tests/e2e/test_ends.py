@@ -82,7 +82,8 @@ EXITS = {
 
 
 def numbered(text):
-    return re.sub(rb"0x[0-9a-f]+|\d{4,}", b"N", text)
+    """Without addresses and numbers of processes, and without the warnings of --then's report."""
+    return re.sub(rb"0x[0-9a-f]+|\d{4,}", b"N", re.sub(rb"(?m)^pyanalyze: warning.*\n", b"", text))
 
 
 class Ends(unittest.TestCase):
@@ -152,6 +153,12 @@ class Ends(unittest.TestCase):
 
     def test_signals(self):
         self.each(SIGNALS, lambda end: end, self.check_killed("unknown"))
+
+    def test_signals_seen_by_pyrec(self):
+        """With --then it is the parent, and says how the first process ended."""
+        few = {end: number for end, number in SIGNALS.items() if "getpid" in end or "abort" in end or "string_at" in end}
+        self.each(few, lambda end: end, self.check_killed("signal %d"),
+                  ["--then", "folded=" + os.path.join(self.folder.name, "x.folded")])
 
     def test_signals_in_a_child(self):
         """The parent, which is recorded, learns how it ended."""
