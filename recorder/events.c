@@ -242,8 +242,8 @@ void event_resume_any(struct thread *t, pycompat_frame *frame, const struct code
 {
     const struct suspended *known;
     uint64_t units, next;
-    struct open_frame *top;
     struct open_frame f;
+    struct open_frame *top;
     bool ready;
 
     if (t->top->frame == frame)
@@ -252,13 +252,15 @@ void event_resume_any(struct thread *t, pycompat_frame *frame, const struct code
     known = suspended_find(frame);
     if (ready && known != NULL && events_knows_here(t, known, frame, code)) {
         put_resume(t, units, known->activation);
-        events_reopen(&f, known);
-    } else {
-        next = t->next;
-        f = describe(t, frame, code);
-        if (ready)
-            put_continue(t, units, &f, next);
+        top = push(t);
+        if (top != NULL)
+            events_reopen(top, known);
+        return;
     }
+    next = t->next;
+    f = describe(t, frame, code);
+    if (ready)
+        put_continue(t, units, &f, next);
     top = push(t);
     if (top != NULL)
         *top = f;

@@ -62,9 +62,8 @@ EVENTS_APART void events_find_caller(struct thread *t, const pycompat_frame *fra
 
 static inline void events_align_caller(struct thread *t, const pycompat_frame *frame)
 {
-    /* No frame between the two. Those that are no callers themselves never lie where one lay that
-     * was recorded. */
-    if (EVENTS_UNLIKELY(t->top->frame != pycompat_frame_outward(frame)))
+    /* Frames that are no callers themselves never lie where one lay that was recorded. */
+    if (EVENTS_UNLIKELY(!pycompat_frame_is_called_by(frame, t->top->frame)))
         events_find_caller(t, frame);
 }
 

@@ -118,6 +118,22 @@ static inline pycompat_frame *pycompat_frame_outward(const pycompat_frame *frame
 #endif
 }
 
+/* Is `caller` the one that called `frame`, directly or through one stretch of C code? Asks no more
+ * of the frames between than is quickly told: false may be wrong. */
+static inline bool pycompat_frame_is_called_by(const pycompat_frame *frame, const void *caller)
+{
+    const pycompat_frame *outward = pycompat_frame_outward(frame);
+
+    if (__builtin_expect(outward == caller, 1))
+        return true;
+#if PY_VERSION_HEX >= 0x030C0000
+    return outward != NULL && !pycompat_frame_is_real(outward) &&
+           pycompat_frame_outward(outward) == caller;
+#else
+    return false;
+#endif
+}
+
 /* The frame that called this one, or NULL. */
 static inline pycompat_frame *pycompat_frame_caller(const pycompat_frame *frame)
 {

@@ -128,7 +128,7 @@ CALLBACK(on_line)
 static inline bool is_ready(const struct thread *t, const struct code_info *code)
 {
     return EVENTS_LIKELY(code != NULL && t != NULL && code->wanted && t->top != t->stack &&
-                         t->top->frame == pycompat_frame_outward(running_frame(t)));
+                         pycompat_frame_is_called_by(running_frame(t), t->top->frame));
 }
 
 /* If not. `again`: perhaps not for the first time. */

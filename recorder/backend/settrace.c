@@ -220,7 +220,7 @@ static inline bool is_ready(const struct thread *t, const pycompat_frame *frame,
                             const struct code_info *code)
 {
     return EVENTS_LIKELY(code != NULL && t != NULL && code->wanted && !code->generator &&
-                         t->top != t->stack && t->top->frame == pycompat_frame_outward(frame));
+                         t->top != t->stack && pycompat_frame_is_called_by(frame, t->top->frame));
 }
 
 /* What nearly every event is; all others are left to trace_any(), for which `t` is not read. */
