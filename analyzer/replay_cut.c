@@ -61,28 +61,37 @@ static void account(struct replay *replay, int64_t from, int64_t to, int64_t wai
         replay_add_gap(replay, from, to, *reason);
 }
 
+/* How much of the waiting belongs to the time up to `at`: so the parts of an interval add up, in
+ * whatever windows they are. */
+static int64_t waited_until(const struct replay *replay, int64_t at, int64_t passed, int64_t wait)
+{
+    int64_t from = replay->hand.ns - passed;
+
+    return passed > 0 ? (int64_t)((wide_int)wait * (at - from) / passed) : 0;
+}
+
 /* An edge that lies before the time that passes was overlooked in a trace whose clock went back: it
  * counts from now on. */
 void replay_cut_pass(struct replay *replay, int64_t passed, int64_t wait, const uint64_t *reason)
 {
     struct replay_cut *cut = &replay->cut;
-    int64_t to = replay->hand.ns, from = to - passed;
+    int64_t to = replay->hand.ns, from = to - passed, waited = 0;
 
     while (cut->next < cut->end) {
         int64_t edge = cut->is_outside ? cut->next->start : cut->next->end;
         if (edge > to)
             break;
         edge = edge < from ? from : edge;
-        int64_t share = to > from ? (int64_t)((wide_int)wait * (edge - from) / (to - from)) : 0;
-        account(replay, from, edge, share, reason);
-        wait -= share;
+        int64_t until = waited_until(replay, edge, passed, wait);
+        account(replay, from, edge, until - waited, reason);
+        waited = until;
         from = edge;
         if (cut->is_outside)
             go_in(replay, edge);
         else
             go_out(replay, edge);
     }
-    account(replay, from, to, wait, reason);
+    account(replay, from, to, wait - waited, reason);
 }
 
 void replay_cut_end(struct replay *replay)

@@ -58,6 +58,66 @@ class RandomWindows(unittest.TestCase):
             self.compare(10**6 + seed, 150)
 
 
+class Partition(unittest.TestCase):
+    """Windows that lie side by side: what adds up over them is what the whole has."""
+
+    SUMS = (
+        "SELECT number, file, first_line, line, sum(s.hits), sum(s.self_ns) FROM line_stats s "
+        "JOIN functions f USING (function_id) JOIN threads t USING (thread_id) GROUP BY 1, 2, 3, 4, f.qualname",
+        "SELECT file, qualname, first_line, calls, primitive_calls, resumes, cumulative_ns, self_cpu_ns FROM functions "
+        "WHERE kind <> 'outside'",
+        "SELECT caller_function, caller_file, caller_line, callee_file, callee_function, callee_line, calls, resumes, "
+        "cumulative_ns, outer_cumulative_ns, cumulative_hits FROM edges")
+    KEYS = (4, 3, 6)
+
+    def sums(self, trace, *options):
+        """For each query its rows, by key, as lists of figures."""
+        path = trace + ".db"
+        result = support.run([support.PYANALYZE, trace, "--db", path, *options])
+        self.assertEqual(result.status, 0, result)
+        database = sqlite3.connect(path)
+        out = []
+        for query, count in zip(self.SUMS, self.KEYS):
+            rows = {}
+            for row in database.execute(query):
+                sums = rows.setdefault(row[:count], [0] * (len(row) - count))
+                sums[:] = [a + b for a, b in zip(sums, row[count:])]
+            out.append({key: sums for key, sums in rows.items() if any(sums)})
+        database.close()
+        return out
+
+    def compare(self, seed):
+        rng = random.Random(seed + 0.75)
+
+        def facts(told, clock):
+            ticks = sorted({call[1] for calls in told.values() for call in calls if call[0] not in ("chunk", "cpu")} |
+                           {clock.origin + 5})
+            edges = sorted({rng.choice(ticks) + rng.choice((0, 0, 1, 3)) for _ in range(rng.choice((1, 2, 6)))} - {0})
+            starts, ends = [0] + edges, edges + [0]
+            owners.extend("w%d" % i for i in range(len(starts)))
+            return b"".join(w.window(i + 1, owners[i], 0, start, end)
+                            for i, (start, end) in enumerate(zip(starts, ends)))
+
+        owners = []
+        data, _, _ = random_trace.make(seed, 60, facts)
+        with tempfile.TemporaryDirectory() as folder:
+            trace = os.path.join(folder, "t.bin")
+            with open(trace, "wb") as file:
+                file.write(data)
+            whole, parts = self.sums(trace), [{}, {}, {}]
+            for owner in owners:
+                for table, rows in zip(parts, self.sums(trace, "--window", owner)):
+                    for key, figures in rows.items():
+                        table[key] = [a + b for a, b in zip(table.get(key, [0] * len(figures)), figures)]
+        for mine, theirs in zip(parts, whole):
+            for key in set(mine) | set(theirs):
+                self.assertEqual(mine.get(key), theirs.get(key), (seed, key))
+
+    def test_parts_are_the_whole(self):
+        for seed in range(tables.FIRST, tables.FIRST + tables.COUNT // 3):
+            self.compare(seed)
+
+
 def app(windows):
     """main (line 1, then 2) calls f (10, then 11) from line 3, and is on line 4 at the end. Each step takes 10 ns, f's
     line 11 1000; a second thread spins on line 2 all the time."""

@@ -111,15 +111,15 @@ class Reader:
 
     def elapse(self, passed, wait=0, reason=None):
         """The last `passed` ns were time, or a gap with a reason: edge by edge."""
-        start, end = self.ns - passed, self.ns
+        start, end, waited = self.ns - passed, self.ns, 0
         for edge in sorted(edge for window in self.windows or () for edge in window if start <= edge <= end):
             if self.over or self.inside == any(a <= edge < b for a, b in self.windows):
                 continue
-            share = wait * (edge - start) // (end - start) if end > start else 0
-            self.part(start, edge, share, reason)
-            wait, start = wait - share, edge
+            until = wait * (edge - end + passed) // passed if passed else 0
+            self.part(start, edge, until - waited, reason)
+            waited, start = until, edge
             self.turn(edge)
-        self.part(start, end, wait, reason)
+        self.part(start, end, wait - waited, reason)
 
     def part(self, start, end, wait, reason):
         if not self.inside:
