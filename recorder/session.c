@@ -193,11 +193,12 @@ bool session_resume(void)
     return true;
 }
 
-/* This thread, with its stack that of the interpreter. NULL: it is not recorded. */
+/* This thread, with its stack that of the interpreter. NULL: it is not recorded, or samples have no
+ * events. */
 static struct thread *current_thread(void)
 {
     pycompat_frame *frame = pycompat_recent_frame(PyThreadState_Get());
-    struct thread *t = events_thread(frame, false);
+    struct thread *t = recorder.settings.sample_ns == 0 ? events_thread(frame, false) : NULL;
 
     if (t != NULL)
         events_align(t, events_recorded_frame(frame));

@@ -368,6 +368,101 @@ print(first, second, third, pyrec.trace_path())
 
 
 
+KINDS = '''
+import asyncio
+import pyrec
+def leaf():
+    return 1
+@pyrec.record("generator.bin", exclude_syspath=True)
+def generator(n):
+    for i in range(n):
+        yield leaf()
+print(list(generator(3)), list(generator(2)))
+@pyrec.record("coroutine.bin", exclude_syspath=True)
+async def coroutine():
+    await asyncio.sleep(0)
+    return leaf()
+asyncio.run(coroutine())
+asyncio.run(coroutine())
+@pyrec.record("both.bin", exclude_syspath=True)
+async def both():
+    for i in range(3):
+        yield leaf()
+async def main():
+    print([item async for item in both()])
+asyncio.run(main())
+print(pyrec.query("generator.bin", "SELECT calls, resumes FROM functions WHERE name IN ('generator', 'leaf') ORDER BY name"))
+print(pyrec.query("coroutine.bin", "SELECT calls, resumes FROM functions WHERE name IN ('coroutine', 'leaf') ORDER BY name"))
+print(pyrec.query("both.bin", "SELECT calls, resumes FROM functions WHERE name IN ('both', 'leaf') ORDER BY name"))
+'''
+
+ASKED = '''
+import pyrec
+def leaf():
+    pass
+pyrec.start("trace.bin", include="*")
+leaf()
+rows = pyrec.query(None, "SELECT calls FROM functions WHERE name = 'leaf' AND calls = :n", {"n": 1})
+events = []
+for event in pyrec.events(None, "function = ?", ["leaf"]):
+    events.append(event.event)
+leaf()
+pyrec.stop()
+print(rows, events)
+'''
+
+SAMPLED = '''
+import time
+import pyrec
+def burn(seconds):
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass
+pyrec.start("trace.bin", sample="1ms")
+burn(0.1)
+print(pyrec.mark("nowhere"))
+pyrec.pause()
+burn(0.05)
+pyrec.resume()
+pyrec.stop()
+print(pyrec.query("trace.bin", "SELECT mode FROM runs"))
+print(pyrec.query("trace.bin", "SELECT sum(hits) > 5 AS enough FROM lines WHERE function = 'burn'"))
+'''
+
+CHURN = '''
+import sys, threading
+import pyrec
+sys.setswitchinterval(1e-5)
+stop = False
+def leaf(n):
+    return n
+def worker():
+    for n in range(20):
+        leaf(n)
+def spawner():
+    while not stop:
+        threads = [threading.Thread(target=worker) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+spawners = [threading.Thread(target=spawner) for _ in range(2)]
+for thread in spawners:
+    thread.start()
+for i in range(60):
+    pyrec.start(None, include="program.py")
+    for _ in range(5):
+        with pyrec.paused():
+            leaf(1)
+    pyrec.stop()
+    if i % 10 == 0:
+        assert pyrec.query(None, "SELECT sum(difference_ns) AS d FROM accounts")[0].d == 0
+stop = True
+for thread in spawners:
+    thread.join()
+'''
+
+
 TEXTS = r'''
 import linecache, sys, types
 def remember(name, text):
@@ -548,6 +643,38 @@ shutil.copyfile(pyrec.trace_path(), "windows.bin")
                     result = support.run([support.PYANALYZE, os.path.join(self.folder, "windows.bin"), "--window", owner,
                                           "--sql", "SELECT calls FROM functions WHERE name = 'leaf'"])
                     self.assertEqual((result.status, result.out.split()[1:]), (0, [calls.encode()]), result)
+
+    def test_generators_and_coroutines_decorated(self):
+        for python in support.PYTHONS:
+            with self.subTest(python):
+                self.assertEqual(self.run_program(python, KINDS).splitlines(), [
+                    "[1, 1, 1] [1, 1]", "[1, 1, 1]", "[Row(calls=2, resumes=5), Row(calls=5, resumes=0)]",
+                    "[Row(calls=2, resumes=2), Row(calls=2, resumes=0)]", "[Row(calls=1, resumes=3), Row(calls=3, resumes=0)]"])
+
+    def test_asking_is_not_recorded(self):
+        for python in support.PYTHONS:
+            with self.subTest(python):
+                out = self.run_program(python, ASKED)
+                self.assertEqual(out, "[Row(calls=1)] ['call', 'line', 'return']\n")
+                self.assertEqual(self.rows("trace.bin", "SELECT name, calls FROM functions WHERE calls > 0"), [("leaf", "2")])
+
+    def test_samples(self):
+        for python in support.PYTHONS:
+            with self.subTest(python):
+                out = self.run_program(python, SAMPLED).splitlines()
+                self.assertEqual(out, ["False", "[Row(mode='sample')]", "[Row(enough=1)]"])
+
+    def test_threads_that_come_and_go(self):
+        for python in support.PYTHONS:
+            with self.subTest(python):
+                self.run_program(python, CHURN)
+
+    def test_examples_of_the_documentation(self):
+        for python in support.PYTHONS:
+            with self.subTest(python):
+                program = "import doctest, pyrec, pyrec._query\nfor module in (pyrec, pyrec._query):\n" \
+                          "    result = doctest.testmod(module)\n    print(result.failed, result.attempted > 2)\n"
+                self.assertEqual(self.run_program(python, program), "0 True\n0 True\n")
 
 
 class Texts(Case):

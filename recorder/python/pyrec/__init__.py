@@ -45,6 +45,9 @@ Options (start and record; those of the command `pyrec run`, pyrec(1))
     children           False: not forked children
     source             False: no source text in the trace
     c_calls            True: calls of built-in and extension functions too
+    sample             a period, as "1ms", "100us", "1kHz": samples of all threads' stacks instead of every line
+    max_depth          the innermost frames of a sample that are kept: 10000 unless given
+    echo               True: each event on standard error, too
     max_size           stop recording at this size: bytes, or text as "500M", "2G"
     min_free           stop recording when the disk has less left: "5%" unless given
     force              True: replace an existing file even if it is no trace
@@ -92,9 +95,9 @@ except ImportError as reason:
         """What pyrec cannot do, and why, in one sentence."""
 
 
-_SWITCHES = {"exclude_syspath": "exclude-syspath", "c_calls": "c-calls", "force": "force"}
+_SWITCHES = {"exclude_syspath": "exclude-syspath", "c_calls": "c-calls", "force": "force", "echo": "echo"}
 _NO_SWITCHES = {"threads": "no-threads", "children": "no-children", "source": "no-source"}
-_VALUES = {"max_size": "max-size", "min_free": "min-free", "sample": "sample"}
+_VALUES = {"max_size": "max-size", "min_free": "min-free", "sample": "sample", "max_depth": "max-depth"}
 _LISTS = {"include": "include", "exclude": "exclude"}
 
 
@@ -195,7 +198,7 @@ def resume():
 
 
 def mark(text):
-    """Put `text` into the trace, at this moment of this thread. False if nothing is being recorded now.
+    """Put `text` into the trace, at this moment of this thread. False if it is not recorded now, or by samples only.
 
     The table `marks` has its time, thread, file and line.
     """
