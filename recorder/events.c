@@ -453,7 +453,7 @@ void event_gap(struct thread *t, pycompat_frame *frame, enum trace_gap_reason re
     for (pycompat_frame *f = frame; f != NULL; f = pycompat_frame_caller(f))
         depth++;
     thread_lower(t, t->stack);
-    if (t->at != NULL)
+    if (t->end != NULL)
         put_gap(t, reason, now >> t->shift > t->last_unit ? (now >> t->shift) - t->last_unit : 0);
     if (!prepare_at(t, now, TRACE_EVENT_SIZE_MAX + depth * 21, &units))
         return;

@@ -44,6 +44,12 @@ class Install(unittest.TestCase):
                 [os.path.join(program, "pyanalyze"), trace, "--sql",
                  "SELECT calls FROM functions WHERE name = 'fibonacci'"])
             self.assertEqual(hits.out.split()[-1:], [b"1973"], hits)
+            package = os.path.join(self.folder, "opt/pyrec/lib/pyrec/python")
+            inside = support.run(
+                [python, "-c", "import pyrec\nwith pyrec.record(None): pass\n"
+                 "print(pyrec.query(None, 'SELECT count(*) AS n FROM processes')[0].n)"],
+                env=support.environment(PYTHONPATH=package))
+            self.assertEqual((inside.out, inside.err), (b"1\n", b""), inside)
         for name in ("trace.bin", "trace.bin.old"):
             if os.path.exists(os.path.join(self.folder, name)):
                 os.remove(os.path.join(self.folder, name))
