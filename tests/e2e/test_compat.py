@@ -573,6 +573,44 @@ read[1] = [row for row in read[1] if row[0][1] == "fact"]
 print(json.dumps([table, read[0], [row[:2] for row in read[1]], out.getvalue().count("Ordered by")]))
 """)
 
+    def test_uses_of_the_documentation(self):
+        """What cProfile's and pstats' documentation show, each in its way, with our module."""
+        out = self.run_program("""
+import io, pstats
+from pstats import SortKey
+from pyrec.compat import cProfile
+import re
+cProfile.run('re.compile("foo|bar")')
+cProfile.run('re.compile("foo|baz")', 'restats')
+p = pstats.Stats('restats')
+p.strip_dirs().sort_stats(-1).print_stats()
+p.sort_stats(SortKey.NAME)
+p.print_stats()
+p.sort_stats(SortKey.CUMULATIVE).print_stats(10)
+p.sort_stats(SortKey.TIME).print_stats(10)
+p.sort_stats(SortKey.FILENAME).print_stats('__init__')
+p.sort_stats(SortKey.TIME, SortKey.CUMULATIVE).print_stats(.5, 'init')
+p.print_callers(.5, 'init')
+p.print_callees()
+p.add('restats')
+pr = cProfile.Profile()
+pr.enable()
+sorted([3, 1, 2])
+pr.disable()
+s = io.StringIO()
+ps = pstats.Stats(pr, stream=s).sort_stats(SortKey.CUMULATIVE)
+ps.print_stats()
+print(s.getvalue())
+with cProfile.Profile() as pr:
+    len([1])
+    pr.print_stats()
+""")
+        for words in ("{built-in method builtins.sorted}", "{built-in method builtins.len}", "Ordered by: standard name",
+                      "Ordered by: function name", "Ordered by: internal time, cumulative time", "was called by...",
+                      "called...", "List reduced from ", "re"):
+            self.assertIn(words, out)
+        self.assertEqual(out.count(" function calls"), 9)
+
     def test_other_threads(self):
         text = CALLS + """
 import threading
