@@ -35,6 +35,7 @@ Joining
     A process has one recording at a time. What is begun while one goes on joins it: nothing new begins, its path and
     its options do not count, and the recording ends with the outermost stop(). The same holds under `pyrec run`: the
     run's recording is joined and goes on after stop(). A `record` that joins puts marks where it begins and ends.
+    The profilers of pyrec.compat (the interfaces of pprofile, cProfile, line_profiler and hotshot) join it as well.
 
 Options (start and record; those of the command `pyrec run`, pyrec(1))
     include, exclude   a pattern or several: only these files, or not these. Globs on the absolute path; one without

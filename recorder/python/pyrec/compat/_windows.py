@@ -163,6 +163,8 @@ def note(text):
 
 def _after_fork():
     """Who is profiled goes on in the child, as part of the child."""
+    global _lock
+    _lock = threading.RLock()   # another thread may have held it
     for reference in list(_open.values()):
         owner = reference()
         if owner is None or owner.window is None:
