@@ -15,7 +15,7 @@ PACKAGE = os.path.join(support.BUILD, "python")
 DEBIAN = "/usr/lib/python3/dist-packages"
 
 
-class Case(unittest.TestCase):
+class Case:
     python = None
 
     def setUp(self):
@@ -917,13 +917,15 @@ line_profiler.main(["-u", "1e-3", "-z", "x.lprof"])
         self.assertRegex(self.read("profile_output.txt"), r"     4         2 .*     return n\n")
 
 
-def load_tests(loader, tests, pattern):
-    suite = unittest.TestSuite()
+def make_classes():
+    """One class a base and interpreter; they are found by name, too."""
     for python in PYTHONS:
         for base in (PprofileTests, CprofileTests, HotshotTests, LineProfilerTests):
-            case = type("%s_%s" % (base.__name__, support.version_name(python)), (base,), {"python": python})
-            suite.addTests(loader.loadTestsFromTestCase(case))
-    return suite
+            name = "%s_%s" % (base.__name__, support.version_name(python))
+            yield name, type(name, (base, unittest.TestCase), {"python": python, "__module__": __name__})
+
+
+globals().update(make_classes())
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ def parse(text):
     return lines[0][len("Command line: "):], files
 
 
-class FrontendTest(unittest.TestCase):
+class FrontendTest:
     python = None
 
     def setUp(self):
@@ -348,13 +348,15 @@ out = [fact(4), A().m(), sum(gen(3)), even(5), max(map(fact, [3, 2]))]
         self.assertIn(b"--outfile", self.run_ours("cprofile", "--help").out)
 
 
-def load_tests(loader, tests, pattern):
-    suite = unittest.TestSuite()
+def make_classes():
+    """One class a base and interpreter; they are found by name, too."""
     for python in PYTHONS:
         for base in (PprofileTests, CprofileTests):
-            case = type("%s_%s" % (base.__name__, support.version_name(python)), (base,), {"python": python})
-            suite.addTests(loader.loadTestsFromTestCase(case))
-    return suite
+            name = "%s_%s" % (base.__name__, support.version_name(python))
+            yield name, type(name, (base, unittest.TestCase), {"python": python, "__module__": __name__})
+
+
+globals().update(make_classes())
 
 
 if __name__ == "__main__":

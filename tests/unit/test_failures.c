@@ -300,6 +300,7 @@ static void begin(struct place *place)
     path = place->trace.path;
     snprintf(place->database, sizeof place->database, "%s.db", place->trace.path);
     assert_int_equal(analyze_traces(&path, 1, &options, place->database, &place->db, &err), 0);
+    assert_int_equal(events_table_register(place->db, &path, 1), SQLITE_OK);
 }
 
 static void end(struct place *place)
