@@ -412,14 +412,6 @@ const struct sampler_code *sampler_codes_find(uintptr_t address, struct sampler_
     return NULL;
 }
 
-bool sampler_codes_hold(const struct sampler_code *entry, const struct sampler_code *copy,
-                        uint64_t g)
-{
-    atomic_thread_fence(memory_order_seq_cst);
-    return copy->birth <= g && __atomic_load_n(&entry->birth, __ATOMIC_SEQ_CST) == copy->birth &&
-           __atomic_load_n(&entry->alive, __ATOMIC_SEQ_CST) != 0;
-}
-
 #define TABLE_MAX (16u << 20)
 
 bool sampler_codes_line(const struct sampler_code *code, int offset, int32_t *line)

@@ -49,9 +49,12 @@ uint64_t sampler_codes_generation(void);
 /* The entry of the code object at `address`, copied. NULL: none. */
 const struct sampler_code *sampler_codes_find(uintptr_t address, struct sampler_code *copy);
 
-/* Was this entry, a copy of which was found, born by generation `g`, and does it still live? */
-bool sampler_codes_hold(const struct sampler_code *entry, const struct sampler_code *copy,
-                        uint64_t g);
+/* Is this entry still the one that was born as `birth`, by generation `g`? */
+static inline bool sampler_codes_hold(const struct sampler_code *entry, uint64_t birth, uint64_t g)
+{
+    return birth <= g && __atomic_load_n(&entry->birth, __ATOMIC_ACQUIRE) == birth &&
+           __atomic_load_n(&entry->alive, __ATOMIC_ACQUIRE) != 0;
+}
 
 /* The line of the instruction at `offset`; as the interpreter has it for tracebacks. False: its table
  * cannot be read (any more). */

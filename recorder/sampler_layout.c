@@ -55,20 +55,25 @@ static int native_id(const uint8_t *state)
 #endif
 }
 
+#if PYCOMPAT_MINOR >= 11
+
+/* The main interpreter is not allocated, and never freed. */
 bool layout_newest(uintptr_t *state, uint64_t *next_id)
 {
-    uintptr_t copy[2];
+    *next_id = __atomic_load_n((const uint64_t *)layout.next_id, __ATOMIC_ACQUIRE);
+    *state = __atomic_load_n((const uintptr_t *)layout.newest, __ATOMIC_ACQUIRE);
+    return true;
+}
 
-    if (layout.newest == layout.next_id + sizeof *copy) {
-        if (!sampler_memory_read(layout.next_id, copy, sizeof copy))
-            return false;
-        *next_id = copy[0];
-        *state = copy[1];
-        return true;
-    }
+#else
+
+bool layout_newest(uintptr_t *state, uint64_t *next_id)
+{
     return sampler_memory_read(layout.next_id, next_id, sizeof *next_id) &&
            sampler_memory_read(layout.newest, state, sizeof *state);
 }
+
+#endif
 
 bool layout_read_thread(uintptr_t state, struct layout_thread *thread)
 {

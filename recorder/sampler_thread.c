@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -97,7 +98,8 @@ static enum outcome push_unknown(struct sampler_stack *stack, const struct layou
 
     if (frame == NULL)
         return RACED;
-    *frame = (struct sampler_frame){.address = raw->address};
+    *frame = (struct sampler_frame){
+        .address = raw->address, .code = raw->code, .instruction = raw->instruction};
     return TAKEN;
 }
 
@@ -121,12 +123,31 @@ static enum outcome push_frame(struct sampler_stack *stack, const struct layout_
     if (frame == NULL)
         return RACED;
     *frame = (struct sampler_frame){.address = raw->address,
+                                    .code = raw->code,
+                                    .instruction = raw->instruction,
                                     .entry = entry,
                                     .birth = code.birth,
                                     .number = code.number,
                                     .offset = (uint32_t)offset,
                                     .first_line = code.first_line};
     return TAKEN;
+}
+
+/* A frame that has not moved since the last sample. That its code is still the same one is checked in
+ * the end, by holds(), as for all. */
+static bool push_again(struct sampler_thread *thread, const struct layout_frame *raw)
+{
+    const struct sampler_frame *last = &thread->last.frames[thread->now.count];
+    struct sampler_frame *frame;
+
+    if (thread->now.count >= thread->last.count || last->address != raw->address ||
+        last->code != raw->code || last->instruction != raw->instruction || last->entry == NULL)
+        return false;
+    frame = push(&thread->now);
+    if (frame == NULL)
+        return false;
+    *frame = *last;
+    return true;
 }
 
 /* The frames as a stack, those of C left out. With `more`, one that stands for those farther out. */
@@ -139,7 +160,7 @@ static enum outcome build(struct sampler_thread *thread, const struct sampler_sh
     if (more)
         outcome = push_unknown(&thread->now, &(struct layout_frame){0});
     for (int i = count; i-- > 0 && outcome == TAKEN;) {
-        if (shared->raw[i].code != 0)
+        if (shared->raw[i].code != 0 && !push_again(thread, &shared->raw[i]))
             outcome = push_frame(&thread->now, &shared->raw[i], still);
     }
     return outcome;
@@ -167,12 +188,11 @@ static size_t common_frames(const struct sampler_thread *thread)
 /* Each code was alive all the while, and under no other's address. */
 static bool holds(const struct sampler_stack *stack, uint64_t generation)
 {
-    struct sampler_code copy = {0};
-
+    atomic_thread_fence(memory_order_seq_cst); /* after the copying */
     for (size_t i = 0; i < stack->count; i++) {
-        copy.birth = stack->frames[i].birth;
-        if (stack->frames[i].entry != NULL &&
-            !sampler_codes_hold(stack->frames[i].entry, &copy, generation))
+        const struct sampler_frame *frame = &stack->frames[i];
+
+        if (frame->entry != NULL && !sampler_codes_hold(frame->entry, frame->birth, generation))
             return false;
     }
     return true;
@@ -217,8 +237,7 @@ static bool find_line(struct sampler_frame *frame, struct sampler_known *lines)
     }
     copy = *frame->entry;
     if (!sampler_codes_line(&copy, (int)frame->offset, &frame->line) ||
-        !sampler_codes_hold(frame->entry, &(struct sampler_code){.birth = frame->birth},
-                            UINT64_MAX))
+        !sampler_codes_hold(frame->entry, frame->birth, UINT64_MAX))
         return false;
     sampler_known_put(lines, frame->birth, frame->offset, frame->line);
     return true;

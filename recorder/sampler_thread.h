@@ -18,7 +18,7 @@
 
 /* A frame of a stack, outermost first. */
 struct sampler_frame {
-    uintptr_t address;
+    uintptr_t address, code, instruction; /* as copied */
     const struct sampler_code *entry; /* NULL: code that nobody announced */
     uint64_t birth;                   /* of its code; 0 then */
     uint32_t number;                  /* in the trace; 0: transparent, or not known */

@@ -135,6 +135,109 @@ print("own")
 '''
 
 
+# What moves fast under a sampler's eyes, one program each. Every one of them ends by itself, and prints what it should.
+HOSTILE = {
+    "threads": """
+import threading
+def leaf(n):
+    for i in range(n):
+        pass
+def work():
+    leaf(300)
+for i in range(ROUNDS * 60):
+    several = [threading.Thread(target=work) for _ in range(8)]
+    for thread in several:
+        thread.start()
+    for thread in several:
+        thread.join()
+print("threads")
+""",
+    "recursion": """
+import sys
+sys.setrecursionlimit(30000)
+def down(n):
+    return 0 if n == 0 else 1 + down(n - 1)
+def zigzag(n, depth):
+    for i in range(n):
+        down(depth * i // n)
+for i in range(ROUNDS * 3):
+    zigzag(40, 8000)
+print("recursion")
+""",
+    "generators": """
+import asyncio
+def numbers(n):
+    for i in range(n):
+        yield i
+def nested(n, depth):
+    if depth:
+        yield from nested(n, depth - 1)
+    else:
+        yield from numbers(n)
+async def task(n):
+    for i in range(n):
+        await asyncio.sleep(0)
+    return n
+async def tasks():
+    return sum(await asyncio.gather(*[task(20) for i in range(20)]))
+for i in range(ROUNDS * 25):
+    sum(nested(40, 20))
+    sum(len(list(numbers(3))) for _ in range(300))
+    asyncio.run(tasks())
+print("generators")
+""",
+    "codes": """
+def churn(n):
+    for i in range(n):
+        name = "made" + "xyz"[i % 3] * (i % 50)
+        space = {}
+        exec("def %s(x):\\n    for k in range(20):\\n        x += k\\n    return x\\n%s(1)" % (name, name), space)
+        space[name](2)
+churn(ROUNDS * 1500)
+print("codes")
+""",
+    "fork": """
+import os
+def child(n):
+    for i in range(n):
+        pass
+for i in range(ROUNDS * 60):
+    if os.fork() == 0:
+        child(3000)
+        os._exit(0)
+    child(500)
+for i in range(ROUNDS * 60):
+    assert os.wait()[1] == 0
+print("fork")
+""",
+    "subinterpreters": """
+try:
+    import _xxsubinterpreters as interpreters
+except ImportError:
+    import _interpreters as interpreters
+def spin(n):
+    for i in range(n):
+        pass
+for i in range(ROUNDS * 12):
+    other = interpreters.create()
+    (getattr(interpreters, "run_string", None) or interpreters.exec)(other, "def f(n):\\n    for i in range(n): pass\\nf(2000)")
+    interpreters.destroy(other)
+    spin(2000)
+print("subinterpreters")
+""",
+    "shutdown": """
+import subprocess, sys
+for i in range(ROUNDS * 4):
+    program = "import threading, atexit, sys\\ndef spin():\\n    while True:\\n        [x for x in range(50)]\\n" \\
+        "for _ in range(6): threading.Thread(target=spin, daemon=True).start()\\n" \\
+        "atexit.register(lambda: [i for i in range(1000)])\\n" \\
+        "class Last:\\n    def __del__(self):\\n        sum(range(10000))\\nlast = Last()\\nsys.last = Last()"
+    subprocess.run([sys.executable, "-c", program], check=True)
+print("shutdown")
+""",
+}
+
+
 def write(folder, name, text):
     path = os.path.join(folder, name)
     with open(path, "w", encoding="utf-8") as file:
@@ -196,15 +299,8 @@ class Sample(unittest.TestCase):
                 self.assertEqual(sampled.recorded.status, 0, sampled.recorded)
                 self.assertEqual(sampled.recorded.out, sampled.plain.out)
                 self.check_books(sampled)
-                places = "SELECT DISTINCT qualname, line FROM line_stats JOIN functions USING (function_id) " \
-                         "WHERE kind != 'outside' AND line_stats.%s AND (file LIKE '%%program.py' OR file = '<string>')"
-                seen = set(sampled.query(places % "hits > 0"))
-                known = set(exact.query(places % "hits >= 0"))
-                self.assertTrue(seen)
-                self.assertEqual(seen - known, set())
-                calls = "SELECT DISTINCT caller_function, callee_function FROM edges " \
-                        "WHERE caller_file LIKE '%program.py' AND callee_file LIKE '%program.py'"
-                self.assertEqual(set(sampled.query(calls)) - set(exact.query(calls)), set())
+                self.assertTrue(sampled.value("SELECT sum(hits) FROM lines WHERE file LIKE '%program.py'"))
+                self.check_seen(sampled, exact)
 
     def test_fork(self):
         for python in support.PYTHONS:
@@ -249,6 +345,37 @@ class Sample(unittest.TestCase):
         self.assertEqual(recording.recorded.status, 0, recording.recorded)
         deepest = recording.sql("SELECT max(depth) FROM events")[0][0]
         self.assertEqual(deepest, 21)       # and one for the frames farther out
+
+    def test_hostile(self):
+        """At 20 kHz: the program is what it is without, and nothing is seen that is not there."""
+        rounds = 30 if support.LONG else 1
+        for python in support.PYTHONS:
+            for name in support.share(sorted(HOSTILE), python):
+                with self.subTest(name, python=support.version_name(python)):
+                    self.check_hostile(python, name, rounds)
+
+    def check_hostile(self, python, name, rounds):
+        if name == "subinterpreters" and support.version(python) < (3, 12):
+            self.skipTest("subinterpreters of one GIL")
+        text = HOSTILE[name].replace("ROUNDS", str(rounds))
+        sampled = self.record(python, text, ["--sample", "50us"])
+        self.assertEqual((sampled.recorded.status, sampled.recorded.out, sampled.recorded.err),
+                         (0, name.encode() + b"\n", b""), sampled.recorded)
+        self.check_books(sampled)
+        exact = self.record(python, HOSTILE[name].replace("ROUNDS", "1"), [])
+        self.assertEqual(exact.recorded.status, 0, exact.recorded)
+        self.check_seen(sampled, exact)
+        taken, missed = sampled.query("SELECT sum(samples), sum(missed) FROM samplers")[0]
+        support.figure("samples in hostile programs", taken)
+        support.figure("samples dropped there", missed)
+
+    def check_seen(self, sampled, exact):
+        places = "SELECT DISTINCT qualname, line FROM line_stats JOIN functions USING (function_id) " \
+                 "WHERE kind != 'outside' AND line_stats.%s AND (file LIKE '%%program.py' OR file LIKE '<string>')"
+        self.assertEqual(set(sampled.query(places % "hits > 0")) - set(exact.query(places % "hits >= 0")), set())
+        calls = "SELECT DISTINCT caller_function, caller_line, callee_function FROM edges " \
+                "WHERE caller_file LIKE '%program.py' AND callee_file LIKE '%program.py'"
+        self.assertEqual(set(sampled.query(calls)) - set(exact.query(calls)), set())
 
 
 if __name__ == "__main__":
