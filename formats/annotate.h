@@ -48,6 +48,7 @@ struct annotate {
     int widths[ANNOTATE_COLUMNS];
 
     struct text row;    /* under construction */
+    bool in_doubt;      /* of this row, the time is below its standard error */
     size_t row_figures; /* bytes of it that are figures and take the colour */
 };
 
@@ -58,6 +59,7 @@ struct annotate_figures {
     uint64_t cpu_ns;
     uint64_t cumulative_ns;
     uint64_t cumulative_cpu_ns;
+    uint64_t error_ns; /* the standard error of `ns`, if that is an estimate */
 };
 
 /* Totals of one file. */

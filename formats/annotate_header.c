@@ -63,6 +63,34 @@ static void print_run(struct annotate *report, struct query *run)
     annotate_print(report, NULL);
 }
 
+/* Of sampled runs: how it went, and what that means for the figures. */
+static int print_sampling(struct annotate *report)
+{
+    struct query query = query_open(
+        report->db,
+        "SELECT min(period_ns), sum(samples), sum(missed), sum(late), sum(rounds) FROM samplers "
+        "WHERE (SELECT count(*) FROM runs WHERE mode = 'sample') > 0 HAVING count(*) > 0",
+        report->err);
+
+    while (query_next(&query)) {
+        uint64_t rounds = query_sum(&query, 4);
+
+        annotate_start(report);
+        text_add_format(&report->row, "Sampled every %.6g ms: ",
+                        (double)query_sum(&query, 0) / 1e6);
+        add_plural(report, query_sum(&query, 1), "sample, ", "samples, ");
+        add_plural(report, query_sum(&query, 2), "missed", "missed");
+        text_add_format(&report->row, ", %.1f %% late",
+                        rounds > 0 ? 100.0 * (double)query_sum(&query, 3) / (double)rounds : 0.0);
+        annotate_print(report, NULL);
+        annotate_start(report);
+        text_add_string(&report->row, "Hits are samples, times estimates: those below their standard "
+                                      "error have a ~; calls are not known");
+        annotate_print(report, NULL);
+    }
+    return query_close(&query);
+}
+
 static int print_runs(struct annotate *report)
 {
     struct query query =
@@ -76,7 +104,7 @@ static int print_runs(struct annotate *report)
 
     while (query_next(&query))
         print_run(report, &query);
-    return query_close(&query);
+    return query_close(&query) < 0 ? -1 : print_sampling(report);
 }
 
 static int print_total(struct annotate *report)

@@ -54,6 +54,7 @@ uint64_t annotate_waiting(uint64_t ns, uint64_t cpu_ns)
 void annotate_start(struct annotate *report)
 {
     text_clear(&report->row);
+    report->in_doubt = false;
     report->row_figures = 0;
 }
 
@@ -121,6 +122,7 @@ void annotate_percent(struct annotate *report, uint64_t part)
 {
     size_t start = report->row.size;
 
+    text_add_string(&report->row, report->in_doubt ? "~" : "");
     if (report->narrow)
         text_add_fixed(&report->row, (annotate_hundredths(report, part) + 5) / 10, 1);
     else

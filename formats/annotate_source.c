@@ -124,7 +124,7 @@ static int load_lines(struct annotate *report, struct listing *listing,
     struct query query =
         query_open(report->db,
                    "SELECT line, hits, self_ns, self_cpu_ns, cumulative_ns, cumulative_cpu_ns, "
-                   "executable, text FROM lines WHERE file_id = ?1 ORDER BY line",
+                   "executable, text, error_ns FROM lines WHERE file_id = ?1 ORDER BY line",
                    report->err);
     size_t text_lines = listing->count;
     int status = 0;
@@ -142,7 +142,7 @@ static int load_lines(struct annotate *report, struct listing *listing,
             status = error_set(report->err, "out of memory");
         line->figures = (struct annotate_figures){query_sum(&query, 1), query_sum(&query, 2),
                                                   query_sum(&query, 3), query_sum(&query, 4),
-                                                  query_sum(&query, 5)};
+                                                  query_sum(&query, 5), query_sum(&query, 8)};
     }
     if (listing->lines != NULL)
         qsort(listing->lines, listing->count, sizeof *listing->lines, by_number);
@@ -173,6 +173,7 @@ static void print_line(struct annotate *report, const struct line *line)
     enum annotate_column column = ANNOTATE_TIME;
 
     annotate_start(report);
+    report->in_doubt = f->ns > 0 && f->ns < f->error_ns;
     annotate_count(report, ANNOTATE_LINE, line->number > 0 ? (uint64_t)line->number : 0);
     if (f->hits > 0 || line->executable)
         annotate_count(report, ANNOTATE_HITS, f->hits);

@@ -7,6 +7,7 @@
 
 #include "recorder/codes.h"
 #include "recorder/recorder.h"
+#include "recorder/sampler.h"
 #include "recorder/sampler_memory.h"
 
 /* Entries never move: blocks of them. */
@@ -313,15 +314,27 @@ static PyObject *find_globals(PyCodeObject *code)
     return found;
 }
 
+/* The interpreter is about to go: from now on each moment until the process has ended is one in which
+ * daemon threads may run into what has been freed, which is why they must not be prolonged. */
+static bool is_the_end(const char *event)
+{
+    return strcmp(event, "cpython._PySys_ClearAuditHooks") == 0 &&
+           PyThreadState_Get()->interp == PyInterpreterState_Main();
+}
+
 static int on_audit(const char *event, PyObject *arguments, void *unused)
 {
     bool look_around = atomic_load_explicit(&codes.look_around, memory_order_relaxed);
     PyObject *type, *value, *traceback, *code;
 
     (void)unused;
-    if (__builtin_expect(event[0] != 'e' && !look_around, 1) ||
+    if (__builtin_expect(event[0] != 'e' && event[0] != 'c' && !look_around, 1) ||
         !recorder.running || recorder.settings.sample_ns == 0)
         return 0;
+    if (is_the_end(event)) {
+        sampler_stop();
+        return 0;
+    }
     code = announced_by(event, arguments);
     if ((code == NULL && !look_around) ||
         PyThreadState_Get()->interp != PyInterpreterState_Main())
