@@ -31,8 +31,7 @@ static const char help[] =
     "  --max-depth N         the innermost N frames of a sample (10000)\n"
     "  --max-size SIZE       stop recording at this size: 500M, 2G\n"
     "  --min-free SIZE       stop recording when the disk has less left (5%)\n"
-    "  -q, --quiet           no closing line\n"
-    "  -v, --verbose         a closing line in any case, with pyrec's own cost\n"
+    "  -q, --quiet, -v, --verbose     no closing line; always one, with pyrec's cost\n"
     "  -h, --help   -V, --version\n"
     "Exit status: the program's; 2 usage, 125 pyrec failed, 126, 127 no interpreter.\n";
 

@@ -262,8 +262,10 @@ static void forget_files(void)
  * it. */
 static void wait_for_kernel(void)
 {
-    for (int i = 0; i < 10000 && syscall(SYS_tgkill, getpid(), sampler.native, 0) == 0; i++)
-        sched_yield();
+    const struct timespec pause = {0, 50000};
+
+    for (int i = 0; i < 40000 && syscall(SYS_tgkill, getpid(), sampler.native, 0) == 0; i++)
+        nanosleep(i < 20 ? &(struct timespec){0, 1000} : &pause, NULL);
 }
 
 static void stop_thread(void)

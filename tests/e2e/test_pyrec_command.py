@@ -134,7 +134,7 @@ class Words(Command):
         for arguments, words in (
                 ([], "nothing to run"), (["--"], "nothing to run"), (["-q"], "nothing to run"),
                 (["--nosuch", "x"], "unknown option --nosuch"), (["-Z", "x"], "unknown option -Z"),
-                (["--sample", "1m", "x"], "--sample: not a period"), (["--echo", "x"], "unknown option --echo"),
+                (["--sample", "1m", "x"], "--sample: not a period"), (["--echo", "-S", "x"], "--echo"),
                 (["--outer", "x"], "unknown option --outer"), (["-o"], "-o needs"), (["--out"], "--out needs"),
                 (["--force=1", "x"], "--force takes no value"), (["-m"], "-m needs a module"),
                 (["-c"], "-c needs code"), (["-X"], "-X needs a value"), (["--out=", "x"], "--out: not a file name"),
