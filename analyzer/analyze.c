@@ -68,6 +68,15 @@ static int refuse_unlike(const struct analysis *analysis, size_t i)
                      run->is_sampled ? "recorded exactly" : "sampled");
 }
 
+/* A sample says how often a place was seen, not when. */
+static int refuse_windows(const struct analysis *analysis, const struct run *run)
+{
+    if (!run->is_sampled || !analysis->options->selection.windows)
+        return 0;
+    return error_set(analysis->err, "%s: sampled: windows can be cut from exact recordings only",
+                     run->file->path);
+}
+
 static int open_runs(struct analysis *analysis, const char *const *paths, size_t count)
 {
     int64_t process_id = 0;
@@ -80,7 +89,8 @@ static int open_runs(struct analysis *analysis, const char *const *paths, size_t
     for (size_t i = 0; i < count; i++) {
         struct run *run = &analysis->runs[analysis->run_count++];
         if (run_open(run, paths[i], (int64_t)i + 1, analysis->err) < 0 ||
-            refuse_same(analysis, i) < 0 || refuse_unlike(analysis, i) < 0)
+            refuse_same(analysis, i) < 0 || refuse_unlike(analysis, i) < 0 ||
+            refuse_windows(analysis, run) < 0)
             return -1;
         run_number_processes(run, &analysis->options->selection, &process_id);
         analysis->files[i] = run->file;

@@ -425,6 +425,20 @@ print(hits(prof)[5])
 """)
         self.assertEqual(out, "2\n5\n")
 
+    def test_in_a_sampled_run(self):
+        out = self.run_program("""
+import pyrec
+from pyrec.compat import pprofile
+prof = pprofile.Profile()
+try:
+    with prof():
+        pass
+    prof.print_stats()
+except pyrec.Error as error:
+    print("sampled" in str(error), error)
+""", command=(support.PYREC, "run", "-q", "--sample", "1ms", "--python"))
+        self.assertTrue(out.startswith("True "), out)
+
     def test_names_and_signatures(self):
         if not os.path.isdir(os.path.join(DEBIAN, "pprofile")):
             self.skipTest("pprofile is not installed")
