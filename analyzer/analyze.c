@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "analyzer/file_rows.h"
@@ -36,12 +37,26 @@ struct analysis {
     uint64_t wall_ns; /* of the threads so far */
 };
 
-static double now(void)
+/* Between two stages. */
+struct moment {
+    double seconds;
+    uint64_t memory; /* the most the process had until then, bytes */
+};
+
+static struct moment now(void)
 {
     struct timespec time;
+    struct rusage usage;
 
     clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
+    getrusage(RUSAGE_SELF, &usage);
+    return (struct moment){(double)time.tv_sec + (double)time.tv_nsec * 1e-9,
+                           (uint64_t)usage.ru_maxrss * 1024};
+}
+
+static struct analyze_stage stage_between(const struct moment moments[2])
+{
+    return (struct analyze_stage){moments[1].seconds - moments[0].seconds, moments[1].memory};
 }
 
 /* --- Reading --- */
@@ -62,9 +77,8 @@ static int refuse_unlike(const struct analysis *analysis, size_t i)
 
     if (run->is_sampled == analysis->runs[0].is_sampled)
         return 0;
-    return error_set(analysis->err, "%s: %s, but %s was %s: they cannot be summed",
-                     run->file->path, run->is_sampled ? "sampled" : "recorded exactly",
-                     analysis->runs[0].file->path,
+    return error_set(analysis->err, "%s: %s, but %s was %s: they cannot be summed", run->file->path,
+                     run->is_sampled ? "sampled" : "recorded exactly", analysis->runs[0].file->path,
                      run->is_sampled ? "recorded exactly" : "sampled");
 }
 
@@ -169,8 +183,7 @@ static int list_thread(struct thread_list *list, struct analysis *analysis, stru
                                                     .thread = thread,
                                                     .facts = run->facts,
                                                     .model = &analysis->model,
-                                                    .windows =
-                                                        selection->windows ? windows : NULL};
+                                                    .windows = selection->windows ? windows : NULL};
     if (!selection->windows)
         return 0;
     return windows_of_thread(windows, run->facts, &run->file->clock, selection->windows, thread);
@@ -345,7 +358,7 @@ static int store_all(struct analysis *analysis)
 
 /* --- All --- */
 
-static void take_statistics(const struct analysis *analysis, const double times[4])
+static void take_statistics(const struct analysis *analysis, const struct moment moments[4])
 {
     struct analyze_statistics *statistics = analysis->options->statistics;
 
@@ -355,9 +368,9 @@ static void take_statistics(const struct analysis *analysis, const double times[
         .events = analysis->totals.events,
         .threads = analysis->threads,
         .contexts = analysis->totals.contexts,
-        .read_seconds = times[1] - times[0],
-        .aggregate_seconds = times[2] - times[1],
-        .store_seconds = times[3] - times[2],
+        .read = stage_between(moments),
+        .aggregate = stage_between(moments + 1),
+        .store = stage_between(moments + 2),
         .peak_memory = analysis->peak_memory,
     };
     for (size_t i = 0; i < analysis->run_count; i++)
@@ -375,9 +388,9 @@ static void limit_text(struct analysis *analysis)
 }
 
 static int analyze(struct analysis *analysis, const char *const *paths, size_t count,
-                   const char *db_path, double times[4])
+                   const char *db_path, struct moment moments[4])
 {
-    times[0] = now();
+    moments[0] = now();
     if (read_all(analysis, paths, count) < 0)
         return -1;
     analysis->store = store_open(db_path, analysis->err);
@@ -385,10 +398,10 @@ static int analyze(struct analysis *analysis, const char *const *paths, size_t c
         return -1;
     limit_text(analysis);
     totals_init(&analysis->totals, &analysis->model, analysis->store);
-    times[1] = now();
+    moments[1] = now();
     if (replay_all(analysis) < 0)
         return -1;
-    times[2] = now();
+    moments[2] = now();
     return store_all(analysis);
 }
 
@@ -396,18 +409,18 @@ int analyze_traces(const char *const *paths, size_t count, const struct analyze_
                    const char *db_path, sqlite3 **db, struct error *err)
 {
     struct analysis analysis = {.options = options, .err = err};
-    double times[4];
+    struct moment moments[4];
 
     if (db)
         *db = NULL;
-    int status = analyze(&analysis, paths, count, db_path, times);
+    int status = analyze(&analysis, paths, count, db_path, moments);
     if (status == 0) {
         status = store_finish(analysis.store, db, err);
         analysis.store = NULL;
     }
-    times[3] = now();
+    moments[3] = now();
     if (status == 0)
-        take_statistics(&analysis, times);
+        take_statistics(&analysis, moments);
     store_abandon(analysis.store);
     totals_fini(&analysis.totals);
     sources_free(analysis.sources);

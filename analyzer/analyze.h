@@ -27,15 +27,18 @@ struct selection {
 struct analyze_statistics {
     uint64_t events, bytes;
     uint64_t threads, contexts;
-    double read_seconds;      /* walk and check the files, read facts */
-    double aggregate_seconds; /* replay the events */
-    double store_seconds;     /* write the database */
-    uint64_t peak_memory;     /* bytes of sums held at one time */
+    struct analyze_stage {
+        double seconds;
+        uint64_t memory;  /* the most the process had at its end, bytes */
+    } read,               /* walk and check the files, read facts */
+        aggregate,        /* replay the events */
+        store;            /* write the database */
+    uint64_t peak_memory; /* bytes of sums held at one time */
 };
 
 struct analyze_options {
     struct selection selection;
-    bool statements;  /* tell lines that go on with a statement from those that begin one */
+    bool statements;     /* tell lines that go on with a statement from those that begin one */
     unsigned workers;    /* threads that may work; 0 and 1: this one alone */
     const char *version; /* for meta.pyanalyze_version; NULL: "unknown" */
 

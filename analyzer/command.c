@@ -53,16 +53,17 @@ static unsigned count_workers(void)
 static void tell_load_cost(struct command *command, const struct analyze_statistics *cost)
 {
     double events = cost->events > 0 ? (double)cost->events : 1;
-    char detail[256];
+    char detail[320];
 
     snprintf(
         detail, sizeof detail,
-        "%llu events, %llu bytes, %.2f bytes and %.1f ns an event (read %.3f s, replay %.3f s, "
-        "store %.3f s), %llu contexts, %.1f MB of sums",
+        "%llu events, %llu bytes, %.2f bytes and %.1f ns an event (read %.3f s, %.1f MB; replay "
+        "%.3f s, %.1f MB; store %.3f s, %.1f MB), %llu contexts, %.1f MB of sums",
         (unsigned long long)cost->events, (unsigned long long)cost->bytes,
         (double)cost->bytes / events,
-        (cost->read_seconds + cost->aggregate_seconds + cost->store_seconds) * 1e9 / events,
-        cost->read_seconds, cost->aggregate_seconds, cost->store_seconds,
+        (cost->read.seconds + cost->aggregate.seconds + cost->store.seconds) * 1e9 / events,
+        cost->read.seconds, (double)cost->read.memory / 1e6, cost->aggregate.seconds,
+        (double)cost->aggregate.memory / 1e6, cost->store.seconds, (double)cost->store.memory / 1e6,
         (unsigned long long)cost->contexts, (double)cost->peak_memory / 1e6);
     progress_end(&command->progress, detail);
 }

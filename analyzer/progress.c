@@ -64,7 +64,7 @@ void progress_end(struct progress *progress, const char *detail)
         fprintf(stderr, "pyanalyze: %s: %.3f s, CPU %.3f s, memory at most %.1f MB%s%s\n",
                 progress->stage, (double)(now(CLOCK_MONOTONIC) - progress->stage_started) / 1e9,
                 (double)(now(CLOCK_PROCESS_CPUTIME_ID) - progress->stage_cpu) / 1e9,
-                (double)usage.ru_maxrss / 1024, detail != NULL ? ", " : "",
+                (double)usage.ru_maxrss * 1024 / 1e6, detail != NULL ? ", " : "",
                 detail != NULL ? detail : "");
     }
     progress->stage = NULL;

@@ -516,7 +516,8 @@ class Outputs(Case):
         result = self.run_it(self.trace, "-v", "-f", "folded")
         self.assertEqual(result.out, self.good(self.trace, "-f", "folded"))
         self.assertRegex(result.err, rb"pyanalyze: analyze: [\d.]+ s, CPU [\d.]+ s, memory at most [\d.]+ MB, \d+ events, "
-                                     rb"\d+ bytes, [\d.]+ bytes and [\d.]+ ns an event")
+                                     rb"\d+ bytes, [\d.]+ bytes and [\d.]+ ns an event \(read [\d.]+ s, [\d.]+ MB; "
+                                     rb"replay [\d.]+ s, [\d.]+ MB; store [\d.]+ s, [\d.]+ MB\), \d+ contexts, ")
         self.assertRegex(result.err, rb"pyanalyze: folded: ")
 
 
