@@ -300,15 +300,27 @@ prof.annotate(sys.stdout, __file__)
 """)
         self.assertTrue(out.startswith("5 True True\n<module> wait True\nTrue True\nTotal duration: "), out)
 
-    def test_what_cannot_be_done(self):
-        out = self.run_program("""
-from pyrec.compat import pprofile
-try:
-    pprofile.Profile(verbose=True)
-except NotImplementedError as error:
-    print(error)
-""")
-        self.assertIn("verbose", out)
+    def test_verbose(self):
+        """The same events in the same words as pprofile's, times aside and from the first call on."""
+        if not os.path.isdir(os.path.join(DEBIAN, "pprofile")):
+            self.skipTest("pprofile is not installed")
+        text = """
+import io, json, re, sys
+def f(n):
+    return n and f(n - 1)
+err, sys.stderr = sys.stderr, io.StringIO()
+prof = module.Profile(verbose=True)
+prof.enable()
+f(2)
+prof.disable()
+out, sys.stderr = sys.stderr.getvalue(), err
+lines = [re.sub(r"^ *[0-9.]+( *)", lambda m: "", line) for line in out.splitlines() if " f+" in line]
+indents = [len(re.match(r" *[0-9.]+( *)", line).group(1)) for line in out.splitlines() if " f+" in line]
+print(json.dumps([lines, [indent - indents[0] for indent in indents][1:]]))
+"""
+        ours, theirs = self.both(text, "pprofile", their_path=DEBIAN)
+        self.assertEqual(ours[0], theirs[0])
+        self.assertEqual(len(ours[0]), 9)
 
     def test_overridden_names(self):
         out = self.run_program("""

@@ -7,7 +7,7 @@
 
 `Profile` is of the thread that enables it, `ThreadProfile` of all threads, those that run already too. `hits` are line
 events; pprofile's own have one more for each entry of a frame. Times are wall-clock seconds; `total_time` is the time
-between enable() and disable().
+between enable() and disable(). With verbose=True the events are printed by disable(), not while they happen.
 """
 import collections
 import io
@@ -46,6 +46,12 @@ _CALLS = ("SELECT caller_function_id, caller_line, callee_function_id, calls + r
           "FROM edges WHERE caller_function_id IS NOT NULL ORDER BY rowid")
 _TOTAL = ("SELECT SUM(ifnull(end_ns, (SELECT MAX(end_ns) FROM threads)) - start_ns) FROM windows")
 _SOURCE = "SELECT hex(source) FROM files WHERE file_id = %d AND source IS NOT NULL"
+
+_LAST_START = "SELECT MAX(start_ns) FROM windows"
+_EVENTS = ("SELECT e.time_ns, e.depth, e.event, e.file, e.line, f.name, f.first_line FROM events e "
+           "LEFT JOIN functions f USING (function_id) WHERE e.time_ns >= %d AND e.event IN "
+           "('call', 'resume', 'line', 'return', 'yield', 'unwind') ORDER BY e.time_ns, e.seq")
+_TRACE_NAMES = {"resume": "call", "yield": "return", "unwind": "return"}   # as sys.settrace calls them
 
 _HEADER = "Line #|      Hits|         Time| Time per hit|      %|Source code"
 _RULE = "------+----------+-------------+-------------+-------+-----------"
@@ -461,9 +467,8 @@ class Profile(ProfileBase, ProfileRunnerBase):
     _all_threads = False
 
     def __init__(self, verbose=False):
-        if verbose:
-            raise NotImplementedError("pyrec does not print events while they happen: verbose must be False")
         super().__init__()
+        self._verbose = verbose
 
     @property
     def enabled_start(self):
@@ -492,9 +497,18 @@ class Profile(ProfileBase, ProfileRunnerBase):
         """Stop profiling. May be called elsewhere than enable(), in another thread too."""
         if self._owner.is_open():
             self._owner.close()
+            if self._verbose:
+                self._print_events()
             self._disable()
         else:
             warnings.warn('Duplicate "disable" call', stacklevel=2)
+
+    def _print_events(self):
+        """What happened since enable(), on standard error."""
+        (start,), = self._owner.rows(_LAST_START)[0]
+        for time_ns, depth, event, file, line, name, first in self._owner.rows(_EVENTS % start)[0]:
+            print("%10.6f%s%s %s:%s %s+%s" % ((time_ns - start) / 1e9, " " * depth, _TRACE_NAMES.get(event, event), file,
+                                              line, name, line - first), file=sys.stderr)
 
     def __enter__(self):
         self.enable()
