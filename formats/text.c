@@ -190,9 +190,15 @@ static void add_escape(struct text *text, uint32_t c)
         text_add_format(text, c < 0x10000 ? "\\u%04x" : "\\U%08x", (unsigned)c);
 }
 
+/* An empty text may have no bytes at all. */
+static const char *end_of(const char *bytes, size_t size)
+{
+    return size > 0 ? bytes + size : bytes;
+}
+
 void text_add_printable(struct text *text, const char *bytes, size_t size)
 {
-    const char *end = bytes + size;
+    const char *end = end_of(bytes, size);
 
     while (bytes < end) {
         const char *start = bytes;
@@ -226,7 +232,7 @@ void text_add_xml(struct text *text, const char *string)
 
 int text_width(const char *bytes, size_t size)
 {
-    const char *end = bytes + size;
+    const char *end = end_of(bytes, size);
     int width = 0;
 
     while (bytes < end)
@@ -237,7 +243,7 @@ int text_width(const char *bytes, size_t size)
 size_t text_fit(const char *bytes, size_t size, int columns)
 {
     const char *at = bytes;
-    const char *end = bytes + size;
+    const char *end = end_of(bytes, size);
 
     while (at < end) {
         const char *next = at;
