@@ -320,7 +320,7 @@ print(json.dumps([lines, [indent - indents[0] for indent in indents][1:]]))
 """
         ours, theirs = self.both(text, "pprofile", their_path=DEBIAN)
         self.assertEqual(ours[0], theirs[0])
-        self.assertEqual(len(ours[0]), 9)
+        self.assertGreaterEqual(len(ours[0]), 9)   # more of them are lines from 3.12 on
 
     def test_overridden_names(self):
         out = self.run_program("""
@@ -631,8 +631,8 @@ with cProfile.Profile() as pr:
     len([1])
     pr.print_stats()
 """)
-        for words in ("{built-in method builtins.sorted}", "{built-in method builtins.len}", "Ordered by: standard name",
-                      "Ordered by: function name", "Ordered by: internal time, cumulative time", "was called by...",
+        for words in ("{built-in method builtins.sorted}", "{built-in method builtins.len}",
+                      "Ordered by: standard name", "Ordered by: function name", "Ordered by: internal time, cumulative time", "was called by...",
                       "called...", "List reduced from ", "re"):
             self.assertIn(words, out)
         self.assertEqual(out.count(" function calls"), 9)

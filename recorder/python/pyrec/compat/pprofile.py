@@ -507,8 +507,9 @@ class Profile(ProfileBase, ProfileRunnerBase):
         """What happened since enable(), on standard error."""
         (start,), = self._owner.rows(_LAST_START)[0]
         for time_ns, depth, event, file, line, name, first in self._owner.rows(_EVENTS % start)[0]:
-            print("%10.6f%s%s %s:%s %s+%s" % ((time_ns - start) / 1e9, " " * depth, _TRACE_NAMES.get(event, event), file,
-                                              line, name, line - first), file=sys.stderr)
+            event = _TRACE_NAMES.get(event, event)
+            print("%10.6f%s%s %s:%s %s+%s" % ((time_ns - start) / 1e9, " " * depth, event, file, line, name, line - first),
+                  file=sys.stderr)
 
     def __enter__(self):
         self.enable()
