@@ -96,7 +96,7 @@ static void update(void)
     bool wanted = session.pauses == 0;
 
     if (recorder.is_guest && session.depth == 0)
-        wanted = wanted && session.for_windows && session.count > 0;
+        wanted = wanted && session.count > 0;
     if (wanted && recorder.paused)
         recorder_resume();
     else if (!wanted && recorder.running)
@@ -123,24 +123,27 @@ static void end(void)
     session.for_windows = false;
 }
 
-/* A recording that only waits gives way to another. */
-static bool only_waits(uintptr_t keeper)
+/* A recording that only waits, for its keeper or for a window, gives way to another. */
+static bool only_waits(const struct session_options *options)
 {
-    return recorder.active && recorder.is_guest && session.depth == 0 && session.keeper != 0 &&
-           session.keeper != keeper;
+    bool other_keeper = session.keeper != 0 && session.keeper != options->keeper;
+
+    return recorder.active && recorder.is_guest && session.depth == 0 && session.count == 0 &&
+           (other_keeper || (session.for_windows && !options->for_windows));
 }
 
 int session_start(const struct session_options *options, char *why, size_t why_size)
 {
     bool goes_on;
 
-    if (only_waits(options->keeper))
+    if (only_waits(options))
         end();
     if (recorder.active) {
         if (options->for_windows)
             return 0;
         if (session.for_windows && session.depth == 0) {
-            snprintf(why, why_size, "a profile is being recorded to memory; it has to end first");
+            snprintf(why, why_size,
+                     "profiles are being recorded to memory; pyrec.stop() ends that");
             return -1;
         }
         goes_on = session.keeper != 0 && session.keeper == options->keeper && session.depth == 0;

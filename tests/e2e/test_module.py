@@ -87,6 +87,9 @@ def outer():
     pyrec.pause()
     pyrec.pause()
     assert sys.gettrace() is None
+    if hasattr(sys, "monitoring"):
+        assert sys.monitoring.get_tool(3) == "pyrec" and sys.monitoring.get_events(3) == 0
+        assert sys.monitoring.get_local_events(3, f.__code__) == 0
     for n in range(1000):
         f(n)
     pyrec.resume()
@@ -100,6 +103,7 @@ def outer():
 outer()
 f(6)
 pyrec.stop()
+assert not hasattr(sys, "monitoring") or sys.monitoring.get_tool(3) is None
 f(7)
 ask = lambda sql: [tuple(row) for row in pyrec.query(None, sql)]
 print(ask("SELECT name, calls FROM functions WHERE name IN ('f', 'outer') ORDER BY name"))
@@ -358,11 +362,19 @@ leaf()
 _recorder.window_close(second)
 leaf()
 assert not pyrec.is_recording()
+try:
+    fourth = _recorder.window_open("three", False)
+    pyrec.start("refused.bin")
+except pyrec.Error as error:
+    assert "pyrec.stop()" in str(error)
+_recorder.window_close(fourth)
 third = _recorder.window_open("one", False)
 leaf()
 leaf()
 _recorder.window_close(third)
-_recorder.stop(False)
+pyrec.start("mine.bin")
+leaf()
+pyrec.stop()
 print(first, second, third, pyrec.trace_path())
 '''
 
@@ -539,7 +551,7 @@ class Recording(Case):
     def test_pauses_nest_and_are_gaps(self):
         for python in support.PYTHONS:
             out = self.run_program(python, PAUSED).splitlines()
-            self.assertEqual(out[:5], ["[('f', 4), ('outer', 0)]", "[('phase 1', 9), ('phase 2', 18)]",
+            self.assertEqual(out[:5], ["[('f', 4), ('outer', 0)]", "[('phase 1', 9), ('phase 2', 21)]",
                                        "[(2, 'paused')]", "[(0,)]", "[('unknown',)]"])
             self.assertEqual(out[5:], ["nothing is being recorded that this program has begun",
                                        "nothing is being recorded that could be paused",
@@ -635,10 +647,11 @@ class pyrec:
 import shutil
 shutil.copyfile(pyrec.trace_path(), "windows.bin")
 """
-                self.assertEqual(self.run_program(python, program).split()[:3], ["1", "2", "3"])
+                self.assertEqual(self.run_program(python, program).split()[:3], ["1", "2", "4"])
+                self.assertEqual(self.calls("mine.bin"), [1])
                 self.assertEqual(self.calls("windows.bin"), [6])
                 self.assertEqual(self.rows("windows.bin", "SELECT reason FROM gaps WHERE thread_id = 1"),
-                                 [("paused",)] * 2)
+                                 [("paused",)] * 3)
                 for owner, calls in (("one", "4"), ("two", "3")):
                     result = support.run([support.PYANALYZE, os.path.join(self.folder, "windows.bin"), "--window", owner,
                                           "--sql", "SELECT calls FROM functions WHERE name = 'leaf'"])

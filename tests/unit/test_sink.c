@@ -229,6 +229,32 @@ static void a_source_is_known_once_it_was_asked_for(void **state)
     assert_false(sink_knows_source(&f->sink, two));
 }
 
+static void a_trace_in_memory_outlives_its_sink(void **state)
+{
+    const struct sink_chunk chunk = {.kind = TRACE_FACTS, .process = 1};
+    struct trace_header header;
+    struct sink sink;
+    char path[64], why[256];
+    uint8_t *bytes;
+    size_t size;
+    int memory;
+
+    (void)state;
+    assert_int_equal(sink_open_memory(&sink, &(struct sink_setting){"mode", "exact", 5}, 1, &memory,
+                                      why, sizeof why),
+                     0);
+    assert_true(memory >= 100);
+    assert_true(sink_append(&sink, &chunk, "text", 4));
+    snprintf(path, sizeof path, "%s", sink.path);
+    sink_close(&sink);
+    bytes = read_file(path, &size);
+    assert_true(trace_read_header(bytes, &header));
+    assert_memory_equal(bytes + 2 * TRACE_PAGE + TRACE_CHUNK_PAYLOAD, "text", 4);
+    free(bytes);
+    close(memory);
+    assert_int_equal(access(path, F_OK), -1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -243,6 +269,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_file_size_limit_stops_the_run_and_kills_nobody, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_source_is_known_once_it_was_asked_for, setup, teardown),
+        cmocka_unit_test(a_trace_in_memory_outlives_its_sink),
     };
 
     return cmocka_run_group_tests_name("sink", tests, NULL, NULL);

@@ -239,7 +239,11 @@ class record:
     stop(), or begins another. The trace can be read at any time. `path` is the trace's path once it has begun.
     """
 
+    _keepers = 0
+
     def __init__(self, path="trace.bin", **options):
+        record._keepers += 1
+        self._keeper = record._keepers  # whose recording it is that waits; 0 is nobody
         self._wanted = path
         self._options = options
         self._joined = []
@@ -279,7 +283,7 @@ def _wrap(recording, function):
     name = getattr(function, "__qualname__", "function")
 
     def call(*args, **kwargs):
-        recording._enter(name, id(recording))
+        recording._enter(name, recording._keeper)
         try:
             return function(*args, **kwargs)
         finally:
@@ -291,7 +295,7 @@ def _wrap_generator(recording, function):
     name = function.__qualname__
 
     def call(*args, **kwargs):
-        recording._enter(name, id(recording))
+        recording._enter(name, recording._keeper)
         try:
             return (yield from function(*args, **kwargs))
         finally:
@@ -303,7 +307,7 @@ def _wrap_coroutine(recording, function):
     name = function.__qualname__
 
     async def call(*args, **kwargs):
-        recording._enter(name, id(recording))
+        recording._enter(name, recording._keeper)
         try:
             return await function(*args, **kwargs)
         finally:
@@ -315,7 +319,7 @@ def _wrap_async_generator(recording, function):
     name = function.__qualname__
 
     async def call(*args, **kwargs):
-        recording._enter(name, id(recording))
+        recording._enter(name, recording._keeper)
         try:
             async for item in function(*args, **kwargs):
                 yield item
