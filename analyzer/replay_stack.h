@@ -148,11 +148,19 @@ REPLAY_INLINE void replay_release(struct sums *sums, struct sums_line *at, int64
     }
 }
 
+/* A pair is active while one of its edges is: it counts those. */
 REPLAY_INLINE void replay_enter_edge(struct sums_edge *edge, enum replay_push how)
 {
-    edge->primitive_calls += how == REPLAY_CALL && edge->active == 0;
-    edge->primitive_resumes += how == REPLAY_RESUME && edge->active == 0;
-    edge->active++;
+    struct sums_edge *pair = edge->pair;
+
+    if (edge->active++ > 0)
+        return;
+    edge->primitive_calls += how == REPLAY_CALL;
+    edge->primitive_resumes += how == REPLAY_RESUME;
+    if (__builtin_expect(pair != NULL, 0) && pair->active++ == 0) {
+        pair->primitive_calls += how == REPLAY_CALL;
+        pair->primitive_resumes += how == REPLAY_RESUME;
+    }
 }
 
 /* Books the beginning of an activation; frame->cell is the caller's until now, and the entry is
@@ -170,8 +178,6 @@ REPLAY_INLINE void replay_enter(struct sums *sums, struct replay_frame *frame,
     entry->calls += how == REPLAY_CALL;
     entry->resumes += how == REPLAY_RESUME;
     replay_enter_edge(entry->edge, how);
-    if (__builtin_expect(entry->edge->pair != NULL, 0))
-        replay_enter_edge(entry->edge->pair, how);
     function->primitive_calls += how == REPLAY_CALL && !function->top;
     function->primitive_resumes += how == REPLAY_RESUME && !function->top;
     function->top = entry->node;
@@ -204,10 +210,10 @@ REPLAY_INLINE void replay_leave(struct sums *sums, struct replay_frame *frame,
         edge->cumulative += passed;
         edge->cumulative_wait += wait;
         edge->cumulative_hits += hits;
-    }
-    if (__builtin_expect(edge->pair != NULL, 0) && --edge->pair->active == 0) {
-        edge->pair->cumulative += passed;
-        edge->pair->cumulative_wait += wait;
+        if (__builtin_expect(edge->pair != NULL, 0) && --edge->pair->active == 0) {
+            edge->pair->cumulative += passed;
+            edge->pair->cumulative_wait += wait;
+        }
     }
     if (--entry->active == 0) {
         entry->cumulative += passed;

@@ -366,6 +366,7 @@ static int share_edge(struct sums *sums, struct sums_edge *first, struct sums_ed
         if (!both)
             return -1;
         *both = *first;
+        both->active = first->active > 0;
         both->next = sums->all_pairs;
         sums->all_pairs = both;
         first->pair = both;

@@ -109,7 +109,7 @@ struct sums_edge {
     struct sums_line *caller;
     struct sums_function *callee;
     struct sums_edge *pair; /* the latter; NULL: there is but this line */
-    uint64_t active;
+    uint64_t active; /* activations; of the latter, edges that are active */
     uint64_t primitive_calls, primitive_resumes;
     uint64_t calls, resumes; /* of the latter, as `self`, only once the thread is settled */
     int64_t self, self_wait;
