@@ -13,6 +13,8 @@ import support
 PROGRAM = '''
 import ctypes, faulthandler, mmap, os, resource, signal, subprocess, sys, threading, time
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+signal.signal(signal.SIGINT, signal.default_int_handler)  # the background of a shell ignores these two
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 with open(sys.argv[1], "r+b") as file:
     counts = memoryview(mmap.mmap(file.fileno(), 0)).cast("Q")
 
