@@ -2,7 +2,7 @@
 
 # Options of pyrec, and those of the interpreter that need no --python-args.
 _pyrec_options='--out --force --then --python --python-args --include --exclude --exclude-syspath --no-threads
-    --no-children --no-source --c-calls --echo --sample --max-depth --max-size --min-free --quiet --verbose --help --version
+    --no-children --no-source --c-calls --echo --sample --max-depth --toggle-signal --max-size --min-free --quiet --verbose --help --version
     -o -m -c -q -v -h -V -S -I -E -s -O -OO -B -b -u -X -W'
 _pyrec_formats='annotate callgrind callgrindzip folded flamegraph pprofile samples zip db'
 
@@ -56,7 +56,7 @@ _pyrec_walk()
         --) i=$((i + 1)); break ;;
         -m | -c)
             if (( i + 1 == cword )); then before=${words[i]}; else i=$((i + 1)); break; fi ;;
-        -o | -X | -W | --out | --then | --python | --python-args | --include | --exclude | --sample | --max-depth | --max-size | --min-free)
+        -o | -X | -W | --out | --then | --python | --python-args | --include | --exclude | --sample | --max-depth | --toggle-signal | --max-size | --min-free)
             if (( i + 1 == cword )); then before=${words[i]}; else i=$((i + 1)); fi ;;
         -*) ;;
         *) break ;;

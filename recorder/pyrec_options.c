@@ -1,6 +1,7 @@
 #include "recorder/pyrec_options.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,8 +30,8 @@ static const char help[] =
     "  --echo                print each event to standard error as it happens\n"
     "  --sample PERIOD, -S   samples (1ms, 100us, 1kHz; -S: 1ms), not every line\n"
     "  --max-depth N         the innermost N frames of a sample (10000)\n"
-    "  --max-size SIZE       stop recording at this size: 500M, 2G\n"
-    "  --min-free SIZE       stop recording when the disk has less left (5%)\n"
+    "  --toggle-signal NAME  a signal (USR1) that stops recording, or lets it go on\n"
+    "  --max-size SIZE, --min-free SIZE    stop at this size; with less disk left (5%)\n"
     "  -q, --quiet, -v, --verbose     no closing line; always one, with pyrec's cost\n"
     "  -h, --help   -V, --version\n"
     "Exit status: the program's; 2 usage, 125 pyrec failed, 126, 127 no interpreter.\n";
@@ -258,6 +259,24 @@ static int set_default_period(struct pyrec_options *options, const struct option
     return 0;
 }
 
+/* USR1, SIGUSR1, rtmin is not among them: a name of the C library's, without those that end a process
+ * whatever happens. */
+static int set_signal(struct pyrec_options *options, const struct option *option,
+                      const char *value, struct pyrec_error *err)
+{
+    const char *name = strncmp(value, "SIG", 3) == 0 ? value + 3 : value;
+
+    for (int number = 1; number < NSIG; number++) {
+        const char *known = sigabbrev_np(number);
+
+        if (known == NULL || strcmp(known, name) != 0 || number == SIGKILL || number == SIGSTOP)
+            continue;
+        options->toggle_signal = number;
+        return 0;
+    }
+    return bad_value(option, value, err);
+}
+
 #define DEPTH_MAX 1000000
 
 static int set_depth(struct pyrec_options *options, const struct option *option, const char *value,
@@ -364,6 +383,7 @@ static const struct option table[] = {
     { "sample", 0, "a period (as 1ms, 0.001, 100us or 1kHz)", set_period, 0 },
     { "S", 'S', NULL, set_default_period, 0 },
     { "max-depth", 0, "a number of frames up to 1000000", set_depth, 0 },
+    { "toggle-signal", 0, "the name of a signal (as USR1)", set_signal, 0 },
     { "max-size", 0, "a size (as 500M or 2G)", set_size, MEMBER(max_size) },
     { "min-free", 0, "a size (as 500M) or a percentage (as 5%)", set_min_free, MEMBER(min_free) },
     { "quiet", 'q', NULL, set_flag, MEMBER(quiet) },

@@ -32,6 +32,7 @@ struct pyrec_options {
     bool force, exclude_syspath, no_threads, no_children, no_source, c_calls, echo, quiet, verbose;
     uint64_t sample_ns; /* --sample: between two samples; 0: record everything */
     uint64_t max_depth; /* frames */
+    int toggle_signal;  /* 0: none */
     uint64_t max_size; /* bytes; 0: no limit */
     uint64_t min_free; /* bytes, or percent of the disk: */
     bool min_free_is_percent;

@@ -110,6 +110,8 @@ int pyrec_settings_collect(const struct pyrec_options *options, const char *pyth
     add_number(settings, "max_size", options->max_size);
     add_number(settings, "min_free", min_free);
     add(settings, "mode", options->sample_ns != 0 ? "sample" : "exact");
+    if (options->toggle_signal != 0)
+        add_number(settings, "toggle_signal", (uint64_t)options->toggle_signal);
     if (options->sample_ns != 0) {
         add_number(settings, "sample_period", options->sample_ns);
         add_number(settings, "max_depth", options->max_depth);

@@ -21,6 +21,7 @@
 #include "recorder/suspended.h"
 #include "recorder/texts.h"
 #include "recorder/thread.h"
+#include "recorder/toggle.h"
 #include "recorder/unseen.h"
 
 struct recorder recorder = {.sink.fd = -1};
@@ -315,6 +316,10 @@ int recorder_start(const struct inside_run *run, struct inside_hooks *hooks, cha
         files_set_stdin();
     if (begin(run->parent, how_of(run), why, why_size) < 0)
         return -1;
+    if (toggle_attach(why, why_size) < 0) {
+        recorder_stop();
+        return -1;
+    }
     *hooks = (struct inside_hooks){process_number_hook, before_exec_hook, exec_failed_hook,
                                    on_exit_hook, child_ended_hook};
     cost_end(COST_START, begun);

@@ -45,6 +45,8 @@ static int apply_setting(const char *key, const char *value, char *why, size_t w
         settings->closing_line = atoi(value);
     else if (strcmp(key, "sample_period") == 0)
         settings->sample_ns = strtoull(value, NULL, 10);
+    else if (strcmp(key, "toggle_signal") == 0)
+        settings->toggle_signal = atoi(value);
     else if (strcmp(key, "max_depth") == 0)
         settings->max_depth = strtoull(value, NULL, 10);
     else if (strcmp(key, "max_size") == 0)

@@ -21,6 +21,7 @@ struct recorder_settings {
     bool echo;                   /* print each event, too */
     uint64_t sample_ns;          /* take samples this often; 0: record everything */
     size_t max_depth;            /* frames of a sample that are looked at */
+    int toggle_signal;           /* stops recording and lets it go on; 0: none */
     int closing_line; /* 0 never, 1 if stderr is a terminal, 2 always, with our own cost */
 };
 

@@ -274,6 +274,26 @@ print("module")
 """
 
 
+TOGGLE = """
+import os, signal
+def on(n):
+    for i in range(n):
+        pass
+def off(n):
+    for i in range(n):
+        pass
+def toggle():
+    os.kill(os.getpid(), signal.SIGUSR1)
+for i in range(5):
+    on(100000)
+    toggle()
+    off(100000)
+    toggle()
+on(100000)
+print("toggle")
+"""
+
+
 def write(folder, name, text):
     path = os.path.join(folder, name)
     with open(path, "w", encoding="utf-8") as file:
@@ -454,6 +474,25 @@ class Sample(unittest.TestCase):
         self.assertTrue(0 < error < time, (time, error))
         self.assertEqual(recording.query("SELECT (SELECT sum(samples) FROM functions) - cumulative_samples FROM functions "
                                          "WHERE name = '<module>' AND file LIKE '%program.py'")[0][0] < 20, True)
+
+    def test_toggle(self):
+        """A signal stops recording, and starts it again: exactly recorded and sampled alike, in the program's own words."""
+        for python in support.PYTHONS:
+            for options in ([], ["--sample", "200us"]):
+                with self.subTest(support.version_name(python), options=options):
+                    recording = self.record(python, TOGGLE, ["--toggle-signal", "USR1"] + options)
+                    self.assertEqual((recording.recorded.status, recording.recorded.out), (0, b"toggle\n"),
+                                     recording.recorded)
+                    counts = dict(recording.query("SELECT name, hits FROM functions WHERE name IN ('on', 'off')"))
+                    self.assertGreater(counts.get("on", 0), 5)
+                    self.assertLessEqual(counts.get("off", 0), 1)
+                    self.assertIn(("paused",), recording.query("SELECT DISTINCT reason FROM gaps"))
+                    self.assertEqual(recording.query("SELECT * FROM accounts WHERE difference_ns != 0"), [])
+
+    def test_toggle_refused(self):
+        for name in ("KILL", "STOP", "NOSUCH", "", "12"):
+            result = support.run([support.PYREC, "run", "--toggle-signal", name, "x.py"])
+            self.assertEqual((result.status, b"--toggle-signal" in result.err), (2, True), result)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,16 @@
+/* toggle.h - --toggle-signal: a signal that stops recording for a while, and lets it go on.
+ *
+ * It is a handler as signal.signal() has them, so it runs between two instructions of the main
+ * thread, where a pause can begin and end. A program that sets a handler of its own for that signal
+ * takes ours away.
+ */
+#ifndef RECORDER_TOGGLE_H
+#define RECORDER_TOGGLE_H
+
+#include <stddef.h>
+
+/* Sets the handler if the settings name a signal. The GIL is held, in the main thread. 0, or -1 with
+ * a sentence in `why`. */
+int toggle_attach(char *why, size_t why_size);
+
+#endif
