@@ -30,7 +30,7 @@ static const char help[] =
     "  --echo                print each event to standard error as it happens\n"
     "  --sample PERIOD, -S   samples (1ms, 100us, 1kHz; -S: 1ms), not every line\n"
     "  --max-depth N         the innermost N frames of a sample (10000)\n"
-    "  --toggle-signal NAME  a signal (USR1) that stops recording, or lets it go on\n"
+    "  --toggle-signal NAME  a signal (USR1) that stops and restarts recording\n"
     "  --max-size SIZE, --min-free SIZE    stop at this size; with less disk left (5%)\n"
     "  -q, --quiet, -v, --verbose     no closing line; always one, with pyrec's cost\n"
     "  -h, --help   -V, --version\n"
