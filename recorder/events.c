@@ -255,6 +255,7 @@ void event_resume_any(struct thread *t, pycompat_frame *frame, const struct code
         top = push(t);
         if (top != NULL)
             events_reopen(top, known);
+        echo(t, TRACE_TAG_RESUME, 0);
         return;
     }
     next = t->next;
