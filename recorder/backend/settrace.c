@@ -97,6 +97,24 @@ static void suspend(void)
 
 /* Events. */
 
+/* Also what a generator sends when it goes on. */
+static inline void enter(struct thread *t, pycompat_frame *frame, const struct code_info *code)
+{
+    if (code->generator && !pycompat_frame_is_fresh(frame))
+        event_resume(t, frame, code);
+    else
+        event_call(t, frame, code);
+}
+
+/* Also what a generator sends when it yields. */
+static inline void leave(struct thread *t, pycompat_frame *frame)
+{
+    if (t->top->generator && pycompat_frame_is_suspended(frame))
+        event_yield(t);
+    else
+        event_return(t);
+}
+
 static void on_call(pycompat_frame *frame)
 {
     const struct code_info *code = codes_info(pycompat_frame_code(frame), frame);
@@ -108,10 +126,7 @@ static void on_call(pycompat_frame *frame)
     if (t == NULL)
         return;
     events_align_caller(t, frame);
-    if (EVENTS_UNLIKELY(code->generator) && !pycompat_frame_is_fresh(frame))
-        event_resume(t, frame, code);
-    else
-        event_call(t, frame, code);
+    enter(t, frame, code);
 }
 
 /* Makes `frame` the top of the thread's stack. NULL if it is not recorded. */
@@ -140,7 +155,6 @@ static inline struct thread *thread_at(pycompat_frame *frame)
     return is_aligned(t, frame) ? t : align(frame);
 }
 
-/* A return event is also what a generator sends when it yields. */
 static void on_return(pycompat_frame *frame, const PyObject *value)
 {
     struct thread *t = thread_at(frame);
@@ -149,12 +163,8 @@ static void on_return(pycompat_frame *frame, const PyObject *value)
         return;
     if (value == NULL)
         event_unwind(t);
-    else if (EVENTS_UNLIKELY((pycompat_frame_code(frame)->co_flags &
-                              (CO_GENERATOR | CO_COROUTINE | CO_ASYNC_GENERATOR)) != 0) &&
-             pycompat_frame_is_suspended(frame))
-        event_yield(t);
     else
-        event_return(t);
+        leave(t, frame);
 }
 
 static void on_exception(pycompat_frame *frame, PyObject *argument)
@@ -219,8 +229,8 @@ __attribute__((noinline)) static int trace_any(PyObject *object, PyFrameObject *
 static inline bool is_ready(const struct thread *t, const pycompat_frame *frame,
                             const struct code_info *code)
 {
-    return EVENTS_LIKELY(code != NULL && t != NULL && code->wanted && !code->generator &&
-                         t->top != t->stack && pycompat_frame_is_called_by(frame, t->top->frame));
+    return EVENTS_LIKELY(code != NULL && t != NULL && code->wanted && t->top != t->stack &&
+                         pycompat_frame_is_called_by(frame, t->top->frame));
 }
 
 /* What nearly every event is; all others are left to trace_any(), for which `t` is not read. */
@@ -233,13 +243,13 @@ static inline bool trace_common(struct thread *t, PyFrameObject *object, int wha
     if (what == PyTrace_LINE && is_aligned(t, frame) && t->user_trace == NULL) {
         event_line(t, object->f_lineno);
     } else if (what == PyTrace_RETURN && is_aligned(t, frame) && t->user_trace == NULL &&
-               argument != NULL && !t->top->generator) {
-        event_return(t);
+               argument != NULL) {
+        leave(t, frame);
     } else if (what == PyTrace_CALL) {
         code = pycompat_code_extra(pycompat_frame_code(frame), codes_extra_index);
         if (!is_ready(t, frame, code) || t->user_trace != NULL)
             return false;
-        event_call(t, frame, code);
+        enter(t, frame, code);
     } else {
         return false;
     }
