@@ -162,6 +162,8 @@ static void no_refusal_changes_a_report(void **state)
     assert_non_null(mkdtemp(folder));
     snprintf(path, sizeof path, "%s/report", folder);
     for (size_t i = 0; formats[i] != NULL; i++) {
+        if (strcmp(formats[i]->name, "samples") == 0) /* of which the fixture has none */
+            continue;
         check_format(db, formats[i], &all, path);
         check_format(db, formats[i], &lines, path);
         check_format(db, formats[i], &asked, path);
