@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -273,12 +274,16 @@ static int create(const char *path, const char *shown, const struct pyrec_option
                   const char *python, uint64_t min_free, char mark[33], struct pyrec_error *err)
 {
     struct pyrec_settings settings;
+    struct sigaction before;
     char why[512] = "";
     int result;
 
     if (pyrec_settings_collect(options, python, min_free, &settings, err) < 0)
         return -1;
+    /* At a limit of file size an error is enough; the program gets the signal as it was. */
+    sigaction(SIGXFSZ, &(struct sigaction){.sa_handler = SIG_IGN}, &before);
     result = sink_create(path, settings.items, settings.count, mark, why, sizeof why);
+    sigaction(SIGXFSZ, &before, NULL);
     pyrec_settings_free(&settings);
     if (result != 0)
         return pyrec_error_set(err, PYREC_FAILED, "%s: cannot be written: %s", shown,

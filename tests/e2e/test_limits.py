@@ -244,7 +244,11 @@ class Limits(unittest.TestCase):
 
     def test_file_size_limit(self):
         for python in support.PYTHONS:
-            for limit in range(1, 2048, 32) if support.LONG else (17, 64, 150):
+            refused = support.run(["sh", "-c", 'ulimit -f 1; exec "$0" "$@"', support.PYREC, "run", "-o", self.trace + "2",
+                                   "--python", python, self.program])
+            self.assertEqual((refused.status, refused.out), (125, b""), refused)
+            self.assertIn(b"File too large", refused.err)
+            for limit in range(33, 2048, 32) if support.LONG else (17, 64, 150):
                 with self.subTest(python=python, limit=limit):
                     self.record(python, limit=limit)
                     self.check()
@@ -267,7 +271,7 @@ class Limits(unittest.TestCase):
 
     def fill(self, python, kib):
         """Where not even the beginning of a trace has room, nothing runs; else the program does not notice."""
-        if kib <= 8:
+        if kib < 8:
             result = support.run([support.PYREC, "run", "-o", self.trace, "--min-free", "0", "--python", python, self.program])
             self.assertEqual((result.status, result.out), (125, b""))
             self.assertIn(b"No space left on device", result.err)
