@@ -84,7 +84,7 @@ generated := $(out)/generated/profile_sql.h \
 objects = $(patsubst %.c,$(obj)/$(1)/%.o,$(2))
 
 # The interpreters are asked only by goals that build; a fresh machine has none yet.
-unbuilt := help clean deps demo check lint sanitize bench bench-peers bench-check uninstall torture fuzz fuzz-programs
+unbuilt := help clean deps demo check lint sanitize bench bench-sampling bench-peers bench-check uninstall torture fuzz fuzz-programs
 building := $(filter-out $(unbuilt),$(or $(MAKECMDGOALS),all))
 python_query := import sysconfig as s; p = s.get_path; \
     i = sorted({p("include"), p("platinclude")}); \
@@ -210,7 +210,7 @@ $(foreach a,$(assets),$(eval $(call define_asset,$(a))))
 
 # ---- everything else ----------------------------------------------------------------------------
 
-.PHONY: all deps demo check check-built torture torture-built unit unit-programs e2e lint sanitize fuzz fuzz-programs bench bench-peers bench-check install uninstall clean help force
+.PHONY: all deps demo check check-built torture torture-built unit unit-programs e2e lint sanitize fuzz fuzz-programs bench bench-sampling bench-peers bench-check install uninstall clean help force
 
 deps: ## install what is missing (apt-get; names the packages when not root)
 	@tools/deps.sh install all
@@ -266,6 +266,11 @@ fuzz: ## fuzz all targets, SECONDS=60 in all; what breaks one is kept in tests/c
 bench: ## what recording and analyzing cost, beside other profilers (PYTHONS; BENCH_LONG=1; BENCH="--rounds 3 ...")
 	@+$(MAKE) --no-print-directory all
 	@$(PYTHON) tests/bench/bench.py --build $(out) --pythons "$(PYTHONS)" $(if $(BENCH_LONG),--long) $(BENCH)
+	@$(PYTHON) tests/bench/sampling.py --build $(out) --pythons "$(PYTHONS)"
+
+bench-sampling: ## what samples cost and how true they are, beside their targets (PYTHONS)
+	@+$(MAKE) --no-print-directory all
+	@$(PYTHON) tests/bench/sampling.py --build $(out) --pythons "$(PYTHONS)" $(BENCH)
 
 bench-peers: ## install the other profilers: Debian's, and PyPI's into virtual environments below BUILD
 	@tests/bench/peers.sh $(out)/bench $(PYTHONS)

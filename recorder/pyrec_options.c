@@ -31,8 +31,8 @@ static const char help[] =
     "  --sample PERIOD, -S   samples (1ms, 100us, 1kHz; -S: 1ms), not every line\n"
     "  --max-depth N         the innermost N frames of a sample (10000)\n"
     "  --toggle-signal NAME  a signal (USR1) that stops and restarts recording\n"
-    "  --max-size SIZE, --min-free SIZE    stop at this size; with less disk left (5%)\n"
-    "  -q, --quiet, -v, --verbose     no closing line; always one, with pyrec's cost\n"
+    "  --max-size SIZE, --min-free SIZE  stop at this size; at this space left (5%)\n"
+    "  -q, --quiet, -v, --verbose   no closing line; always one, with our cost\n"
     "  -h, --help   -V, --version\n"
     "Exit status: the program's; 2 usage, 125 pyrec failed, 126, 127 no interpreter.\n";
 

@@ -81,6 +81,8 @@ int sampler_check(char *why, size_t why_size)
     is_as_seen = false;
     if (code != NULL && names != NULL)
         result = PyEval_EvalCode(code, names, names);
+    if (names != NULL)
+        PyDict_Clear(names); /* the function in it has it for its globals */
     Py_XDECREF(result);
     Py_XDECREF(code);
     Py_XDECREF(names);
