@@ -71,11 +71,9 @@ static bool push(struct events_walk *walk, struct events_frame frame)
 
 bool events_walk_push(struct events_walk *walk, uint64_t code, int64_t line_step)
 {
-    const struct facts_code *found = find_code(walk, code);
+    const struct facts_code *at = find_code(walk, code);
 
-    return push(walk, (struct events_frame){.code = found,
-                                            .line = add_line(first_line(found), line_step),
-                                            .thread = walk->thread});
+    return push(walk, (struct events_frame){at, add_line(first_line(at), line_step), walk->thread, 0});
 }
 
 /* Frames that a record says were kept but nobody has seen. */
@@ -400,7 +398,7 @@ static int end_chunk(struct events_walk *walk, struct error *err)
 
 static int step_sampled(struct events_walk *walk, struct error *err)
 {
-    bool ended = false;
+    bool ended;
     int status = events_walk_step_sample(walk, &ended, err);
 
     return ended ? end_chunk(walk, err) : status;
