@@ -15,7 +15,7 @@
 /* A place in the tree: a code and a line below another one. The first is the root: no frame. */
 struct node {
     uint64_t code;
-    int64_t step; /* from the code's first line */
+    int64_t step;                  /* from the code's first line */
     size_t parent, child, sibling; /* 0: none */
     uint64_t samples, below;       /* below: its own and those of its subtree, once added up */
     int64_t ns[SAMPLE_STATES];
@@ -28,13 +28,13 @@ struct gatherer {
     struct replay *replay;
     struct node *nodes; /* owned */
     size_t count, room;
-    struct map places;    /* nodes by parent and code, and line; behind a place in `nodes` plus 1 */
-    size_t *chunk_nodes;  /* owned; the chunk's numbers as places in `nodes` */
+    struct map places;   /* nodes by parent and code, and line; behind a place in `nodes` plus 1 */
+    size_t *chunk_nodes; /* owned; the chunk's numbers as places in `nodes` */
     size_t chunk_count, chunk_room;
-    size_t last;          /* where the last sample was */
+    size_t last; /* where the last sample was */
     enum sample_state state;
-    bool has_last;        /* in this chunk */
-    int64_t cpu;          /* ns on a processor that no sample has taken yet */
+    bool has_last; /* in this chunk */
+    int64_t cpu;   /* ns on a processor that no sample has taken yet */
     bool out_of_memory;
 };
 
@@ -65,8 +65,8 @@ static size_t find_node(struct gatherer *gatherer, size_t parent, uint64_t code,
         return 0;
     }
     gatherer->nodes = grown;
-    grown[gatherer->count] = (struct node){
-        .code = code, .step = step, .parent = parent, .sibling = grown[parent].child};
+    grown[gatherer->count] =
+        (struct node){.code = code, .step = step, .parent = parent, .sibling = grown[parent].child};
     grown[parent].child = gatherer->count;
     *slot = (void *)(uintptr_t)gatherer->count;
     return gatherer->count++;
@@ -194,7 +194,8 @@ static void take_record(struct gatherer *gatherer, const struct trace_sample *sa
 
 /* --- Chunks --- */
 
-/* Time goes on to the chunk's anchor, where the chunk before it ended unless something is missing. */
+/* Time goes on to the chunk's anchor, where the chunk before it ended unless something is missing.
+ */
 static void reach_chunk(struct replay *replay, const struct trace_file *file,
                         const struct trace_chunk *chunk, const struct trace_chunk *before)
 {
@@ -373,8 +374,8 @@ static void leave(struct gatherer *gatherer, const struct node *node, bool count
     replay_pop(gatherer->replay);
 }
 
-/* Each node once, with what is below it before what is beside it. Twice: lines that several functions
- * have are known to be so only when all have been there. */
+/* Each node once, with what is below it before what is beside it. Twice: lines that several
+ * functions have are known to be so only when all have been there. */
 static void play(struct gatherer *gatherer, bool counting)
 {
     const struct node *nodes = gatherer->nodes;

@@ -1,8 +1,9 @@
-/* replay_samples.h - a thread that was sampled, brought into the same sums as one that was recorded.
+/* replay_samples.h - a thread that was sampled, brought into the same sums as one that was
+ * recorded.
  *
  * The samples of all chunks are gathered in one tree of (code, line), and each node's time is then
- * played as if the thread had been there once, for all of it: so cumulative times, edges and contexts
- * come out by the rules of replay. Calls are not known. What samples alone can tell is in
+ * played as if the thread had been there once, for all of it: so cumulative times, edges and
+ * contexts come out by the rules of replay. Calls are not known. What samples alone can tell is in
  * sample_sums.h.
  */
 #ifndef ANALYZER_REPLAY_SAMPLES_H

@@ -2,7 +2,8 @@
  *
  * `cpu_time` is the line's CPU time, `ticks` are the periods that its time stands for, waiting
  * included, `samples` how often it was seen; in parentheses each with what it called. Ticks above
- * samples: it was looked at late. A row whose time is below its own standard error says so.
+ * samples: it was looked at late. A row whose time is below its own standard error says so. Of a
+ * run that was recorded exactly, ticks are milliseconds, and there are no samples.
  */
 #include <string.h>
 
@@ -31,12 +32,14 @@ enum column {
 };
 
 static const char rows_sql[] =
-    "SELECT t.thread_id, t.name, t.events, a.wall_ns, f.name, f.path, s.line, u.qualname, "
+    "SELECT t.thread_id, t.name, "
+    "(SELECT coalesce(sum(samples), 0) FROM line_stats l WHERE l.thread_id = t.thread_id), "
+    "a.wall_ns, f.name, f.path, s.line, u.qualname, "
     "s.self_cpu_ns, s.cumulative_cpu_ns, s.self_ns, s.cumulative_ns, s.samples, "
     "s.cumulative_samples, s.error_ns "
     "FROM line_stats s JOIN threads t USING (thread_id) JOIN accounts a USING (thread_id) "
     "JOIN functions u USING (function_id) JOIN files f USING (file_id) "
-    "WHERE s.cumulative_samples > 0 "
+    "WHERE s.cumulative_ns > 0 "
     "ORDER BY t.thread_id, s.self_cpu_ns DESC, s.self_ns DESC, s.cumulative_cpu_ns DESC, "
     "s.cumulative_ns DESC, f.path, s.line, u.function_id";
 
@@ -118,14 +121,10 @@ static int write_rows(sqlite3 *db, const struct format_options *options, uint64_
 static int samples_write(sqlite3 *db, const struct format_options *options, struct output *out,
                          struct error *err)
 {
-    uint64_t period = 0, sampled = 0;
+    uint64_t period = 0;
 
-    if (query_number(db, "SELECT count(*) FROM runs WHERE mode = 'sample'", &sampled, err) < 0 ||
-        query_number(db, "SELECT min(period_ns) FROM samplers", &period, err) < 0)
+    if (query_number(db, "SELECT min(period_ns) FROM samplers", &period, err) < 0)
         return -1;
-    if (sampled == 0)
-        return error_set(err, "there are no samples: this run was recorded line by line (pyrec run "
-                              "--sample takes samples)");
     return write_rows(db, options, period != 0 ? period : 1000000, out, err);
 }
 

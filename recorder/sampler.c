@@ -258,13 +258,13 @@ static void forget_files(void)
         sampler.threads[i].status_fd = -1;
 }
 
-/* pthread_join() comes back before the kernel has forgotten the thread; who counts threads would see
- * it. */
+/* pthread_join() comes back before the kernel has forgotten the thread; who counts threads would
+ * see it. */
 static void wait_for_kernel(void)
 {
     const struct timespec pause = {0, 50000};
 
-    for (int i = 0; i < 40000 && syscall(SYS_tgkill, getpid(), sampler.native, 0) == 0; i++)
+    for (int i = 0; i < 400000 && syscall(SYS_tgkill, getpid(), sampler.native, 0) == 0; i++)
         nanosleep(i < 20 ? &(struct timespec){0, 1000} : &pause, NULL);
 }
 
@@ -392,8 +392,7 @@ static PyMethodDef fork_methods[] = {
 static bool register_at_fork(void)
 {
     PyObject *posix = PyImport_ImportModule("posix");
-    PyObject *function =
-        posix != NULL ? PyObject_GetAttrString(posix, "register_at_fork") : NULL;
+    PyObject *function = posix != NULL ? PyObject_GetAttrString(posix, "register_at_fork") : NULL;
     PyObject *nothing = PyTuple_New(0), *keywords = NULL, *result = NULL;
     PyObject *before = PyCFunction_New(&fork_methods[0], NULL);
     PyObject *after = PyCFunction_New(&fork_methods[1], NULL);

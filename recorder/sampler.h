@@ -1,9 +1,9 @@
 /* sampler.h - a thread of our own that looks at all others now and then.
  *
  * It never takes the GIL, never stops the program and never follows its pointers: the kernel copies
- * memory for it (sampler_memory.h), and what it copied must make sense or is dropped and counted. It
- * has no signals, a table of open files of its own, and is not there while the process forks, so that
- * nobody counts it.
+ * memory for it (sampler_memory.h), and what it copied must make sense or is dropped and counted.
+ * It has no signals, a table of open files of its own, and is not there while the process forks, so
+ * that nobody counts it.
  */
 #ifndef RECORDER_SAMPLER_H
 #define RECORDER_SAMPLER_H

@@ -73,7 +73,8 @@ static PyMethodDef look_method = {"look", look, METH_NOARGS, NULL};
 
 int sampler_check(char *why, size_t why_size)
 {
-    PyObject *code = Py_CompileString("def f():\n\n x = 1\n look()\n\nf()\n", "<pyrec>", Py_file_input);
+    PyObject *code =
+        Py_CompileString("def f():\n\n x = 1\n look()\n\nf()\n", "<pyrec>", Py_file_input);
     PyObject *function = PyCFunction_New(&look_method, NULL);
     PyObject *names = function != NULL ? Py_BuildValue("{sO}", "look", function) : NULL;
     PyObject *result = NULL;

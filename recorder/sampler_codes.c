@@ -26,8 +26,8 @@ struct table {
 
 static struct {
     _Atomic(struct sampler_code *) blocks[BLOCKS_MAX];
-    uint32_t count;      /* entries that were ever used; places are 1 .. count */
-    uint32_t *free;      /* owned: places that can be used again */
+    uint32_t count; /* entries that were ever used; places are 1 .. count */
+    uint32_t *free; /* owned: places that can be used again */
     uint32_t free_count, free_room;
     uint32_t living;
     _Atomic(struct table *) table;
@@ -305,17 +305,17 @@ static PyObject *find_globals(PyCodeObject *code)
         frame = pycompat_frame_caller(frame);
     if (frame == NULL) {
         main_module = PyDict_GetItemString(PyImport_GetModuleDict(), "__main__");
-        return main_module != NULL && PyModule_Check(main_module)
-                   ? PyModule_GetDict(main_module)
-                   : NULL;
+        return main_module != NULL && PyModule_Check(main_module) ? PyModule_GetDict(main_module)
+                                                                  : NULL;
     }
     for (int i = 0; found == NULL && i < pycompat_frame_code(frame)->co_nlocals; i++)
         found = module_in(pycompat_frame_local(frame, i), code);
     return found;
 }
 
-/* The interpreter is about to go: from now on each moment until the process has ended is one in which
- * daemon threads may run into what has been freed, which is why they must not be prolonged. */
+/* The interpreter is about to go: from now on each moment until the process has ended is one in
+ * which daemon threads may run into what has been freed, which is why they must not be prolonged.
+ */
 static bool is_the_end(const char *event)
 {
     return strcmp(event, "cpython._PySys_ClearAuditHooks") == 0 &&
@@ -336,8 +336,7 @@ static int on_audit(const char *event, PyObject *arguments, void *unused)
         return 0;
     }
     code = announced_by(event, arguments);
-    if ((code == NULL && !look_around) ||
-        PyThreadState_Get()->interp != PyInterpreterState_Main())
+    if ((code == NULL && !look_around) || PyThreadState_Get()->interp != PyInterpreterState_Main())
         return 0;
     PyErr_Fetch(&type, &value, &traceback);
     if (code != NULL)

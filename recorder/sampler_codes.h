@@ -2,8 +2,8 @@
  *
  * Addresses of code objects come back within one or two allocations. So each code object that is
  * announced gets an entry with a birth number, and loses it when it is destroyed (co_extra tells);
- * what was read from the interpreter while the generation was `g` means the code of an entry only if
- * that was born at or before g and still lives after the reading: sampler_codes_hold().
+ * what was read from the interpreter while the generation was `g` means the code of an entry only
+ * if that was born at or before g and still lives after the reading: sampler_codes_hold().
  *
  * Announcing and destroying happen under the GIL; looking up and holding in the sampler's thread.
  */
@@ -17,13 +17,13 @@
 #include "recorder/pycompat.h"
 
 struct sampler_code {
-    uint64_t birth;    /* identifies it for ever; 0: never used */
-    uintptr_t address; /* of the code object */
-    uintptr_t start;   /* of its instructions (from 3.11), else 0 */
-    uintptr_t table;   /* of its line table's bytes */
+    uint64_t birth;            /* identifies it for ever; 0: never used */
+    uintptr_t address;         /* of the code object */
+    uintptr_t start;           /* of its instructions (from 3.11), else 0 */
+    uintptr_t table;           /* of its line table's bytes */
     uint32_t table_size, size; /* bytes; `size` of the instructions */
-    uint32_t prologue; /* a frame before this offset has not begun (from 3.11) */
-    uint32_t number;   /* in the trace; 0: not wanted */
+    uint32_t prologue;         /* a frame before this offset has not begun (from 3.11) */
+    uint32_t number;           /* in the trace; 0: not wanted */
     int32_t first_line;
     uint32_t alive;
 };
@@ -35,8 +35,8 @@ int sampler_codes_init(char *why, size_t why_size);
 /* Gives `code`, and all code nested in it, an entry. `globals`: those it runs in, or NULL. */
 void sampler_codes_announce(PyCodeObject *code, PyObject *globals);
 
-/* There is code that nobody announced: when the interpreter next raises an audit event, all code that
- * is running is announced. Needs no GIL. */
+/* There is code that nobody announced: when the interpreter next raises an audit event, all code
+ * that is running is announced. Needs no GIL. */
 void sampler_codes_look_around(void);
 
 /* Around each round of the sampler: between them no table it looks into is freed. */
@@ -56,8 +56,8 @@ static inline bool sampler_codes_hold(const struct sampler_code *entry, uint64_t
            __atomic_load_n(&entry->alive, __ATOMIC_ACQUIRE) != 0;
 }
 
-/* The line of the instruction at `offset`; as the interpreter has it for tracebacks. False: its table
- * cannot be read (any more). */
+/* The line of the instruction at `offset`; as the interpreter has it for tracebacks. False: its
+ * table cannot be read (any more). */
 bool sampler_codes_line(const struct sampler_code *code, int offset, int32_t *line);
 
 #endif

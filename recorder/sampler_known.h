@@ -1,9 +1,9 @@
 /* sampler_known.h - what the sampler has learnt: which call was seen for certain, and which
  * instruction is on which line.
  *
- * A copy of a running thread's frames is not of one moment: a frame may stand beside one that replaced
- * the frame it called. So a call (from this instruction of that code, of this code) counts only once
- * it was seen in a thread that did not run while it was copied.
+ * A copy of a running thread's frames is not of one moment: a frame may stand beside one that
+ * replaced the frame it called. So a call (from this instruction of that code, of this code) counts
+ * only once it was seen in a thread that did not run while it was copied.
  */
 #ifndef RECORDER_SAMPLER_KNOWN_H
 #define RECORDER_SAMPLER_KNOWN_H

@@ -19,10 +19,10 @@
 
 static struct {
     uintptr_t interpreter;
-    uintptr_t newest, next_id;  /* where these two of its members stand */
+    uintptr_t newest, next_id; /* where these two of its members stand */
     uintptr_t gil, gil_end;
-    size_t native_offset;       /* of a thread's native id in what pthread_self() points to; 0: the
-                                   thread state has it */
+    size_t native_offset; /* of a thread's native id in what pthread_self() points to; 0: the
+                             thread state has it */
 } layout;
 
 /* --- Threads --- */
@@ -169,8 +169,7 @@ static bool innermost(struct sampler_memory *memory, const uint8_t *state, uintp
     *frame = (uintptr_t)STATE_MEMBER(pycompat_frame *, state, current_frame);
 #elif PYCOMPAT_MINOR >= 11
     uintptr_t cframe = (uintptr_t)STATE_MEMBER(_PyCFrame *, state, cframe);
-    const _PyCFrame *copy =
-        sampler_memory_get(memory, cframe, sizeof *copy, cframe, sizeof *copy);
+    const _PyCFrame *copy = sampler_memory_get(memory, cframe, sizeof *copy, cframe, sizeof *copy);
 
     if (copy == NULL)
         return false;

@@ -16,16 +16,16 @@
 struct layout_thread {
     uintptr_t state; /* its PyThreadState */
     uintptr_t next;
-    uint64_t id;  /* never given twice */
-    int native;   /* what gettid() says in it; 0: not started yet */
+    uint64_t id; /* never given twice */
+    int native;  /* what gettid() says in it; 0: not started yet */
 };
 
 /* A running frame. */
 struct layout_frame {
     uintptr_t address;
-    uintptr_t code;     /* its code object's address; 0: no Python frame */
+    uintptr_t code;        /* its code object's address; 0: no Python frame */
     uintptr_t instruction; /* absolute from 3.11, else bytes from the start; see layout_offset() */
-    bool owned;         /* by a generator */
+    bool owned;            /* by a generator */
 };
 
 /* What is known of the main interpreter; the GIL is held. 0, or -1 with a sentence in `why`. */
@@ -41,8 +41,8 @@ bool layout_read_thread(uintptr_t state, struct layout_thread *thread);
 bool layout_is_gil(uintptr_t address);
 
 /* The frames of a thread, innermost first, after sampler_memory_refresh(): at most `room` of them,
- * frames that are none of Python's among them. How many, or -1: the chain cannot be followed, or the
- * thread is another one now. *more: there were more. */
+ * frames that are none of Python's among them. How many, or -1: the chain cannot be followed, or
+ * the thread is another one now. *more: there were more. */
 int layout_walk(struct sampler_memory *memory, uintptr_t state, uint64_t id,
                 struct layout_frame *frames, size_t room, bool *more);
 

@@ -132,9 +132,9 @@ static size_t copy_singly(struct sampler_memory *memory)
 {
     size_t done = 0;
 
-    while (done < memory->count && read_file(memory->pieces[done].address,
-                                             memory->bytes + memory->pieces[done].offset,
-                                             memory->pieces[done].size))
+    while (done < memory->count &&
+           read_file(memory->pieces[done].address, memory->bytes + memory->pieces[done].offset,
+                     memory->pieces[done].size))
         done++;
     return done;
 }

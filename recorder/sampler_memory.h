@@ -1,9 +1,9 @@
 /* sampler_memory.h - copies of the interpreter's memory, taken while it runs.
  *
  * The sampler never follows a pointer of the interpreter: what it points to may be gone. The kernel
- * copies for it (process_vm_readv on our own process, else /proc/self/mem), and says so where nothing
- * is mapped. A call costs much and a piece little, so a struct sampler_memory remembers which pieces
- * were needed last time and copies all of them at once, first.
+ * copies for it (process_vm_readv on our own process, else /proc/self/mem), and says so where
+ * nothing is mapped. A call costs much and a piece little, so a struct sampler_memory remembers
+ * which pieces were needed last time and copies all of them at once, first.
  */
 #ifndef RECORDER_SAMPLER_MEMORY_H
 #define RECORDER_SAMPLER_MEMORY_H
@@ -30,7 +30,8 @@ struct sampler_memory {
 /* Chooses how memory is read. 0, or -1 with a sentence in `why`: nothing works here. */
 int sampler_memory_init(char *why, size_t why_size);
 
-/* For a thread with a table of open files of its own: opens there what is needed. False: it cannot. */
+/* For a thread with a table of open files of its own: opens there what is needed. False: it cannot.
+ */
 bool sampler_memory_reopen(void);
 
 /* Copies `size` bytes. False: not all of them are mapped. */

@@ -64,8 +64,8 @@ void sampler_names_after_fork(void)
 /* The name of the threading.Thread whose method is to be run. Owned by the caller; NULL: none. */
 static char *name_behind(PyObject *function, size_t *size)
 {
-    PyObject *self = function != NULL && PyMethod_Check(function) ? PyMethod_GET_SELF(function)
-                                                                   : NULL;
+    PyObject *self =
+        function != NULL && PyMethod_Check(function) ? PyMethod_GET_SELF(function) : NULL;
     PyObject *key, *name;
     char *text;
 
@@ -80,8 +80,8 @@ static char *name_behind(PyObject *function, size_t *size)
     return text;
 }
 
-/* The thread states made since `known` was the newest: they are of the thread just started, unless C
- * code brought its own. */
+/* The thread states made since `known` was the newest: they are of the thread just started, unless
+ * C code brought its own. */
 static void note_newest(PyThreadState *known, char *text, size_t size)
 {
     PyThreadState *state = PyInterpreterState_ThreadHead(PyInterpreterState_Main());
@@ -145,9 +145,8 @@ static PyMethodDef *method_of(const char *name)
                              ? PyDict_GetItemString(PyModule_GetDict(module), name)
                              : NULL;
 
-    return function != NULL && PyCFunction_Check(function)
-               ? ((PyCFunctionObject *)function)->m_ml
-               : NULL;
+    return function != NULL && PyCFunction_Check(function) ? ((PyCFunctionObject *)function)->m_ml
+                                                           : NULL;
 }
 
 static void replace_starters(void)

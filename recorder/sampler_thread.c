@@ -133,8 +133,8 @@ static enum outcome push_frame(struct sampler_stack *stack, const struct layout_
     return TAKEN;
 }
 
-/* A frame that has not moved since the last sample. That its code is still the same one is checked in
- * the end, by holds(), as for all. */
+/* A frame that has not moved since the last sample. That its code is still the same one is checked
+ * in the end, by holds(), as for all. */
 static bool push_again(struct sampler_thread *thread, const struct layout_frame *raw)
 {
     const struct sampler_frame *last = &thread->last.frames[thread->now.count];
@@ -150,7 +150,8 @@ static bool push_again(struct sampler_thread *thread, const struct layout_frame 
     return true;
 }
 
-/* The frames as a stack, those of C left out. With `more`, one that stands for those farther out. */
+/* The frames as a stack, those of C left out. With `more`, one that stands for those farther out.
+ */
 static enum outcome build(struct sampler_thread *thread, const struct sampler_shared *shared,
                           int count, bool more, bool still)
 {

@@ -19,12 +19,12 @@
 /* A frame of a stack, outermost first. */
 struct sampler_frame {
     uintptr_t address, code, instruction; /* as copied */
-    const struct sampler_code *entry; /* NULL: code that nobody announced */
-    uint64_t birth;                   /* of its code; 0 then */
-    uint32_t number;                  /* in the trace; 0: transparent, or not known */
-    uint32_t offset;                  /* of the instruction */
+    const struct sampler_code *entry;     /* NULL: code that nobody announced */
+    uint64_t birth;                       /* of its code; 0 then */
+    uint32_t number;                      /* in the trace; 0: transparent, or not known */
+    uint32_t offset;                      /* of the instruction */
     int32_t line, first_line;
-    uint32_t node;                    /* of the nearest frame from here outward that counts */
+    uint32_t node; /* of the nearest frame from here outward that counts */
 };
 
 struct sampler_stack {
@@ -34,14 +34,14 @@ struct sampler_stack {
 
 struct sampler_thread {
     struct layout_thread at;
-    bool listed;      /* the interpreter still has it */
-    bool has_sample;  /* in the chunk `chunk` of its writer */
-    clockid_t clock;  /* its CPU time */
-    int status_fd;    /* of its /proc/.../syscall, or -1 */
-    uint64_t cpu;     /* at the last sample */
+    bool listed;     /* the interpreter still has it */
+    bool has_sample; /* in the chunk `chunk` of its writer */
+    clockid_t clock; /* its CPU time */
+    int status_fd;   /* of its /proc/.../syscall, or -1 */
+    uint64_t cpu;    /* at the last sample */
     uint64_t chunk;
     enum trace_sample_tag state;
-    uint32_t node;    /* of the last sample */
+    uint32_t node; /* of the last sample */
     struct sampler_memory memory;
     struct sampler_stack last, now;
     struct sampler_writer writer;
@@ -52,10 +52,10 @@ struct sampler_shared {
     struct sampler_known calls, lines;
     struct layout_frame *raw; /* owned: room for max_depth frames */
     size_t max_depth;
-    uint64_t previous;        /* ticks of the round before */
-    uint64_t taken, missed;   /* samples */
-    uint64_t unknown;         /* frames of code nobody announced */
-    bool has_own_files;       /* this thread may open files without the program noticing */
+    uint64_t previous;      /* ticks of the round before */
+    uint64_t taken, missed; /* samples */
+    uint64_t unknown;       /* frames of code nobody announced */
+    bool has_own_files;     /* this thread may open files without the program noticing */
 };
 
 void sampler_thread_begin(struct sampler_thread *thread, const struct layout_thread *at);

@@ -11,7 +11,8 @@
 #define SMALLEST_CAPACITY (4u << 10)
 #define LARGEST_CAPACITY (256u << 10)
 
-/* A node: tag, parent, code (5 bytes each) and line (5). A sample, with what may stand before it. */
+/* A node: tag, parent, code (5 bytes each) and line (5). A sample, with what may stand before it.
+ */
 #define NODE_SIZE 16
 #define SAMPLE_RESERVE (4 * TRACE_SAMPLE_SIZE_MAX)
 
@@ -209,11 +210,12 @@ bool sampler_writer_begin(struct sampler_writer *writer, const char *name, size_
     return recorder.running;
 }
 
-void sampler_writer_sample(struct sampler_writer *writer, enum trace_sample_tag state,
-                           uint64_t now, uint32_t node, uint64_t cpu)
+void sampler_writer_sample(struct sampler_writer *writer, enum trace_sample_tag state, uint64_t now,
+                           uint32_t node, uint64_t cpu)
 {
     flush(writer);
-    writer->at = trace_put_sample(writer->at, state, pass(writer, now), node, pass_cpu(writer, cpu));
+    writer->at =
+        trace_put_sample(writer->at, state, pass(writer, now), node, pass_cpu(writer, cpu));
     writer->samples++;
 }
 

@@ -1,7 +1,7 @@
 /* sampler_writer.h - the SAMPLES chunks of one sampled thread (TRACE.md section 9).
  *
- * Stacks are nodes of a tree, numbered anew in each chunk. Only the sampler's thread writes; when it
- * has ended, whoever waited for it.
+ * Stacks are nodes of a tree, numbered anew in each chunk. Only the sampler's thread writes; when
+ * it has ended, whoever waited for it.
  */
 #ifndef RECORDER_SAMPLER_WRITER_H
 #define RECORDER_SAMPLER_WRITER_H
@@ -29,7 +29,7 @@ struct sampler_writer {
     uint64_t cpu;                      /* ns up to which its CPU time is written */
     uint64_t chunk;                    /* changes with each chunk: nodes of another one are void */
     uint64_t missed;                   /* not written yet */
-    uint64_t same, same_until;         /* samples like the last one, not written yet, and their end */
+    uint64_t same, same_until; /* samples like the last one, not written yet, and their end */
     uint32_t node_count;
     struct sampler_node *nodes; /* owned: open addressing */
     size_t node_room;
@@ -49,8 +49,8 @@ uint32_t sampler_writer_node(struct sampler_writer *writer, uint32_t parent, uin
                              int32_t line, int32_t first_line);
 
 /* A sample taken at `now`; there is room. */
-void sampler_writer_sample(struct sampler_writer *writer, enum trace_sample_tag state,
-                           uint64_t now, uint32_t node, uint64_t cpu);
+void sampler_writer_sample(struct sampler_writer *writer, enum trace_sample_tag state, uint64_t now,
+                           uint32_t node, uint64_t cpu);
 
 /* The thread has not moved since its last sample. */
 void sampler_writer_same(struct sampler_writer *writer, uint64_t now);

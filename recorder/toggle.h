@@ -9,8 +9,8 @@
 
 #include <stddef.h>
 
-/* Sets the handler if the settings name a signal. The GIL is held, in the main thread. 0, or -1 with
- * a sentence in `why`. */
+/* Sets the handler if the settings name a signal. The GIL is held, in the main thread. 0, or -1
+ * with a sentence in `why`. */
 int toggle_attach(char *why, size_t why_size);
 
 #endif

@@ -49,7 +49,7 @@ bool trace_next_sample(struct trace_cursor *cur, struct trace_sample *sample)
         cur->status = TRACE_AT_END;
         return false;
     }
-    sample->tag = (enum trace_sample_tag)*cur->at++;
+    sample->tag = (enum trace_sample_tag) * cur->at++;
     read_fields(cur, sample);
     if (cur->status == TRACE_OK)
         return true;

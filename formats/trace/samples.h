@@ -58,13 +58,13 @@ static inline uint8_t *trace_put_sample_gap(uint8_t *at, uint64_t units, uint64_
 /* One record. Which fields mean something depends on the tag; the others are zero. */
 struct trace_sample {
     enum trace_sample_tag tag;
-    uint64_t time;      /* units since the record before that has a time */
-    uint64_t node;      /* NODE: its parent; a sample: the innermost frame's, 0: no Python frame */
-    uint64_t code;      /* NODE; 0: not known */
-    int64_t line_step;  /* NODE: less the code's first line */
-    uint64_t cpu;       /* of a sample: microseconds of the thread's CPU time since the one before */
-    uint64_t count;     /* SAME, MISSED: samples */
-    uint64_t reason;    /* GAP */
+    uint64_t time;     /* units since the record before that has a time */
+    uint64_t node;     /* NODE: its parent; a sample: the innermost frame's, 0: no Python frame */
+    uint64_t code;     /* NODE; 0: not known */
+    int64_t line_step; /* NODE: less the code's first line */
+    uint64_t cpu;      /* of a sample: microseconds of the thread's CPU time since the one before */
+    uint64_t count;    /* SAME, MISSED: samples */
+    uint64_t reason;   /* GAP */
 };
 
 /* Decodes the next record, EXTENSIONs included. False at the end or on failure, as
