@@ -378,21 +378,21 @@ static void leave(struct gatherer *gatherer, const struct node *node, bool count
  * functions have are known to be so only when all have been there. */
 static void play(struct gatherer *gatherer, bool counting)
 {
-    const struct node *nodes = gatherer->nodes;
     size_t at = 0;
 
-    visit(gatherer, &nodes[0], counting);
+    visit(gatherer, &gatherer->nodes[0], counting);
+    /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): replay_samples() frees the nodes. */
     while (!gatherer->out_of_memory && !gatherer->replay->out_of_memory) {
-        size_t next = nodes[at].child;
+        size_t next = gatherer->nodes[at].child;
         while (next == 0 && at != 0) {
-            leave(gatherer, &nodes[at], counting);
-            next = nodes[at].sibling;
-            at = nodes[at].parent;
+            leave(gatherer, &gatherer->nodes[at], counting);
+            next = gatherer->nodes[at].sibling;
+            at = gatherer->nodes[at].parent;
         }
         if (next == 0)
             break;
         at = next;
-        enter(gatherer, &nodes[at], counting);
+        enter(gatherer, &gatherer->nodes[at], counting);
     }
 }
 

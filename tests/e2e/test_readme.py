@@ -11,10 +11,14 @@ def readme():
         return file.read()
 
 
+# Its queries name functions as versions with qualified names do.
+PYTHON = next((python for python in support.PYTHONS if support.version(python) >= (3, 11)), support.PYTHONS[0])
+
+
 class Readme(unittest.TestCase):
     def record(self, name, *arguments, **options):
         recording = support.Recording(
-            support.PYTHONS[0], [os.path.join(support.SAMPLES, name), *arguments], **options)
+            PYTHON, [os.path.join(support.SAMPLES, name), *arguments], **options)
         self.addCleanup(recording.close)
         return recording
 
