@@ -157,8 +157,11 @@ class Databases(unittest.TestCase):
     def test_endless_queries_can_be_interrupted(self):
         query = "WITH RECURSIVE c(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM c) SELECT count(*) FROM c"
         path = os.path.join(self.folder, "rows.json")
-        process = subprocess.Popen([support.PYANALYZE, self.clean, "--json", "-o", path, "--sql", query], env=support.environment(),
-                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        # SIGINT as on a terminal: what runs in a shell's background ignores it.
+        process = subprocess.Popen([support.PYANALYZE, self.clean, "--json", "-o", path, "--sql", query],
+                                   env=support.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+        self.addCleanup(process.kill)
         time.sleep(0.5)
         self.assertIsNone(process.poll())
         process.send_signal(signal.SIGINT)
