@@ -142,7 +142,16 @@ class Hostile(unittest.TestCase):
         self.assertEqual(result.status, 0, result)
         return result.out
 
-    def test_every_format_into_a_file_and_onto_a_terminal(self):
+    def test_every_format_into_a_file(self):
+        for name in self.formats:
+            for options in self.options:
+                if "--per-thread" not in options and name not in ("callgrindzip", "pstats", "zip"):
+                    with self.subTest(name, options=options):
+                        self.check_text(read(self.write(name, *options)), name)
+
+    def test_every_format_onto_a_terminal(self):
+        for descriptor in os.openpty():  # where there are none, this is skipped
+            os.close(descriptor)
         binary = []
         for name in self.formats:
             for options in self.options:
@@ -157,9 +166,7 @@ class Hostile(unittest.TestCase):
                     self.assertEqual(status, 0, (name, err))
                     out = re.sub(rb"\x1b\[[0-9;]*m", b"", out.replace(b"\r\n", b"\n"))
                     self.check_text(out, (name, "terminal"))
-                    if "--per-thread" not in options:
-                        self.check_text(read(self.write(name, *options)), name)
-        self.assertLessEqual({"zip"}, set(binary))
+        self.assertEqual({"callgrindzip", "pstats", "zip"}, set(binary))
 
     def test_nothing_is_lost_or_merged(self):
         counts = json.loads(self.rows(
