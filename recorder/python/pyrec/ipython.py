@@ -95,7 +95,8 @@ class PyrecMagics(Magics):
         if "f" in options:
             arguments += ["--format", options["f"]]
         elif "o" not in options:
-            arguments += ["--format", "lines", "--top", "20"] if name is None else ["--file", name]
+            arguments += (["--format", "lines", "--top", "20"] if name is None
+                          else ["--file", name, "--min-percent", "0"])
         if "n" in options:
             arguments += ["--top", options["n"]]
         if "q" not in options or "o" in options:
