@@ -197,7 +197,21 @@ static void print_heading(struct printer *printer, struct query *run)
     annotate_print(report, ANNOTATE_BOLD);
 }
 
-/* Columns of `run`: run_id, command, its last stamp, threads. */
+/* An empty table would leave open whether it was the time or the name that fits nothing. */
+static void print_nothing(struct printer *printer, struct query *run)
+{
+    struct annotate *report = &printer->report;
+
+    annotate_start(report);
+    text_add_string(&report->row, "Nothing of what was asked for; there are events from ");
+    add_time(printer, query_sum(run, 4), 0);
+    text_add_string(&report->row, " to ");
+    add_time(printer, query_sum(run, 2), 0);
+    text_add_format(&report->row, " %s.", report->unit);
+    annotate_print(report, NULL);
+}
+
+/* Columns of `run`: run_id, command, its last stamp, threads, its first stamp. */
 static int print_run(struct printer *printer, struct query *run)
 {
     struct annotate *report = &printer->report;
@@ -212,7 +226,8 @@ static int print_run(struct printer *printer, struct query *run)
         .context = printer,
         .err = report->err,
     };
-    int heading = (int)strlen(report->unit) + 5;
+    int heading = (int)strlen(report->unit) + 5, status;
+    uint64_t before = printer->rows;
 
     printer->decimals = decimals_of(report->unit_ns);
     printer->time_width =
@@ -221,7 +236,10 @@ static int print_run(struct printer *printer, struct query *run)
         printer->time_width = heading;
     printer->names_threads = query_int(run, 3) > 1;
     print_heading(printer, run);
-    return trace_text_walk(&walk);
+    status = trace_text_walk(&walk);
+    if (status == 0 && printer->rows == before)
+        print_nothing(printer, run);
+    return status;
 }
 
 static int print_runs(struct printer *printer)
@@ -230,7 +248,9 @@ static int print_runs(struct printer *printer)
         printer->report.db,
         "SELECT run_id, command, (SELECT MAX(t.end_ns) FROM threads t JOIN processes p USING "
         "(process_id) WHERE p.run_id = r.run_id), (SELECT count(*) FROM threads t JOIN processes p "
-        "USING (process_id) WHERE p.run_id = r.run_id) FROM runs r ORDER BY run_id",
+        "USING (process_id) WHERE p.run_id = r.run_id), (SELECT MIN(t.start_ns) FROM threads t "
+        "JOIN "
+        "processes p USING (process_id) WHERE p.run_id = r.run_id) FROM runs r ORDER BY run_id",
         printer->report.err);
     int status = 0;
 
