@@ -203,6 +203,8 @@ static void before_exec_hook(void)
 static void exec_failed_hook(void)
 {
     /* The next event and the next fact begin new chunks; a later END counts. */
+    if (recorder.active && !recorder.forked && chosen()->restart != NULL)
+        chosen()->restart();
 }
 
 static unsigned process_number_hook(void)

@@ -16,6 +16,7 @@
 #include "recorder/facts.h"
 #include "recorder/pycompat.h"
 #include "recorder/recorder.h"
+#include "recorder/replaced.h"
 #include "recorder/sampler_check.h"
 #include "recorder/sampler_codes.h"
 #include "recorder/sampler_memory.h"
@@ -29,10 +30,10 @@ static struct {
     pthread_t thread;
     int native;        /* its id */
     bool attached;     /* this process is being sampled, be it in a pause */
+    bool paused;       /* ... which is now */
     bool running;      /* the thread */
     uint32_t stopping; /* futex */
     bool resumed;      /* after a pause, which is a gap */
-    bool python_forks; /* os.fork() is at work: it counts threads, and tells us when it has */
 
     struct sampler_thread *threads; /* owned */
     size_t count, room;
@@ -232,6 +233,22 @@ static void *run(void *unused)
 
 /* --- Start and stop --- */
 
+/* Who starts and stops the thread has this. A signal handler may end the process while its own
+ * thread does so: then lock() fails, and nothing is done. */
+static pthread_mutex_t gate = PTHREAD_ERRORCHECK_MUTEX_INITIALIZER_NP;
+static unsigned holds; /* why there must be no thread of ours just now, all threads' together */
+static _Thread_local unsigned own_holds;
+
+static bool lock(void)
+{
+    return pthread_mutex_lock(&gate) == 0;
+}
+
+static void unlock(void)
+{
+    pthread_mutex_unlock(&gate);
+}
+
 static int start_thread(void)
 {
     pthread_attr_t attributes;
@@ -248,6 +265,15 @@ static int start_thread(void)
     pthread_attr_destroy(&attributes);
     sampler.running = failure == 0;
     return failure;
+}
+
+/* If there should be a thread, and is none. */
+static void go_on(void)
+{
+    bool wanted = sampler.attached && !sampler.paused && recorder.running && holds == 0;
+
+    if (wanted && !sampler.running && start_thread() != 0)
+        recorder_halt();
 }
 
 /* Its files are gone with it. */
@@ -279,10 +305,36 @@ static void stop_thread(void)
     forget_files();
 }
 
+/* Until release() there is no thread of ours, as far as anybody can tell. */
+static void hold(void)
+{
+    if (!lock())
+        return;
+    own_holds++;
+    if (holds++ == 0 && sampler.running) {
+        stop_thread();
+        wait_for_kernel();
+    }
+    unlock();
+}
+
+static void release(void)
+{
+    if (!lock())
+        return;
+    own_holds--;
+    holds--;
+    go_on();
+    unlock();
+}
+
+/* What has been counted since the last one, if anything. */
 static void write_sampler_fact(void)
 {
     struct fact fact;
 
+    if (sampler.due == 0)
+        return;
     fact_init(&fact);
     fact_put_uint(&fact, recorder.settings.sample_ns);
     fact_put_uint(&fact, sampler.due);
@@ -291,6 +343,12 @@ static void write_sampler_fact(void)
     fact_put_uint(&fact, sampler.shared.missed);
     fact_put_uint(&fact, sampler.cpu_ns);
     facts_write_last(TRACE_FACT_SAMPLER, &fact);
+}
+
+static void forget_counts(void)
+{
+    sampler.due = sampler.late = sampler.cpu_ns = 0;
+    sampler.shared.taken = sampler.shared.missed = 0;
 }
 
 static void forget_threads(bool of_parent)
@@ -303,122 +361,155 @@ static void forget_threads(bool of_parent)
 
 void sampler_stop(void)
 {
-    if (!sampler.attached)
+    if (!lock())
         return;
-    sampler.attached = false;
-    stop_thread();
+    if (sampler.attached) {
+        sampler.attached = false;
+        stop_thread();
+        for (size_t i = 0; i < sampler.count; i++)
+            sampler_thread_seal(&sampler.threads[i]);
+        write_sampler_fact();
+        forget_counts();
+    }
+    unlock();
+}
+
+void sampler_restart(void)
+{
+    if (!lock())
+        return;
+    sampler.attached = recorder.active && sampler.shared.raw != NULL;
+    go_on();
+    unlock();
+}
+
+void sampler_detach(void)
+{
+    sampler_stop();
     forget_threads(false);
-    write_sampler_fact();
     sampler_shared_fini(&sampler.shared);
 }
 
 void sampler_suspend(void)
 {
+    if (!lock())
+        return;
+    sampler.paused = true;
     stop_thread();
+    unlock();
 }
 
 void sampler_resume(void)
 {
-    if (sampler.running || !recorder.active)
+    if (!lock())
         return;
-    sampler.resumed = true;
-    if (start_thread() != 0)
-        recorder_halt();
+    if (sampler.paused)
+        sampler.resumed = true;
+    sampler.paused = false;
+    go_on();
+    unlock();
 }
 
 /* --- Fork --- */
 
-static bool stopped_for_fork;
-
-static void before_fork(void)
-{
-    stopped_for_fork = sampler.running;
-    if (!sampler.running)
-        return;
-    stop_thread();
-    wait_for_kernel();
-}
-
-static void go_on(void)
-{
-    if (stopped_for_fork && recorder.running)
-        start_thread();
-    stopped_for_fork = false;
-}
-
-static void after_fork_in_parent(void)
-{
-    if (!sampler.python_forks)
-        go_on();
-}
-
+/* In the child there is nobody but this thread, whose release() for what hold() did before the fork
+ * is this. */
 static void after_fork_in_child(void)
 {
+    pthread_mutexattr_t attributes;
+
+    pthread_mutexattr_init(&attributes);
+    pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ERRORCHECK);
+    pthread_mutex_init(&gate, &attributes);
+    pthread_mutexattr_destroy(&attributes);
+    holds = own_holds > 0 ? --own_holds : 0;
     if (!sampler.attached)
         return;
     sampler.running = false;
     sampler.attached = recorder.settings.children;
     forget_threads(true);
     sampler_names_after_fork();
-    sampler.due = sampler.late = sampler.cpu_ns = 0;
-    sampler.shared.taken = sampler.shared.missed = 0;
+    forget_counts();
 }
 
-/* os.fork() counts threads between these two, and warns if there are several. */
-static PyObject *python_before(PyObject *self, PyObject *unused)
+/* The interpreter is ready to go on in a child; where os.fork() made it, that will be over soon. */
+static void enter_child(void)
 {
-    (void)self, (void)unused;
-    sampler.python_forks = true;
-    Py_RETURN_NONE;
+    if (!sampler.attached || !recorder.forked || !recorder.active || !lock())
+        return;
+    recorder_enter_child();
+    sampler.shared.previous = clock_ticks();
+    go_on();
+    unlock();
 }
 
 static PyObject *python_after(PyObject *self, PyObject *unused)
 {
     (void)self, (void)unused;
-    sampler.python_forks = false;
-    if (sampler.attached && recorder.forked && recorder.active) {
-        recorder_enter_child();
-        sampler.shared.previous = clock_ticks();
-    }
-    go_on();
+    enter_child();
     Py_RETURN_NONE;
 }
 
-static PyMethodDef fork_methods[] = {
-    {"before", python_before, METH_NOARGS, NULL},
-    {"after", python_after, METH_NOARGS, NULL},
-};
+static PyMethodDef after_method = {"after", python_after, METH_NOARGS, NULL};
 
 static bool register_at_fork(void)
 {
-    PyObject *posix = PyImport_ImportModule("posix");
-    PyObject *function = posix != NULL ? PyObject_GetAttrString(posix, "register_at_fork") : NULL;
+    PyObject *function = replaced_find("posix", "register_at_fork");
     PyObject *nothing = PyTuple_New(0), *keywords = NULL, *result = NULL;
-    PyObject *before = PyCFunction_New(&fork_methods[0], NULL);
-    PyObject *after = PyCFunction_New(&fork_methods[1], NULL);
+    PyObject *after = PyCFunction_New(&after_method, NULL);
 
-    if (function != NULL && nothing != NULL && before != NULL && after != NULL)
-        keywords = Py_BuildValue("{sOsOsO}", "before", before, "after_in_parent", after,
-                                 "after_in_child", after);
+    if (function != NULL && nothing != NULL && after != NULL)
+        keywords = Py_BuildValue("{sO}", "after_in_child", after);
     if (keywords != NULL)
         result = PyObject_Call(function, nothing, keywords);
-    Py_XDECREF(posix);
-    Py_XDECREF(function);
     Py_XDECREF(nothing);
     Py_XDECREF(keywords);
-    Py_XDECREF(before);
     Py_XDECREF(after);
     Py_XDECREF(result);
     PyErr_Clear();
     return result != NULL;
 }
 
+/* os.fork() and os.forkpty() count threads when they have forked, and warn if there are several:
+ * in 3.12 before they run what is registered for after a fork, in 3.13 behind that. */
+static struct replaced real_fork, real_forkpty;
+
+static PyObject *alone(const struct replaced *replaced, PyObject *self, PyObject *unused)
+{
+    PyObject *result;
+
+    hold();
+    result = replaced->real(self, unused);
+    enter_child(); /* where nothing was registered: in a subinterpreter */
+    release();
+    return result;
+}
+
+static PyObject *fork_alone(PyObject *self, PyObject *unused)
+{
+    return alone(&real_fork, self, unused);
+}
+
+static PyObject *forkpty_alone(PyObject *self, PyObject *unused)
+{
+    return alone(&real_forkpty, self, unused);
+}
+
+static bool replace(struct replaced *replaced, const char *name, PyCFunction ours)
+{
+    PyObject *function = replaced_find("posix", name);
+
+    return function == NULL || !PyCFunction_Check(function) ||
+           PyCFunction_GET_FLAGS(function) != METH_NOARGS || replaced_put(replaced, function, ours);
+}
+
 static bool watch_forks(void)
 {
     static bool watching;
 
-    if (!watching && register_at_fork() &&
-        pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) == 0)
+    if (!watching && register_at_fork() && replace(&real_fork, "fork", fork_alone) &&
+        replace(&real_forkpty, "forkpty", forkpty_alone) &&
+        pthread_atfork(hold, release, after_fork_in_child) == 0)
         watching = true;
     return watching;
 }
@@ -447,16 +538,22 @@ int sampler_attach(char *why, size_t why_size)
     int failure;
 
     sampler.shared = (struct sampler_shared){0};
-    sampler.due = sampler.late = sampler.cpu_ns = 0;
+    sampler.paused = sampler.resumed = false;
+    forget_counts();
     if (prepare(why, why_size) < 0)
         return -1;
     sampler.random = clock_ticks() | 1;
     sampler.relist = true;
     sampler.shared.previous = clock_ticks();
-    failure = start_thread();
-    sampler.attached = failure == 0;
+    failure = lock() ? 0 : EDEADLK;
+    if (failure == 0) {
+        failure = holds == 0 ? start_thread() : 0;
+        sampler.attached = failure == 0;
+        unlock();
+    }
     if (failure == 0)
         return 0;
+    sampler_shared_fini(&sampler.shared);
     snprintf(why, why_size, "no thread for the sampler: %s", strerror(failure));
     return -1;
 }

@@ -22,4 +22,10 @@ void sampler_resume(void);
  * nothing to end. */
 void sampler_stop(void);
 
+/* It was not the end. Needs no GIL. */
+void sampler_restart(void);
+
+/* The end, and all memory is given back. */
+void sampler_detach(void);
+
 #endif

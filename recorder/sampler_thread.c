@@ -471,6 +471,12 @@ void sampler_thread_pause(struct sampler_thread *thread, uint64_t now)
         sampler_writer_gap(&thread->writer, now, TRACE_GAP_PAUSED, thread->cpu);
 }
 
+void sampler_thread_seal(struct sampler_thread *thread)
+{
+    thread->has_sample = false;
+    sampler_writer_end(&thread->writer);
+}
+
 void sampler_thread_fini(struct sampler_thread *thread, bool of_parent)
 {
     if (thread->status_fd >= 0 && !of_parent)

@@ -66,6 +66,9 @@ bool sampler_thread_sample(struct sampler_thread *thread, struct sampler_shared 
 /* Sampling goes on after a pause that ends now. */
 void sampler_thread_pause(struct sampler_thread *thread, uint64_t now);
 
+/* What there is, is in the trace, whatever comes; more may follow. */
+void sampler_thread_seal(struct sampler_thread *thread);
+
 /* `of_parent`: in a fork's child. */
 void sampler_thread_fini(struct sampler_thread *thread, bool of_parent);
 

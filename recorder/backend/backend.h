@@ -24,6 +24,9 @@ struct backend {
     /* The process ends, or is replaced: what must be written is. Needs no GIL. NULL: nothing. */
     void (*stop)(void);
 
+    /* ... but was not. As stop(). */
+    void (*restart)(void);
+
     /* Takes back all that attach() did. */
     void (*detach)(void);
 };

@@ -536,6 +536,6 @@ static int attach(char *why, size_t why_size)
     return 0;
 }
 
-const struct backend backend = {"monitoring", attach, suspend, resume, NULL, detach};
+const struct backend backend = {"monitoring", attach, suspend, resume, NULL, NULL, detach};
 
 #endif

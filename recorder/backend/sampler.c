@@ -4,4 +4,5 @@
 #include "recorder/backend/backend.h"
 
 const struct backend backend_sampler = {"sampler",      sampler_attach, sampler_suspend,
-                                        sampler_resume, sampler_stop,   sampler_stop};
+                                        sampler_resume, sampler_stop,   sampler_restart,
+                                        sampler_detach};

@@ -476,6 +476,6 @@ static void detach(void)
     restore_all();
 }
 
-const struct backend backend = {"settrace", attach, suspend, resume, NULL, detach};
+const struct backend backend = {"settrace", attach, suspend, resume, NULL, NULL, detach};
 
 #endif

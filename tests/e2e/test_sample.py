@@ -98,8 +98,7 @@ threads()
 '''
 
 FORKS = '''
-import os, sys, warnings
-warnings.simplefilter("error")
+import os
 def spin(n):
     for i in range(n):
         pass
@@ -113,6 +112,68 @@ for i in range(20):
 for i in range(20):
     os.wait()
 print("done")
+'''
+
+# os.fork() warns of threads from 3.12 on: where the program has some, and nowhere else.
+FORK_WARNINGS = '''
+import os, sys, threading, warnings
+warnings.simplefilter("always")
+warned = []
+warnings.showwarning = lambda message, category, *where: warned.append(category.__name__)
+def fork(how, n):
+    for i in range(n):
+        pid = how()
+        if pid == 0:
+            os._exit(0)
+        sum(range(300))
+        if i % 5 == 4:
+            for _ in range(5):
+                os.wait()
+def terminal():
+    pid, fd = os.forkpty()
+    if pid != 0:
+        os.close(fd)
+    return pid
+def report(what):
+    print(what, len(warned), sorted(set(warned)))
+    warned.clear()
+fork(os.fork, ROUNDS * 50)
+report("alone")
+try:
+    fork(terminal, 5)
+    report("terminals")
+except OSError:
+    print("no terminals")
+stop = threading.Event()
+thread = threading.Thread(target=stop.wait)
+thread.start()
+fork(os.fork, ROUNDS * 10)
+report("beside a thread")
+stop.set()
+thread.join()
+thread = threading.Thread(target=fork, args=(os.fork, ROUNDS * 10))
+thread.start()
+thread.join()
+report("in a thread")
+'''
+
+# Attempts that fail, and what comes after: sampled as what came before.
+EXECS = '''
+import os
+def before(n):
+    for i in range(n):
+        pass
+def after(n):
+    for i in range(n):
+        pass
+before(8000000)
+for i in range(3):
+    try:
+        os.execvp("no-such-program-anywhere", ["x"])
+    except FileNotFoundError:
+        pass
+after(8000000)
+print("execs", flush=True)
 '''
 
 # A program that counts on its descriptors, threads and signals being its own.
@@ -198,8 +259,7 @@ churn(ROUNDS * 1500)
 print("codes")
 """,
     "fork": """
-import os, warnings
-warnings.simplefilter("ignore")     # 60 processes at once: the kernel may forget a thread late (test_fork has the promise)
+import os
 def child(n):
     for i in range(n):
         pass
@@ -372,6 +432,29 @@ class Sample(unittest.TestCase):
                     "SELECT DISTINCT ended FROM line_stats JOIN threads USING (thread_id) JOIN functions USING "
                     "(function_id) JOIN processes USING (process_id) WHERE qualname = 'spin' AND ended = 'exit 7'")
                 self.assertEqual(spinning, [("exit 7",)])       # the child has a sampler of its own
+
+    def test_fork_warns_as_without(self):
+        for python in support.PYTHONS:
+            with self.subTest(support.version_name(python)):
+                program = FORK_WARNINGS.replace("ROUNDS", "100" if support.LONG else "1")
+                recording = self.record(python, program, ["--sample", "100us"])
+                self.assertEqual((recording.recorded.status, recording.recorded.out, recording.recorded.err),
+                                 (0, recording.plain.out, b""))
+                self.check_books(recording)
+                support.figure("forks at 10 kHz that warn of threads as without us", 70 * (100 if support.LONG else 1))
+
+    def test_exec_that_fails(self):
+        for python in support.PYTHONS:
+            with self.subTest(support.version_name(python)):
+                recording = self.record(python, EXECS, ["--sample", "200us"])
+                self.assertEqual((recording.recorded.status, recording.recorded.out), (0, b"execs\n"), recording.recorded)
+                self.check_books(recording)
+                seen = dict(recording.query("SELECT name, samples FROM functions WHERE name IN ('before', 'after')"))
+                self.assertGreater(min(seen.get("before", 0), seen.get("after", 0)), 0, seen)
+                self.assertEqual(recording.query("SELECT name FROM threads"), [("MainThread",)])
+                self.assertEqual(recording.query("SELECT ended FROM processes"), [("exit 0",)])
+                self.assertEqual(recording.query("SELECT sum(s.samples) - (SELECT sum(events) FROM threads) FROM samplers s"),
+                                 [(0,)])
 
     def test_not_noticed(self):
         for python in support.PYTHONS:
