@@ -268,7 +268,7 @@ bench: ## what recording and analyzing cost, beside other profilers (PYTHONS; BE
 	@$(PYTHON) tests/bench/bench.py --build $(out) --pythons "$(PYTHONS)" $(if $(BENCH_LONG),--long) $(BENCH)
 	@$(PYTHON) tests/bench/sampling.py --build $(out) --pythons "$(PYTHONS)"
 
-bench-sampling: ## what samples cost and how true they are, beside their targets (PYTHONS)
+bench-sampling: ## what samples cost and how true they are, beside their targets and peers (PYTHONS; BENCH="--parts slowdown")
 	@+$(MAKE) --no-print-directory all
 	@$(PYTHON) tests/bench/sampling.py --build $(out) --pythons "$(PYTHONS)" $(BENCH)
 

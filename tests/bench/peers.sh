@@ -1,5 +1,5 @@
 #!/bin/bash
-# Installs the profilers that bench.py sets beside ours: those of Debian for its own Python (as root), current releases
+# Installs the profilers that bench.py and sampling.py set beside ours: those of Debian for its own Python (as root), current releases
 # from PyPI into a private virtual environment for each other interpreter.
 #
 #   peers.sh FOLDER PYTHON...        makes FOLDER/venv-VERSION for each
@@ -9,7 +9,7 @@ folder=$1
 shift
 version='import sys; print("%d.%d.%d" % sys.version_info[:3])'
 debian=(python3-pprofile python3-line-profiler python3-coverage python3-yappi)
-current=(pprofile line_profiler coverage yappi viztracer pyinstrument)
+current=(pprofile line_profiler coverage yappi viztracer pyinstrument py-spy)
 
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${debian[@]}" >/dev/null ||
