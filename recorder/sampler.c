@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <linux/futex.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,10 +22,12 @@
 #include "recorder/sampler_codes.h"
 #include "recorder/sampler_memory.h"
 #include "recorder/sampler_names.h"
-#include "recorder/sampler_thread.h"
+#include "recorder/sampler_threads.h"
 
 #define STACK_SIZE (512u << 10)
-#define THREADS_MAX 65536u
+
+/* The shortest slice of time that the scheduler grants. */
+#define SLICE_NS 100000u
 
 static struct {
     pthread_t thread;
@@ -35,121 +38,13 @@ static struct {
     uint32_t stopping; /* futex */
     bool resumed;      /* after a pause, which is a gap */
 
-    struct sampler_thread *threads; /* owned */
-    size_t count, room;
-    uintptr_t newest;
-    uint64_t next_id; /* as of the last look at the list */
-    bool relist;
     struct sampler_shared shared;
     uint64_t random;
     uint64_t due, late; /* rounds */
     uint64_t cpu_ns;    /* of threads of ours that have ended */
 } sampler;
 
-/* --- The list of threads --- */
-
-static struct sampler_thread *find_thread(const struct layout_thread *at)
-{
-    for (size_t i = 0; i < sampler.count; i++) {
-        if (sampler.threads[i].at.native == at->native)
-            return &sampler.threads[i];
-    }
-    return NULL;
-}
-
-static void add_thread(const struct layout_thread *at)
-{
-    struct sampler_thread *threads = sampler.threads;
-    size_t room = sampler.room != 0 ? 2 * sampler.room : 16;
-
-    if (sampler.count == sampler.room) {
-        threads = realloc(threads, room * sizeof *threads);
-        if (threads == NULL)
-            return;
-        sampler.threads = threads;
-        sampler.room = room;
-    }
-    sampler_thread_begin(&threads[sampler.count++], at);
-}
-
-/* A thread that leaves Python and comes back has another state, and is the same. One that has not
- * started yet seems to be the thread that starts it, whose state is the older one. */
-static void list_thread(const struct layout_thread *at)
-{
-    struct sampler_thread *known = find_thread(at);
-
-    if (known == NULL) {
-        add_thread(at);
-        return;
-    }
-    sampler.relist |= known->listed;
-    if (!known->listed || at->id < known->at.id)
-        known->at = *at;
-    known->listed = true;
-}
-
-static void remove_thread(size_t i)
-{
-    sampler_thread_fini(&sampler.threads[i], false);
-    sampler.threads[i] = sampler.threads[--sampler.count];
-}
-
-static bool is_wanted(const struct layout_thread *at)
-{
-    return at->native != 0 && (recorder.settings.threads || at->native == recorder.pid);
-}
-
-/* Walks the interpreter's list. If it changes meanwhile the next round walks it again. */
-static void list_threads(uintptr_t newest, uint64_t next_id)
-{
-    struct layout_thread at = {.next = newest};
-    bool whole = true;
-    size_t seen = 0;
-
-    for (size_t i = 0; i < sampler.count; i++)
-        sampler.threads[i].listed = false;
-    sampler.relist = false;
-    while (at.next != 0 && whole) {
-        whole = ++seen < THREADS_MAX && layout_read_thread(at.next, &at);
-        if (whole && is_wanted(&at))
-            list_thread(&at);
-        sampler.relist |= whole && at.native == 0; /* it has not started yet */
-    }
-    sampler.relist |= !whole;
-    sampler.newest = newest;
-    sampler.next_id = next_id;
-    for (size_t i = sampler.count; whole && i-- > 0;) {
-        if (!sampler.threads[i].listed)
-            remove_thread(i);
-    }
-}
-
-static void look_for_threads(void)
-{
-    uintptr_t newest;
-    uint64_t next_id;
-
-    if (!layout_newest(&newest, &next_id))
-        return;
-    if (sampler.relist || newest != sampler.newest || next_id != sampler.next_id)
-        list_threads(newest, next_id);
-}
-
 /* --- Rounds --- */
-
-static void take_round(void)
-{
-    uint64_t now = clock_ticks();
-
-    sampler_codes_enter();
-    look_for_threads();
-    for (size_t i = 0; i < sampler.count && recorder.running; i++) {
-        if (!sampler_thread_sample(&sampler.threads[i], &sampler.shared))
-            sampler.relist = true; /* it is gone, or has another state */
-    }
-    sampler_codes_leave();
-    sampler.shared.previous = now;
-}
 
 static uint64_t next_random(void)
 {
@@ -173,6 +68,29 @@ static bool wait_until(uint64_t deadline)
     return false;
 }
 
+/* As in sched_setattr(2), which the C library has no name for. */
+struct scheduling {
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime, deadline, period;
+};
+
+/* A thread that asks for short slices of time gets them sooner (Linux 6.12; before, it changes
+ * nothing). Without, it may wait for the next tick of the scheduler where all processors are busy.
+ */
+static void ask_to_run_soon(void)
+{
+    struct scheduling scheduling;
+
+    if (syscall(SYS_sched_getattr, 0, &scheduling, sizeof scheduling, 0) < 0 ||
+        scheduling.policy != SCHED_OTHER)
+        return;
+    scheduling.runtime = SLICE_NS;
+    syscall(SYS_sched_setattr, 0, &scheduling, 0);
+}
+
 /* No signal of the program's comes here, no file it opens or closes is ours. */
 static void leave_alone(void)
 {
@@ -180,6 +98,7 @@ static void leave_alone(void)
 
     prctl(PR_SET_NAME, "pyrec");
     prctl(PR_SET_TIMERSLACK, 1000);
+    ask_to_run_soon();
     if (keep > 0 && syscall(SYS_close_range, 0, keep - 1, 2 /* CLOSE_RANGE_UNSHARE */) == 0) {
         syscall(SYS_close_range, keep + 1, ~0u, 0);
         sampler.shared.has_own_files = sampler_memory_reopen();
@@ -190,8 +109,7 @@ static void note_gap(void)
 {
     uint64_t now = clock_ticks();
 
-    for (size_t i = 0; i < sampler.count; i++)
-        sampler_thread_pause(&sampler.threads[i], now);
+    sampler_threads_pause(&sampler.shared, now);
     sampler.shared.previous = now;
 }
 
@@ -217,7 +135,7 @@ static void *run(void *unused)
         base += period;
         sampler.due++;
         sampler.late += now - deadline >= period;
-        take_round();
+        sampler_threads_look(&sampler.shared);
         now = clock_read_ns(CLOCK_MONOTONIC);
         if (now > base + period) { /* periods that have passed are lost, and counted */
             uint64_t lost = (now - base) / period;
@@ -280,8 +198,7 @@ static void go_on(void)
 static void forget_files(void)
 {
     sampler.shared.has_own_files = false;
-    for (size_t i = 0; i < sampler.count; i++)
-        sampler.threads[i].status_fd = -1;
+    sampler_threads_forget_files();
 }
 
 /* pthread_join() comes back before the kernel has forgotten the thread; who counts threads would
@@ -351,14 +268,6 @@ static void forget_counts(void)
     sampler.shared.taken = sampler.shared.missed = 0;
 }
 
-static void forget_threads(bool of_parent)
-{
-    while (sampler.count > 0)
-        sampler_thread_fini(&sampler.threads[--sampler.count], of_parent);
-    sampler.next_id = 0;
-    sampler.relist = true;
-}
-
 void sampler_stop(void)
 {
     if (!lock())
@@ -366,8 +275,7 @@ void sampler_stop(void)
     if (sampler.attached) {
         sampler.attached = false;
         stop_thread();
-        for (size_t i = 0; i < sampler.count; i++)
-            sampler_thread_seal(&sampler.threads[i]);
+        sampler_threads_seal(&sampler.shared);
         write_sampler_fact();
         forget_counts();
     }
@@ -386,7 +294,7 @@ void sampler_restart(void)
 void sampler_detach(void)
 {
     sampler_stop();
-    forget_threads(false);
+    sampler_threads_forget(&sampler.shared, false);
     sampler_shared_fini(&sampler.shared);
 }
 
@@ -427,7 +335,7 @@ static void after_fork_in_child(void)
         return;
     sampler.running = false;
     sampler.attached = recorder.settings.children;
-    forget_threads(true);
+    sampler_threads_forget(&sampler.shared, true);
     sampler_names_after_fork();
     forget_counts();
 }
@@ -543,7 +451,6 @@ int sampler_attach(char *why, size_t why_size)
     if (prepare(why, why_size) < 0)
         return -1;
     sampler.random = clock_ticks() | 1;
-    sampler.relist = true;
     sampler.shared.previous = clock_ticks();
     failure = lock() ? 0 : EDEADLK;
     if (failure == 0) {

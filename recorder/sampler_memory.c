@@ -18,6 +18,12 @@
 static int mem_fd = -1;
 static bool uses_file;
 
+/* Where the copies are: of one thread's memory at a time, so that few cache lines are needed. */
+static struct {
+    uint8_t *bytes; /* owned */
+    size_t used, capacity;
+} copies;
+
 /* --- One piece --- */
 
 static bool read_vm(uintptr_t address, void *copy, size_t size)
@@ -75,29 +81,29 @@ bool sampler_memory_reopen(void)
 
 /* --- Many pieces --- */
 
-static bool reserve(struct sampler_memory *memory, size_t size)
+static bool reserve(size_t size)
 {
-    size_t capacity = memory->capacity != 0 ? memory->capacity : 16384;
+    size_t capacity = copies.capacity != 0 ? copies.capacity : 16384;
     uint8_t *bytes;
 
-    if (size > CAPACITY_MAX - memory->used)
+    if (size > CAPACITY_MAX - copies.used)
         return false;
-    while (capacity < memory->used + size)
+    while (capacity < copies.used + size)
         capacity *= 2;
-    if (capacity == memory->capacity)
+    if (capacity == copies.capacity)
         return true;
-    bytes = realloc(memory->bytes, capacity);
+    bytes = realloc(copies.bytes, capacity);
     if (bytes == NULL)
         return false;
-    memory->bytes = bytes;
-    memory->capacity = capacity;
+    copies.bytes = bytes;
+    copies.capacity = capacity;
     return true;
 }
 
 static struct sampler_piece *add_piece(struct sampler_memory *memory)
 {
     struct sampler_piece *pieces = memory->pieces;
-    size_t room = memory->room != 0 ? 2 * memory->room : 64;
+    size_t room = memory->room != 0 ? 2 * memory->room : 8;
 
     if (memory->count == memory->room) {
         pieces = realloc(pieces, room * sizeof *pieces);
@@ -119,7 +125,7 @@ static size_t copy_batch(struct sampler_memory *memory, size_t first, size_t cou
     for (size_t i = 0; i < count; i++) {
         struct sampler_piece *piece = &memory->pieces[first + i];
 
-        local[i] = (struct iovec){memory->bytes + piece->offset, piece->size};
+        local[i] = (struct iovec){copies.bytes + piece->offset, piece->size};
         remote[i] = (struct iovec){(void *)piece->address, piece->size};
     }
     got = process_vm_readv(getpid(), local, count, remote, count, 0);
@@ -133,7 +139,7 @@ static size_t copy_singly(struct sampler_memory *memory)
     size_t done = 0;
 
     while (done < memory->count &&
-           read_file(memory->pieces[done].address, memory->bytes + memory->pieces[done].offset,
+           read_file(memory->pieces[done].address, copies.bytes + memory->pieces[done].offset,
                      memory->pieces[done].size))
         done++;
     return done;
@@ -160,15 +166,15 @@ void sampler_memory_refresh(struct sampler_memory *memory)
 {
     size_t kept = 0;
 
-    memory->used = 0;
+    copies.used = 0;
     for (size_t i = 0; i < memory->count; i++) {
         struct sampler_piece piece = memory->pieces[i];
 
-        if (!piece.used || !reserve(memory, piece.size))
+        if (!piece.used || !reserve(piece.size))
             continue;
-        piece.offset = memory->used;
+        piece.offset = copies.used;
         piece.used = false;
-        memory->used += piece.size;
+        copies.used += piece.size;
         memory->pieces[kept++] = piece;
     }
     memory->count = kept;
@@ -208,11 +214,11 @@ static struct sampler_piece *fetch(struct sampler_memory *memory, uintptr_t addr
 {
     struct sampler_piece *piece;
 
-    if (!reserve(memory, size) || (piece = add_piece(memory)) == NULL ||
-        !sampler_memory_read(address, memory->bytes + memory->used, size))
+    if (!reserve(size) || (piece = add_piece(memory)) == NULL ||
+        !sampler_memory_read(address, copies.bytes + copies.used, size))
         return NULL;
-    *piece = (struct sampler_piece){.address = address, .size = size, .offset = memory->used};
-    memory->used += size;
+    *piece = (struct sampler_piece){.address = address, .size = size, .offset = copies.used};
+    copies.used += size;
     memory->next = memory->count++;
     return piece;
 }
@@ -229,12 +235,18 @@ const void *sampler_memory_get(struct sampler_memory *memory, uintptr_t address,
     if (piece == NULL)
         return NULL;
     piece->used = true;
-    return memory->bytes + piece->offset + (address - piece->address);
+    return copies.bytes + piece->offset + (address - piece->address);
 }
 
 void sampler_memory_fini(struct sampler_memory *memory)
 {
     free(memory->pieces);
-    free(memory->bytes);
     *memory = (struct sampler_memory){0};
+}
+
+void sampler_memory_done(void)
+{
+    free(copies.bytes);
+    copies.bytes = NULL;
+    copies.used = copies.capacity = 0;
 }

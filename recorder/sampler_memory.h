@@ -15,19 +15,17 @@
 struct sampler_piece {
     uintptr_t address;
     size_t size;
-    size_t offset; /* of the copy in `bytes` */
+    size_t offset; /* of the copy */
     bool used;     /* since the last refresh */
 };
 
 struct sampler_memory {
     struct sampler_piece *pieces; /* owned */
     size_t count, room;
-    size_t next;    /* where the piece asked for next probably is */
-    uint8_t *bytes; /* owned */
-    size_t used, capacity;
+    size_t next; /* where the piece asked for next probably is */
 };
 
-/* Chooses how memory is read. 0, or -1 with a sentence in `why`: nothing works here. */
+/* Chooses how the memory of this process is read. 0, or -1 with a sentence in `why`: nothing works here. */
 int sampler_memory_init(char *why, size_t why_size);
 
 /* For a thread with a table of open files of its own: opens there what is needed. False: it cannot.
@@ -37,7 +35,8 @@ bool sampler_memory_reopen(void);
 /* Copies `size` bytes. False: not all of them are mapped. */
 bool sampler_memory_read(uintptr_t address, void *copy, size_t size);
 
-/* Copies anew what was used since the last refresh, and forgets the rest. */
+/* Copies anew what was used since the last refresh, and forgets the rest, and all copies that other
+ * ones have made. */
 void sampler_memory_refresh(struct sampler_memory *memory);
 
 /* The copy of `size` bytes at `address`, valid until the next call of sampler_memory_...(); copied
@@ -47,5 +46,8 @@ const void *sampler_memory_get(struct sampler_memory *memory, uintptr_t address,
                                uintptr_t from, size_t span);
 
 void sampler_memory_fini(struct sampler_memory *memory);
+
+/* Frees what all share. */
+void sampler_memory_done(void);
 
 #endif

@@ -24,6 +24,9 @@ enum outcome {
 
 #define ATTEMPTS 4
 
+/* A thread that was found waiting so often will go on waiting. */
+#define QUIET_MIN 4
+
 /* --- The thread's clock and state --- */
 
 /* The kernel's clock of a thread's CPU time, by its id. */
@@ -32,14 +35,23 @@ static clockid_t clock_of(int native)
     return (clockid_t)(~(unsigned)native << 3 | 6); /* CPUCLOCK_PERTHREAD_MASK | CPUCLOCK_SCHED */
 }
 
-static bool read_clock(const struct sampler_thread *thread, uint64_t *ns)
+static bool read_clock(struct sampler_thread *thread, struct sampler_shared *shared, uint64_t *ns)
 {
     struct timespec now;
 
     if (clock_gettime(thread->clock, &now) < 0)
         return false;
     *ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    shared->seen += *ns - thread->seen;
+    thread->seen = *ns;
     return true;
+}
+
+void sampler_thread_see(struct sampler_thread *thread, struct sampler_shared *shared)
+{
+    uint64_t ns;
+
+    read_clock(thread, shared, &ns);
 }
 
 static int open_status(int native, const char *file)
@@ -80,7 +92,7 @@ static enum trace_sample_tag classify(struct sampler_thread *thread,
 static struct sampler_frame *push(struct sampler_stack *stack)
 {
     if (stack->count == stack->room) {
-        size_t room = stack->room != 0 ? 2 * stack->room : 64;
+        size_t room = stack->room != 0 ? 2 * stack->room : 16;
         struct sampler_frame *frames = realloc(stack->frames, room * sizeof *frames);
 
         if (frames == NULL)
@@ -318,21 +330,20 @@ static bool write_sample(struct sampler_thread *thread, size_t common, uint64_t 
     return true;
 }
 
-/* The frames copied and checked; *still: the thread did not run meanwhile. */
+/* The frames copied and checked. *cpu: what its clock showed before, and shows now; *still: that is
+ * the same, so it did not run meanwhile. */
 static enum outcome look(struct sampler_thread *thread, struct sampler_shared *shared,
                          size_t *common, bool *still, uint64_t *cpu)
 {
-    uint64_t generation = sampler_codes_generation(), before;
+    uint64_t generation = sampler_codes_generation(), before = *cpu;
     enum outcome outcome;
     bool more;
     int count;
 
-    if (!read_clock(thread, &before))
-        return GONE;
     sampler_memory_refresh(&thread->memory);
     count = layout_walk(&thread->memory, thread->at.state, thread->at.id, shared->raw,
                         shared->max_depth, &more);
-    if (!read_clock(thread, cpu))
+    if (!read_clock(thread, shared, cpu))
         return GONE;
     *still = before == *cpu;
     if (count < 0)
@@ -389,6 +400,8 @@ static enum outcome look_closely(struct sampler_thread *thread, struct sampler_s
         CPU_SET((unsigned)processor, &one);
         if (sched_setaffinity(0, sizeof one, &one) < 0)
             break;
+        if (!read_clock(thread, shared, cpu))
+            return GONE;
         outcome = look(thread, shared, common, still, cpu);
     }
     sched_setaffinity(0, sizeof all, &all);
@@ -414,12 +427,12 @@ static void note_unknown(const struct sampler_thread *thread, struct sampler_sha
     }
 }
 
-static bool take(struct sampler_thread *thread, struct sampler_shared *shared)
+/* `cpu`: its clock, just read. */
+static bool take(struct sampler_thread *thread, struct sampler_shared *shared, uint64_t cpu)
 {
     enum outcome outcome = RACED;
     size_t common = 0;
     bool still = false;
-    uint64_t cpu = 0;
 
     for (int i = 0; i < ATTEMPTS && outcome == RACED; i++)
         outcome = look(thread, shared, &common, &still, &cpu);
@@ -439,46 +452,78 @@ static bool take(struct sampler_thread *thread, struct sampler_shared *shared)
     return write_sample(thread, common, clock_ticks(), cpu);
 }
 
+/* As long as its clock does not move, its next sample is like its last one. */
+static bool waits(const struct sampler_thread *thread)
+{
+    return thread->has_sample && thread->state != TRACE_SAMPLE_RUNNING &&
+           thread->chunk == thread->writer.chunk;
+}
+
+bool sampler_thread_rest(struct sampler_thread *thread, const struct sampler_shared *shared)
+{
+    thread->resting = waits(thread) && thread->quiet >= QUIET_MIN;
+    thread->rests = shared->rests;
+    return thread->resting;
+}
+
+/* The samples of the time when it rested. */
+static void wake(struct sampler_thread *thread, const struct sampler_shared *shared)
+{
+    if (thread->resting && thread->rests < shared->rests)
+        sampler_writer_same(&thread->writer, shared->rests - thread->rests, shared->rested_until);
+    thread->resting = false;
+}
+
 bool sampler_thread_sample(struct sampler_thread *thread, struct sampler_shared *shared)
 {
     uint64_t cpu;
 
-    if (!read_clock(thread, &cpu))
+    wake(thread, shared);
+    if (!read_clock(thread, shared, &cpu))
         return false;
-    if (thread->has_sample && cpu == thread->cpu && thread->state != TRACE_SAMPLE_RUNNING &&
-        thread->chunk == thread->writer.chunk) {
+    if (waits(thread) && cpu == thread->cpu) {
         shared->taken++;
-        sampler_writer_same(&thread->writer, clock_ticks());
+        thread->quiet++;
+        sampler_writer_same(&thread->writer, 1, clock_ticks());
         return recorder.running;
     }
-    return take(thread, shared);
+    thread->quiet = 0;
+    return take(thread, shared, cpu);
 }
 
 /* --- Beginning and end --- */
 
-void sampler_thread_begin(struct sampler_thread *thread, const struct layout_thread *at)
+void sampler_thread_begin(struct sampler_thread *thread, struct sampler_shared *shared,
+                          const struct layout_thread *at)
 {
     *thread = (struct sampler_thread){
         .at = *at, .listed = true, .clock = clock_of(at->native), .status_fd = -1};
-    read_clock(thread, &thread->cpu);
+    read_clock(thread, shared, &thread->cpu);
 }
 
-void sampler_thread_pause(struct sampler_thread *thread, uint64_t now)
+void sampler_thread_pause(struct sampler_thread *thread, struct sampler_shared *shared,
+                          uint64_t now)
 {
-    read_clock(thread, &thread->cpu);
+    wake(thread, shared);
+    read_clock(thread, shared, &thread->cpu);
     thread->has_sample = false;
     if (thread->writer.number != 0)
         sampler_writer_gap(&thread->writer, now, TRACE_GAP_PAUSED, thread->cpu);
 }
 
-void sampler_thread_seal(struct sampler_thread *thread)
+void sampler_thread_seal(struct sampler_thread *thread, struct sampler_shared *shared)
 {
+    wake(thread, shared);
     thread->has_sample = false;
     sampler_writer_end(&thread->writer);
 }
 
-void sampler_thread_fini(struct sampler_thread *thread, bool of_parent)
+void sampler_thread_fini(struct sampler_thread *thread, struct sampler_shared *shared,
+                         bool of_parent)
 {
+    if (!of_parent)
+        wake(thread, shared);
+    shared->seen -= thread->seen;
     if (thread->status_fd >= 0 && !of_parent)
         close(thread->status_fd);
     sampler_writer_fini(&thread->writer, of_parent);
@@ -491,6 +536,7 @@ void sampler_shared_fini(struct sampler_shared *shared)
 {
     sampler_known_fini(&shared->calls);
     sampler_known_fini(&shared->lines);
+    sampler_memory_done();
     free(shared->raw);
     *shared = (struct sampler_shared){0};
 }

@@ -39,6 +39,10 @@ struct sampler_thread {
     clockid_t clock; /* its CPU time */
     int status_fd;   /* of its /proc/.../syscall, or -1 */
     uint64_t cpu;    /* at the last sample */
+    uint64_t seen;   /* its clock when it was read last */
+    uint32_t quiet;  /* samples like the one before, one after the other */
+    bool resting;
+    uint64_t rests; /* of shared->rests, those before it rested or that the writer knows of */
     uint64_t chunk;
     enum trace_sample_tag state;
     uint32_t node; /* of the last sample */
@@ -54,23 +58,36 @@ struct sampler_shared {
     size_t max_depth;
     uint64_t previous;      /* ticks of the round before */
     uint64_t taken, missed; /* samples */
+    uint64_t rests;         /* rounds in which none of the resting threads was looked at */
+    uint64_t rested_until;  /* ticks of the last of them */
+    uint64_t seen;          /* sum of what was seen of the clocks of all threads in the list */
     uint64_t unknown;       /* frames of code nobody announced */
     bool has_own_files;     /* this thread may open files without the program noticing */
 };
 
-void sampler_thread_begin(struct sampler_thread *thread, const struct layout_thread *at);
+void sampler_thread_begin(struct sampler_thread *thread, struct sampler_shared *shared,
+                          const struct layout_thread *at);
 
 /* Takes a sample. False: the thread is gone, or recording is over. */
 bool sampler_thread_sample(struct sampler_thread *thread, struct sampler_shared *shared);
 
+/* If its last samples were all the same it rests from now on: nobody looks at it, and shared->rests
+ * counts its samples, until it is looked at again. False: it does not. */
+bool sampler_thread_rest(struct sampler_thread *thread, const struct sampler_shared *shared);
+
+/* Reads its clock. */
+void sampler_thread_see(struct sampler_thread *thread, struct sampler_shared *shared);
+
 /* Sampling goes on after a pause that ends now. */
-void sampler_thread_pause(struct sampler_thread *thread, uint64_t now);
+void sampler_thread_pause(struct sampler_thread *thread, struct sampler_shared *shared,
+                          uint64_t now);
 
 /* What there is, is in the trace, whatever comes; more may follow. */
-void sampler_thread_seal(struct sampler_thread *thread);
+void sampler_thread_seal(struct sampler_thread *thread, struct sampler_shared *shared);
 
 /* `of_parent`: in a fork's child. */
-void sampler_thread_fini(struct sampler_thread *thread, bool of_parent);
+void sampler_thread_fini(struct sampler_thread *thread, struct sampler_shared *shared,
+                         bool of_parent);
 
 void sampler_shared_fini(struct sampler_shared *shared);
 

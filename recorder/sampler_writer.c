@@ -219,9 +219,9 @@ void sampler_writer_sample(struct sampler_writer *writer, enum trace_sample_tag 
     writer->samples++;
 }
 
-void sampler_writer_same(struct sampler_writer *writer, uint64_t now)
+void sampler_writer_same(struct sampler_writer *writer, uint64_t count, uint64_t now)
 {
-    writer->same++;
+    writer->same += count;
     writer->same_until = now;
     if (now - writer->last < SAME_NS * (recorder.sink.tick_rate / 1000000) / 1000)
         return;

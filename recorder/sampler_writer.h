@@ -52,8 +52,8 @@ uint32_t sampler_writer_node(struct sampler_writer *writer, uint32_t parent, uin
 void sampler_writer_sample(struct sampler_writer *writer, enum trace_sample_tag state, uint64_t now,
                            uint32_t node, uint64_t cpu);
 
-/* The thread has not moved since its last sample. */
-void sampler_writer_same(struct sampler_writer *writer, uint64_t now);
+/* `count` samples more, the last of them at `now`, like the one before: the thread has not moved. */
+void sampler_writer_same(struct sampler_writer *writer, uint64_t count, uint64_t now);
 
 /* Nothing is known of the time from the last record to `now`. */
 void sampler_writer_gap(struct sampler_writer *writer, uint64_t now, enum trace_gap_reason reason,

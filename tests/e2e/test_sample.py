@@ -41,6 +41,30 @@ for thread in threads[:2]:
     thread.join()
 '''
 
+# Many threads that rest, and one of them that goes on now and then; what time its lines took it says itself.
+RESTING = '''
+import threading, time
+end = threading.Event()
+def sleeper():
+    end.wait()
+def walker():
+    times = [time.monotonic()]
+    time.sleep(0.3)
+    times.append(time.monotonic())
+    time.sleep(0.15)
+    times.append(time.monotonic())
+    time.sleep(0.2)
+    times.append(time.monotonic())
+    print(*(int(1e9 * (b - a)) for a, b in zip(times, times[1:])))
+threads = [threading.Thread(target=sleeper) for i in range(30)] + [threading.Thread(target=walker)]
+for thread in threads:
+    thread.start()
+threads[-1].join()
+end.set()
+for thread in threads:
+    thread.join()
+'''
+
 # Calls of every kind, some too short to be copied while they last; code that comes and goes; threads; generators.
 MIXTURE = '''
 import threading
@@ -406,6 +430,18 @@ class Sample(unittest.TestCase):
                 sleeping = recording.query(
                     "SELECT text FROM lines WHERE file LIKE '%program.py' ORDER BY self_ns - self_cpu_ns DESC LIMIT 3")
                 self.assertIn(("    time.sleep(0.5)",), sleeping)
+
+    def test_resting(self):
+        """A thread that goes on is noticed among many that do not, though nobody looks at each of them."""
+        for python in support.PYTHONS:
+            with self.subTest(support.version_name(python)):
+                recording = self.record(python, RESTING, ["-S"])
+                self.assertEqual(recording.recorded.status, 0, recording.recorded)
+                self.check_books(recording)
+                self.assertEqual(recording.value("SELECT count(*) FROM threads"), 32)
+                slept = dict(recording.query("SELECT text, self_ns FROM lines WHERE text LIKE '%time.sleep(%'"))
+                for line, ns in zip(("0.3", "0.15", "0.2"), recording.recorded.out.split()):
+                    self.assertAlmostEqual(slept["    time.sleep(%s)" % line] / int(ns), 1, delta=0.2)
 
     def test_no_wrong_frame(self):
         """Each (function, line) and each call that was seen is one that exact recording has."""
