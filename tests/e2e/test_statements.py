@@ -1,8 +1,10 @@
 """--statements: lines of one statement as one. Logical lines are those of tokenize, over the standard library."""
 import collections
 import ctypes
+import hashlib
 import json
 import os
+import random
 import shutil
 import sqlite3
 import subprocess
@@ -10,7 +12,12 @@ import tempfile
 import unittest
 
 import support
+import test_random_traces as tables
 from support import PYTHONS, SAMPLES
+
+import brute
+import random_trace
+import trace_writer as w
 
 ODD = {
     "fields": "x = f'{a}'\ny = f\"{f'{b}'}\"\nz = f'''\n{c\n:>{d\n}}\n'''\nw = f'{{' + f'}}'\nv = rf'\\{e}\\d'\nu = 1\n",
@@ -288,6 +295,139 @@ class Counts:
         self.assertRegex(text, r"(?m)^ +4\| +4\|.*\|    x = g\($")
         self.assertRegex(text, r"(?m)^ +5\| +\|.*\|        a,$")
         self.assertRegex(text, r"(?m)^\(call\)\| +6\|.*# program\.py:20 g$")
+
+
+class StatementReader(brute.Reader):
+    """Counts lines come to from another line of the same statement, by `statements`: (file, line) -> the statement's first."""
+
+    statements = None
+
+    def __init__(self, *words):
+        super().__init__(*words)
+        self.inner = collections.Counter()
+        self.fresh = set()   # called, and have come to no line yet
+
+    def place(self):
+        top = next((frame for frame in reversed(self.stack) if not frame.is_c), None)
+        if top is None or self.excluded(top.function):
+            return None
+        line = top.line if 0 <= top.line <= brute.MAX_LINE else 0
+        return top.function, line, self.statements.get((top.function[0], line), line), top.activation
+
+    def call(self, ticks, number):
+        self.fresh.add(self.next)
+        super().call(ticks, number)
+
+    def resume(self, ticks, number):
+        self.fresh.discard(number)
+        super().resume(ticks, number)
+
+    def go_on(self, ticks, number, step, activation):
+        self.fresh.discard(activation)
+        super().go_on(ticks, number, step, activation)
+
+    def adopt(self, record):
+        self.fresh -= {activation for _, _, activation in record[3]}
+        super().adopt(record)
+
+    def line(self, ticks, step):
+        before = self.place()
+        super().line(ticks, step)
+        after = self.place()
+        if not after:
+            return
+        fresh = after[3] in self.fresh
+        self.fresh.discard(after[3])
+        if self.inside and not fresh and before[1] != after[1] and before[2] == after[2]:
+            self.inner[after[:2]] += 1
+
+
+def random_text(rng, lines):
+    """(text, {line: the statement's first})"""
+    text, first = [], {}
+    while len(text) < lines:
+        size = rng.choice((1, 1, 2, 3, 5))
+        first.update({len(text) + 1 + i: len(text) + 1 for i in range(size)})
+        text += ["x = 1"] if size == 1 else ["x = (1 +"] + ["1 +"] * (size - 2) + ["1)"]
+    return "\n".join(text).encode() + b"\n", first
+
+
+class RandomStatements(unittest.TestCase):
+    """Random traces of texts with random statements, whole and cut by random windows."""
+
+    maxDiff = 4000
+
+    def make(self, seed):
+        rng, texts, first, asked = random.Random(seed + 0.125), {}, {}, []
+        for path in random_trace.FILES.values():
+            texts[path], lines = random_text(rng, 210)
+            first.update({(path, line): statement for line, statement in lines.items()})
+
+        def facts(told, clock):
+            asked.append(random_trace.Windows(seed, told, clock))
+            return asked[0].facts
+
+        trace, told, clock = random_trace.make(seed, rng.choice((12, 60, 150)), facts, texts)
+        owners = rng.choice(([], ["ann"], ["bob", "ann"]))
+        StatementReader.statements = first
+        readers = random_trace.read(told, clock, (tables.EXCLUDED,) if seed % 3 == 0 else (),
+                                    asked[0].of(owners, told) if owners else None, StatementReader)
+        options = [word for owner in owners for word in ("--window", owner)]
+        return trace, readers, first, options + (["--exclude", tables.EXCLUDED] if seed % 3 == 0 else [])
+
+    def compare(self, seed, folder):
+        trace, readers, first, options = self.make(seed)
+        paths = [os.path.join(folder, name) for name in ("t.bin", "t.db", "plain.db")]
+        with open(paths[0], "wb") as file:
+            file.write(trace)
+        for path, more in zip(paths[1:], (["--statements"], [])):
+            result = support.run([support.PYANALYZE, paths[0], "--force", "--db", path, *options, *more])
+            self.assertEqual(result.status, 0, (seed, result))
+        database, plain = tables.Database(paths[1]), tables.Database(paths[2])
+        inner = "SELECT thread_id, function_id, line, inner_hits FROM statement_stats"
+        found = database.unique((database.threads_[thread], database.names[function], line, hits)
+                                for thread, function, line, hits in database.rows(inner))
+        self.assertEqual(found, {(number, *key, hits) for number, reader in readers.items()
+                                 for key, hits in reader.inner.items()}, (seed, options))
+        self.assertEqual(plain.rows(inner) + plain.rows("SELECT * FROM statement_lines"), [])
+        for table in tables.TABLES:   # all else is as without
+            self.assertEqual(getattr(database, table)(), getattr(plain, table)(), (seed, table))
+        hits = collections.Counter()
+        for reader in readers.values():
+            for ((path, name, start), line), row in reader.lines.items():
+                hits[path, first.get((path, line), line)] += row["hits"] - reader.inner[(path, name, start), line]
+        query = "SELECT file, line, hits FROM lines WHERE hits"
+        result = support.run([support.PYANALYZE, paths[1], "--statements", "--json", "--sql", query])
+        self.assertEqual({(row["file"], row["line"]): row["hits"] for row in json.loads(result.out)},
+                         {key: value for key, value in hits.items() if value}, (seed, options))
+        database.db.close()
+        plain.db.close()
+        return sum(sum(reader.inner.values()) for reader in readers.values())
+
+    def test_called_before_the_window(self):
+        """A lambda of lines 1 and 2 is called at 20 ns and begins its statement, on line 2, at 30."""
+        text = b"f = lambda: (1 +\n 1)\nf()\n"
+        facts = w.process() + w.file(1, "/p/a.py", "a.py", sha256=hashlib.sha256(text).digest(), size=len(text)) + \
+            w.code(2, 1, 1, [1, 3], "<module>", flags=2) + w.code(3, 1, 1, [1, 2], "<lambda>") + \
+            w.thread(1, 71, "MainThread", 1) + w.window(1, "ann", 0, 25, 100) + w.end(0, 0, 100, 100)
+        events = w.stack(1, 0, 0, []) + w.call(0, 2) + w.line(10, 2) + w.call(10, 3) + w.line(10, 1) + w.line(10, -1) + \
+            w.ret(10) + w.ret(10)
+        trace = w.header() + w.chunk(w.RUN, w.setting("mode", "exact")) + w.chunk(w.FACTS, facts, process=1) + \
+            w.chunk(w.SOURCE, w.varint(1) + w.varint(0) + w.varint(len(text)) + text, process=1) + \
+            w.chunk(w.EVENTS, events, process=1, thread=1)
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "t.bin")
+            with open(path, "wb") as file:
+                file.write(trace)
+            for window, main in (([], [(3, 1)]), (["--window", "ann"], [])):
+                result = support.run([support.PYANALYZE, path, "--statements", *window, "--json", "--sql",
+                                      "SELECT line, hits FROM lines WHERE hits"])
+                self.assertEqual([tuple(row.values()) for row in json.loads(result.out)], [(1, 1)] + main, result)
+
+    def test_random(self):
+        with tempfile.TemporaryDirectory() as folder:
+            found = [self.compare(seed, folder) for seed in range(tables.FIRST, tables.FIRST + tables.COUNT // 2)]
+        self.assertGreater(sum(map(bool, found)), tables.COUNT // 8)
 
 
 def make_classes():
