@@ -65,6 +65,20 @@ for thread in threads:
     thread.join()
 '''
 
+# A thread that cannot go on, because one call of C keeps the lock; the kernel wakes it every few milliseconds to look.
+KEPT = '''
+import threading
+done = False
+def waiter():
+    while not done:
+        pass
+thread = threading.Thread(target=waiter, name="waiter")
+thread.start()
+sum(range(40000000))
+done = True
+thread.join()
+'''
+
 # Calls of every kind, some too short to be copied while they last; code that comes and goes; threads; generators.
 MIXTURE = '''
 import threading
@@ -442,6 +456,18 @@ class Sample(unittest.TestCase):
                 slept = dict(recording.query("SELECT text, self_ns FROM lines WHERE text LIKE '%time.sleep(%'"))
                 for line, ns in zip(("0.3", "0.15", "0.2"), recording.recorded.out.split()):
                     self.assertAlmostEqual(slept["    time.sleep(%s)" % line] / int(ns), 1, delta=0.2)
+
+    def test_waiting_on_is_the_same(self):
+        """However often a thread looks at the lock, as long as it waits where it waited it takes no new records."""
+        for python in support.PYTHONS:
+            with self.subTest(support.version_name(python)):
+                recording = self.record(python, KEPT, ["-S"])
+                self.assertEqual(recording.recorded.status, 0, recording.recorded)
+                self.check_books(recording)
+                rows, samples = recording.sql(
+                    "SELECT sum(detail = 'gil'), max(seq) FROM events JOIN threads USING (thread_id) WHERE name = 'waiter'")[0]
+                self.assertGreater(samples, 50)
+                self.assertLess(rows, samples / 10)
 
     def test_no_wrong_frame(self):
         """Each (function, line) and each call that was seen is one that exact recording has."""
