@@ -454,8 +454,9 @@ class Sample(unittest.TestCase):
                 self.check_books(recording)
                 self.assertEqual(recording.value("SELECT count(*) FROM threads"), 32)
                 slept = dict(recording.query("SELECT text, self_ns FROM lines WHERE text LIKE '%time.sleep(%'"))
+                lost = recording.value("SELECT sum(late * period_ns) FROM samplers")    # on a machine that is busy
                 for line, ns in zip(("0.3", "0.15", "0.2"), recording.recorded.out.split()):
-                    self.assertAlmostEqual(slept["    time.sleep(%s)" % line] / int(ns), 1, delta=0.2)
+                    self.assertAlmostEqual(slept["    time.sleep(%s)" % line], int(ns), delta=20e6 + lost)
 
     def test_waiting_on_is_the_same(self):
         """However often a thread looks at the lock, as long as it waits where it waited it takes no new records."""
