@@ -6,6 +6,8 @@ import unittest
 
 import support
 
+import decode
+
 # What each line does is known: a thread that is alone spends three parts of its time in one loop, one in another.
 SHARES = '''
 def three(n):
@@ -77,6 +79,14 @@ thread.start()
 sum(range(40000000))
 done = True
 thread.join()
+'''
+
+# The same code compiled again and again, as a template is; and another that is only nearly the same.
+AGAIN = '''
+TEXT = "def inner(n):\\n return sum(range(n))\\nfor i in range(3):\\n inner(20000)\\n"
+for i in range(300):
+    exec(compile(TEXT, "<template>", "exec"))
+exec(compile("\\n" + TEXT, "<template>", "exec"))
 '''
 
 # Calls of every kind, some too short to be copied while they last; code that comes and goes; threads; generators.
@@ -469,6 +479,20 @@ class Sample(unittest.TestCase):
                     "SELECT sum(detail = 'gil'), max(seq) FROM events JOIN threads USING (thread_id) WHERE name = 'waiter'")[0]
                 self.assertGreater(samples, 50)
                 self.assertLess(rows, samples / 10)
+
+    def test_code_compiled_again(self):
+        """Code that is the same for all that can be told has one fact, and what differs has its own."""
+        for python in support.PYTHONS:
+            with self.subTest(support.version_name(python)):
+                recording = self.record(python, AGAIN, ["-S"])
+                self.assertEqual(recording.recorded.status, 0, recording.recorded)
+                self.check_books(recording)
+                with open(recording.trace, "rb") as file:
+                    trace = decode.Trace(file.read())
+                found = collections.Counter((code.name, code.first_line) for code in trace.processes[1].codes.values()
+                                            if trace.file(1, code.file).path == "<template>")
+                self.assertEqual(found, {("<module>", 1): 2, ("inner", 1): 1, ("inner", 2): 1})
+                self.assertGreater(recording.value("SELECT sum(samples) FROM functions WHERE name = 'inner'"), 20)
 
     def test_no_wrong_frame(self):
         """Each (function, line) and each call that was seen is one that exact recording has."""
