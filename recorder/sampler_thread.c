@@ -145,15 +145,16 @@ static enum outcome push_frame(struct sampler_stack *stack, const struct layout_
     return TAKEN;
 }
 
-/* A frame that has not moved since the last sample. That its code is still the same one is checked
- * in the end, by holds(), as for all. */
+/* A frame that has not moved since the last sample, of code that is still the same one: code that
+ * is compiled again and again gets the same address again and again. */
 static bool push_again(struct sampler_thread *thread, const struct layout_frame *raw)
 {
     const struct sampler_frame *last = &thread->last.frames[thread->now.count];
     struct sampler_frame *frame;
 
     if (thread->now.count >= thread->last.count || last->address != raw->address ||
-        last->code != raw->code || last->instruction != raw->instruction || last->entry == NULL)
+        last->code != raw->code || last->instruction != raw->instruction || last->entry == NULL ||
+        !sampler_codes_hold(last->entry, last->birth, UINT64_MAX))
         return false;
     frame = push(&thread->now);
     if (frame == NULL)

@@ -83,7 +83,7 @@ thread.join()
 
 # The same code compiled again and again, as a template is; and another that is only nearly the same.
 AGAIN = '''
-TEXT = "def inner(n):\\n return sum(range(n))\\nfor i in range(3):\\n inner(20000)\\n"
+TEXT = "def inner(n):\\n return sum(range(n))\\nfor i in range(3):\\n inner(50000)\\n"
 for i in range(300):
     exec(compile(TEXT, "<template>", "exec"))
 exec(compile("\\n" + TEXT, "<template>", "exec"))
@@ -492,7 +492,11 @@ class Sample(unittest.TestCase):
                 found = collections.Counter((code.name, code.first_line) for code in trace.processes[1].codes.values()
                                             if trace.file(1, code.file).path == "<template>")
                 self.assertEqual(found, {("<module>", 1): 2, ("inner", 1): 1, ("inner", 2): 1})
-                self.assertGreater(recording.value("SELECT sum(samples) FROM functions WHERE name = 'inner'"), 20)
+                # It takes nearly all of the time, though its address was another's before: no sample is in doubt for that.
+                inner, missed, samples = recording.sql(
+                    "SELECT (SELECT sum(samples) FROM functions WHERE name = 'inner'), sum(missed), sum(samples) FROM samplers")[0]
+                self.assertGreater(inner, samples / 2)
+                self.assertLess(missed, samples / 2)
 
     def test_no_wrong_frame(self):
         """Each (function, line) and each call that was seen is one that exact recording has."""
