@@ -16,6 +16,8 @@ import test_random_traces as tables
 from support import PYTHONS, SAMPLES
 
 import brute
+import brute_samples
+import random_samples
 import random_trace
 import trace_writer as w
 
@@ -342,26 +344,14 @@ class StatementReader(brute.Reader):
             self.inner[after[:2]] += 1
 
 
-def random_text(rng, lines):
-    """(text, {line: the statement's first})"""
-    text, first = [], {}
-    while len(text) < lines:
-        size = rng.choice((1, 1, 2, 3, 5))
-        first.update({len(text) + 1 + i: len(text) + 1 for i in range(size)})
-        text += ["x = 1"] if size == 1 else ["x = (1 +"] + ["1 +"] * (size - 2) + ["1)"]
-    return "\n".join(text).encode() + b"\n", first
-
-
 class RandomStatements(unittest.TestCase):
     """Random traces of texts with random statements, whole and cut by random windows."""
 
     maxDiff = 4000
 
     def make(self, seed):
-        rng, texts, first, asked = random.Random(seed + 0.125), {}, {}, []
-        for path in random_trace.FILES.values():
-            texts[path], lines = random_text(rng, 210)
-            first.update({(path, line): statement for line, statement in lines.items()})
+        rng, asked = random.Random(seed + 0.125), []
+        texts, first = random_trace.random_texts(rng)
 
         def facts(told, clock):
             asked.append(random_trace.Windows(seed, told, clock))
@@ -423,6 +413,41 @@ class RandomStatements(unittest.TestCase):
                 result = support.run([support.PYANALYZE, path, "--statements", *window, "--json", "--sql",
                                       "SELECT line, hits FROM lines WHERE hits"])
                 self.assertEqual([tuple(row.values()) for row in json.loads(result.out)], [(1, 1)] + main, result)
+
+    def compare_samples(self, seed, folder):
+        """Of a sampled trace: what was found on any line of a statement was found in it."""
+        rng = random.Random(seed + 0.125)
+        texts, first = random_trace.random_texts(rng)
+        data, told, clock, ended = random_samples.make(seed, rng.choice((12, 100)), texts)
+        path = os.path.join(folder, "s.bin")
+        with open(path, "wb") as file:
+            file.write(data)
+        expected = collections.defaultdict(lambda: [0, 0, 0, 0, 0.0])
+        readers = random_samples.read(told, clock, ended).values()
+        for reader in readers:
+            for (file, line), row in reader.file_lines.items():
+                sums = expected[file, first.get((file, line), line)]
+                sums[0] += row["hits"]
+                sums[3] += row["self"]
+        for file, line in {key for reader in readers for key in reader.file_lines}:
+            samples, cumulative, *_, error = brute_samples.columns(readers, "file", file, line)
+            sums = expected[file, first.get((file, line), line)]
+            sums[1:3] = sums[1] + samples, sums[2] + cumulative
+            sums[4] += round(error) ** 2
+        if not expected:
+            return 0
+        query = "SELECT file, line, hits, samples, cumulative_samples, self_ns, error_ns FROM lines WHERE cumulative_samples"
+        result = support.run([support.PYANALYZE, path, "--statements", "--json", "--sql", query])
+        found = [tuple(row.values()) for row in json.loads(result.out)]
+        self.assertEqual({row[:2]: list(row[2:6]) for row in found}, {k: v[:4] for k, v in expected.items() if v[2]}, seed)
+        for row in found:
+            self.assertAlmostEqual(row[6], expected[row[:2]][4] ** 0.5, delta=2 + 1e-6 * row[6], msg=seed)
+        return len(found)
+
+    def test_samples(self):
+        with tempfile.TemporaryDirectory() as folder:
+            found = [self.compare_samples(seed, folder) for seed in range(tables.FIRST, tables.FIRST + tables.COUNT // 3)]
+        self.assertGreater(sum(map(bool, found)), tables.COUNT // 6)
 
     def test_random(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -265,6 +265,24 @@ def facts(texts):
     return out
 
 
+def source_chunks(texts, clock):
+    return [w.chunk(w.SOURCE, w.varint(number) + w.varint(0) + w.varint(len(texts[path])) + texts[path], process=1,
+                    ticks=clock.origin, monotonic=5000) for number, path in FILES.items() if path in texts]
+
+
+def random_texts(rng):
+    """({path: text}, {(path, line): the first line of its statement})"""
+    texts, first = {}, {}
+    for path in FILES.values():
+        lines = []
+        while len(lines) < 210:
+            size = rng.choice((1, 1, 2, 3, 5))
+            first.update({(path, len(lines) + 1 + i): len(lines) + 1 for i in range(size)})
+            lines += ["x = 1"] if size == 1 else ["x = (1 +"] + ["1 +"] * (size - 2) + ["1)"]
+        texts[path] = "\n".join(lines).encode() + b"\n"
+    return texts, first
+
+
 def make(seed, size=40, windows=None, texts=None):
     """(bytes of a trace, {thread: [calls]}, clock). `windows`: called with the last two, returns more facts. `texts`: of
     FILES, by path."""
@@ -297,10 +315,7 @@ def make(seed, size=40, windows=None, texts=None):
     pieces.append(w.chunk(w.FACTS, facts(texts or {}) + more, process=1, ticks=clock.origin, monotonic=5000))
     pieces.append(w.chunk(w.RUN, w.setting("mode", "exact") + w.setting("argv", "app.py"), ticks=clock.origin,
                           monotonic=5000))
-    for number, path in FILES.items():
-        if texts and path in texts:
-            whole = w.varint(number) + w.varint(0) + w.varint(len(texts[path])) + texts[path]
-            pieces.append(w.chunk(w.SOURCE, whole, process=1, ticks=clock.origin, monotonic=5000))
+    pieces += source_chunks(texts or {}, clock)
     if clock.kind:   # far enough away for the ratio to be measured
         far = clock.origin + 10**7
         pieces.append(w.chunk(w.FACTS, w.end(0, 0, far, clock.monotonic(far)), process=1, sequence=1,
