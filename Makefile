@@ -51,7 +51,7 @@ marked_jumps := $(if $(filter x86_64%,$(multiarch)),-fcf-protection)
 cflags := -std=gnu11 -pthread -fPIC $(hardening) $(warnings) $(CFLAGS)
 ldflags := -pthread -Wl,-z,relro,-z,now $(LDFLAGS)
 
-compile = $(CC) $(cppflags) $(cflags) -MMD -MP
+compile = $(CC) $(cppflags) $(cflags) -MD -MP
 quiet := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(2)')
 
@@ -88,7 +88,7 @@ unbuilt := help clean deps demo check lint sanitize bench bench-sampling bench-p
 building := $(filter-out $(unbuilt),$(or $(MAKECMDGOALS),all))
 python_query := import sysconfig as s; p = s.get_path; \
     i = sorted({p("include"), p("platinclude")}); \
-    print(s.get_config_var("SOABI"), *("-I%s -I%s/internal" % (d, d) for d in i))
+    print(s.get_config_var("SOABI"), *("-isystem %s -isystem %s/internal" % (d, d) for d in i))
 
 # define_python(interpreter): rules for the extension of one interpreter; the first of two with the same SOABI wins.
 define define_python

@@ -25,6 +25,9 @@
 #endif
 #include <internal/pycore_code.h>
 #include <internal/pycore_frame.h>
+#if PY_VERSION_HEX >= 0x030E0000
+#include <internal/pycore_interpframe.h>
+#endif
 #endif
 
 /* For sampler_layout.c, which is about nothing but what differs. */

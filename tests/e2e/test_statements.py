@@ -33,7 +33,8 @@ ODD = {
     "names": "suff = {'f': 1}\nif_x = suff['f']\nx = lambda rf: rf\nstuff = 'a' if x else'{'\ny = 1\n",
 }
 ODD_SINCE = {"nested": ((3, 12), "a = f'{x['a']}'\nb = f'{f'{f'{1}'}'}'\nc = f'{\n  x\n}'\nd = f'{x!r:{'>'}{10}}'\ne = f'{x:a{y}b}' 'c'\n"
-                                 "g = f'{a:{'{'}>10}'\nh = 1\n")}
+                                 "g = f'{a:{'{'}>10}'\nh = 1\n"),
+             "templates": ((3, 14), "a = t'{x['a']}{\n y\n!r:>{w}}'\nb = rt\"{t'{f'{1}'}'}\\d\"\nc = Tr\"\"\"\n{\nx}\"\"\"\nd = 1\n")}
 
 
 @unittest.skipUnless(shutil.which("cc"), "no C compiler: the tokenizer is not tried alone")
