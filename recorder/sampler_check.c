@@ -82,7 +82,7 @@ static PyMethodDef look_method = {"look", look, METH_NOARGS, NULL};
 
 /* A constructor that is called often is called in another way. */
 static const char text[] = "def f():\n\n x = 1\n look()\n\nf()\n"
-                           "class C:\n __slots__ = ()\n def __init__(self):\n  look()\n"
+                           "class C:\n def __init__(self):\n  look()\n"
                            "for i in range(16):\n C()\n";
 
 static PyObject *names_of_text(void)

@@ -25,6 +25,18 @@ for _ in range(60):
     one(5000)
 '''
 
+# From 3.12 on the interpreter puts a frame of its own between the two.
+CONSTRUCTORS = '''
+class Box:
+    def __init__(self, n):
+        for i in range(n):
+            pass
+def make(n):
+    for i in range(n):
+        Box(200)
+make(10000)
+'''
+
 STATES = '''
 import threading, time
 stop = False
@@ -360,11 +372,14 @@ def idle(n):
 def other():
     for k in range(40):
         burn(50000)
+def begin(depth, path):
+    begin(depth - 1, path) if depth else pyrec.start(path, sample="200us")
 thread = threading.Thread(target=other, name="early")
 thread.start()
 for attempt in range(2):
     path = os.path.join(sys.argv[1], "%d.bin" % attempt)
-    pyrec.start(path, sample="200us")
+    begin(40 * attempt, path)
+    assert [c for c in object.__subclasses__() if c.__module__ in ("builtins", "pyrec") and c.__name__ == "C"] == []
     burn(2000000)
     pyrec.pause()
     idle(2000000)
@@ -509,6 +524,15 @@ class Sample(unittest.TestCase):
                 self.check_books(sampled)
                 self.assertTrue(sampled.value("SELECT sum(hits) FROM lines WHERE file LIKE '%program.py'"))
                 self.check_seen(sampled, exact)
+
+    def test_constructors(self):
+        for python in support.PYTHONS:
+            with self.subTest(support.version_name(python)):
+                recording = self.record(python, CONSTRUCTORS, ["--sample", "200us"])
+                self.assertEqual(recording.recorded.status, 0, recording.recorded)
+                self.check_books(recording)
+                self.assertEqual(recording.query("SELECT DISTINCT caller_function FROM edges WHERE callee_function LIKE '%__init__' "
+                                                 "AND caller_file NOT LIKE '<frozen%'"), [("make",)])
 
     def test_fork(self):
         for python in support.PYTHONS:
