@@ -30,6 +30,11 @@
 #endif
 #endif
 
+/* An interpreter that says where its members stand: _PyRuntime.debug_offsets. */
+#if PY_VERSION_HEX >= 0x030D0000
+#define PYCOMPAT_OFFSETS 1
+#endif
+
 /* For sampler_layout.c, which is about nothing but what differs. */
 #define PYCOMPAT_MINOR PY_MINOR_VERSION
 

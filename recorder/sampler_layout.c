@@ -45,8 +45,8 @@ static struct {
 static struct {
     size_t next, interpreter, frame, native, id;
 } state_at = {
-    offsetof(PyThreadState, next),         offsetof(PyThreadState, interp),
-    offsetof(PyThreadState, STATE_FRAME),  offsetof(PyThreadState, STATE_NATIVE),
+    offsetof(PyThreadState, next),        offsetof(PyThreadState, interp),
+    offsetof(PyThreadState, STATE_FRAME), offsetof(PyThreadState, STATE_NATIVE),
     offsetof(PyThreadState, id),
 };
 
@@ -294,7 +294,7 @@ static bool find_native_offset(void)
 #endif
 }
 
-#if PYCOMPAT_MINOR >= 13
+#ifdef PYCOMPAT_OFFSETS
 
 /* From 3.13 on an interpreter says where its members stand, for debuggers' sake: that goes before
  * the headers, which may be of another patch release. */
