@@ -1040,6 +1040,8 @@ class Completion(Command):
         ("pprofile --exclude-s", "pprofile --exclude-syspath"),
         ("cprofile --outf", "cprofile --outfile"),
         ("cprofile ap", "cprofile app.py"),
+        ("kernprof --sum", "kernprof --summarize"),
+        ("kernprof -l ap", "kernprof -l app.py"),
     )
 
     def setUp(self):
