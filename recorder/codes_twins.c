@@ -26,13 +26,13 @@ static struct twin *place_of(const uint8_t *bytes, size_t size)
 
 static void keep(struct twin *twin, const void *bytes, size_t size, uint32_t number)
 {
-    void *copy = malloc(size);
-
-    if (copy == NULL)
-        return;
-    memcpy(copy, bytes, size);
     free(twin->bytes);
-    *twin = (struct twin){copy, size, number};
+    twin->bytes = malloc(size);
+    if (twin->bytes == NULL)
+        return;
+    memcpy(twin->bytes, bytes, size);
+    twin->size = size;
+    twin->number = number;
 }
 
 uint32_t codes_twins_number(const void *bytes, size_t size, uint32_t number)
