@@ -161,8 +161,11 @@ static int by_parent_and_weight(const void *a, const void *b)
 static int link_children(struct call_tree *tree, double least)
 {
     size_t count = tree->count - 1;
-    struct call_branch **sorted = calloc(count + 1, sizeof *sorted);
+    struct call_branch **sorted;
 
+    if (tree->count < 2)
+        return 0;
+    sorted = calloc(count, sizeof *sorted);
     if (sorted == NULL)
         return -1;
     for (size_t i = 0; i < count; i++)
