@@ -5,6 +5,7 @@
 #   CC, CFLAGS, CPPFLAGS, LDFLAGS, PREFIX, DESTDIR    as everywhere
 #   BUILD             where products go (build)
 #   DEBUG=1, SANITIZE=address,undefined               other flags, in a folder of their own below BUILD
+#   PRELOADED=1       with SANITIZE=address: the recorder too, for interpreters into which libasan.so is preloaded
 #   WERROR=1          warnings are errors          V=1   show the commands          DEPS=no   never install anything
 
 VERSION := 0.1.0
@@ -26,7 +27,7 @@ space := $(empty) $(empty)
 
 # ---- flags --------------------------------------------------------------------------------------
 
-variant := $(if $(DEBUG),/debug)$(if $(SANITIZE),/sanitize-$(subst $(comma),-,$(SANITIZE)))
+variant := $(if $(DEBUG),/debug)$(if $(SANITIZE),/sanitize-$(subst $(comma),-,$(SANITIZE))$(if $(PRELOADED),-preloaded))
 out := $(BUILD)$(variant)
 obj := $(out)/obj
 
@@ -35,10 +36,10 @@ warnings := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvl
             $(if $(WERROR),-Werror)
 optimized := $(filter -O1 -O2 -O3 -Os,$(CFLAGS))
 fortify := $(if $(SANITIZE)$(findstring FORTIFY,$(CPPFLAGS) $(CFLAGS)),,$(if $(optimized),-D_FORTIFY_SOURCE=2))
-# A sanitized extension is loaded into an interpreter that is not: no AddressSanitizer there.
+# A sanitized extension is loaded into an interpreter that is not: no AddressSanitizer there, unless it is preloaded.
 sanitizers = -fsanitize=$(1) -fno-sanitize-recover=all -fno-omit-frame-pointer
 sanitize := $(if $(SANITIZE),$(call sanitizers,$(SANITIZE)))
-inner := $(subst $(space),$(comma),$(filter-out address,$(subst $(comma),$(space),$(SANITIZE))))
+inner := $(subst $(space),$(comma),$(filter-out $(if $(PRELOADED),,address),$(subst $(comma),$(space),$(SANITIZE))))
 sanitize_inner := $(if $(inner),$(call sanitizers,$(inner)))
 
 multiarch := $(shell $(CC) -print-multiarch 2>/dev/null)
@@ -51,7 +52,7 @@ marked_jumps := $(if $(filter x86_64%,$(multiarch)),-fcf-protection)
 cflags := -std=gnu11 -pthread -fPIC $(hardening) $(warnings) $(CFLAGS)
 ldflags := -pthread -Wl,-z,relro,-z,now $(LDFLAGS)
 
-compile = $(CC) $(cppflags) $(cflags) -MD -MP
+compile = $(CC) $(cppflags) $(cflags) -MMD -MP
 quiet := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(2)')
 
@@ -86,11 +87,9 @@ objects = $(patsubst %.c,$(obj)/$(1)/%.o,$(2))
 # The interpreters are asked only by goals that build; a fresh machine has none yet.
 unbuilt := help clean deps demo check lint sanitize bench bench-sampling bench-peers bench-check uninstall torture fuzz fuzz-programs
 building := $(filter-out $(unbuilt),$(or $(MAKECMDGOALS),all))
-python_query := import sys, sysconfig as s; p = s.get_path; v = sys.version_info; \
+python_query := import sysconfig as s; p = s.get_path; \
     i = sorted({p("include"), p("platinclude")}); \
-    s.get_config_var("Py_GIL_DISABLED") and sys.exit(print("free-threaded")); \
-    (3, 9) <= v[:2] <= (3, 14) or sys.exit(print("CPython %d.%d.%d" % v[:3])); \
-    print(s.get_config_var("SOABI"), *("-isystem %s -isystem %s/internal" % (d, d) for d in i))
+    print(s.get_config_var("SOABI"), *("-I%s -I%s/internal" % (d, d) for d in i))
 
 # define_python(interpreter): rules for the extension of one interpreter; the first of two with the same SOABI wins.
 define define_python
@@ -98,9 +97,6 @@ answer := $$(shell $(1) -c '$(python_query)' 2>/dev/null)
 soabi := $$(firstword $$(answer))
 ifeq ($$(soabi),)
 $$(error $(1) does not run: choose another with PYTHON=, or `make deps`)
-endif
-ifneq ($$(filter free-threaded CPython,$$(soabi)),)
-$$(error $(1) is $$(answer): pyrec records CPython 3.9 to 3.14 with the GIL)
 endif
 ifeq ($$(filter $$(soabi),$$(soabis)),)
 soabis += $$(soabi)
@@ -250,8 +246,10 @@ e2e: all ## run the tests of whole programs with PYTHONS
 lint: ## warnings as errors, clang-tidy, cppcheck, the include law, shellcheck
 	@+tests/lint/lint.sh $(MAKE) $(BUILD)
 
-sanitize: ## all tests under AddressSanitizer and UndefinedBehaviorSanitizer
+sanitize: ## all tests under AddressSanitizer and UndefinedBehaviorSanitizer, the recorder inside interpreters too
 	@+$(MAKE) --no-print-directory check-built SANITIZE=address,undefined PYTHONS="$(PYTHONS)"
+	@+$(MAKE) --no-print-directory pyanalyze
+	@PYREC_SANITIZED=1 $(PYTHON) tests/run.py --build $(BUILD) --pythons "$(PYTHONS)" --only test_sanitized e2e
 
 fuzz-programs: $(fuzz_programs) $(out)/fuzz-seeds
 

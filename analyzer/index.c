@@ -2,8 +2,6 @@
 
 #include <stdlib.h>
 
-#include "analyzer/slab.h"
-
 static size_t hash(uint64_t a, uint64_t b)
 {
     uint64_t h = a * 0x9e3779b97f4a7c15u ^ (b + 0x7f4a7c159e3779b9u) * 0xbf58476d1ce4e5b9u;
@@ -14,56 +12,50 @@ static size_t hash(uint64_t a, uint64_t b)
 
 void index_fini(struct index *index)
 {
-    free(index->places);
-    *index = (struct index){.items = index->items, .key_of = index->key_of};
+    free(index->items);
+    *index = (struct index){.key_of = index->key_of};
+}
+
+static void **find(const struct index *index, uint64_t a, uint64_t b)
+{
+    for (size_t i = hash(a, b) & (index->room - 1);; i = (i + 1) & (index->room - 1)) {
+        if (!index->items[i])
+            return &index->items[i];
+        struct index_key key = index->key_of(index->items[i]);
+        if (key.a == a && key.b == b)
+            return &index->items[i];
+    }
 }
 
 void *index_get(const struct index *index, uint64_t a, uint64_t b)
 {
-    if (index->room == 0)
-        return NULL;
-    for (size_t i = hash(a, b) & (index->room - 1); index->places[i];
-         i = (i + 1) & (index->room - 1)) {
-        void *item = slab_at(index->items, index->places[i] - 1);
-        struct index_key key = index->key_of(item);
-        if (key.a == a && key.b == b)
-            return item;
-    }
-    return NULL;
-}
-
-static void place(const struct index *index, uint32_t number)
-{
-    struct index_key key = index->key_of(slab_at(index->items, number));
-    size_t i = hash(key.a, key.b) & (index->room - 1);
-
-    while (index->places[i])
-        i = (i + 1) & (index->room - 1);
-    index->places[i] = number + 1;
+    return index->room ? *find(index, a, b) : NULL;
 }
 
 static int grow(struct index *index)
 {
-    uint32_t *old = index->places;
+    void **old = index->items;
     size_t old_room = index->room, room = old_room ? 2 * old_room : 16;
-    uint32_t *places = calloc(room, sizeof *places);
+    void **items = calloc(room, sizeof *items);
 
-    if (!places)
+    if (!items)
         return -1;
-    index->places = places;
+    index->items = items;
     index->room = room;
     for (size_t i = 0; i < old_room; i++)
-        if (old[i])
-            place(index, old[i] - 1);
+        if (old[i]) {
+            struct index_key key = index->key_of(old[i]);
+            *find(index, key.a, key.b) = old[i];
+        }
     free(old);
     return 0;
 }
 
-int index_add_last(struct index *index)
+void **index_put(struct index *index, uint64_t a, uint64_t b)
 {
     if (index->count >= index->room / 4 * 3 && grow(index) < 0)
-        return -1;
-    place(index, index->items->count - 1);
-    index->count++;
-    return 0;
+        return NULL;
+    void **item = find(index, a, b);
+    index->count += !*item;
+    return item;
 }

@@ -430,7 +430,8 @@ static void warn_counts(const struct run *run, struct store *store)
 static void warn_gaps(const struct run *run, struct store *store)
 {
     warn(run, store, count_stopped(run),
-         "processes stopped being recorded before their end: no memory, or no address space");
+         "processes stopped being recorded before their end: no memory, no address space, or no way "
+         "to take samples");
     warn(run, store, count_gaps(run, TRACE_GAP_REPLACED),
          "another tracer took the recorder's place for a time: see the table gaps");
     warn(run, store, count_gaps(run, TRACE_GAP_UNSEEN),

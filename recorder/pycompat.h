@@ -25,14 +25,6 @@
 #endif
 #include <internal/pycore_code.h>
 #include <internal/pycore_frame.h>
-#if PY_VERSION_HEX >= 0x030E0000
-#include <internal/pycore_interpframe.h>
-#endif
-#endif
-
-/* An interpreter that says where its members stand: _PyRuntime.debug_offsets. */
-#if PY_VERSION_HEX >= 0x030D0000
-#define PYCOMPAT_OFFSETS 1
 #endif
 
 /* For sampler_layout.c, which is about nothing but what differs. */
@@ -419,23 +411,47 @@ static inline size_t pycompat_code_first_traceable(const PyCodeObject *code)
 #endif
 }
 
+#if PY_VERSION_HEX < 0x030C0000
+
+/* A module gc of our own. To import it would be seen: by -v, -X importtime, and in sys.modules. */
+static inline PyObject *pycompat_make_gc(void)
+{
+    const struct _inittab *entry = PyImport_Inittab;
+    PyObject *space = PySys_GetObject("implementation"); /* a types.SimpleNamespace */
+    PyObject *made, *name, *nothing, *spec = NULL, *module = NULL;
+
+    while (entry->name != NULL && strcmp(entry->name, "gc") != 0)
+        entry++;
+    made = entry->name != NULL && entry->initfunc != NULL ? entry->initfunc() : NULL;
+    if (made == NULL || !PyObject_TypeCheck(made, &PyModuleDef_Type))
+        return made;
+    name = Py_BuildValue("{ss}", "name", "gc");
+    nothing = PyTuple_New(0);
+    if (space != NULL && name != NULL && nothing != NULL)
+        spec = PyObject_Call((PyObject *)Py_TYPE(space), nothing, name);
+    if (spec != NULL)
+        module = PyModule_FromDefAndSpec((PyModuleDef *)made, spec);
+    Py_XDECREF(spec);
+    Py_XDECREF(nothing);
+    Py_XDECREF(name);
+    return module;
+}
+
+#endif
+
 /* Calls `visit` for each object that the garbage collector knows. */
 static inline void pycompat_visit_objects(int (*visit)(PyObject *object, void *unused))
 {
 #if PY_VERSION_HEX >= 0x030C0000
     PyUnstable_GC_VisitObjects(visit, NULL);
 #else
-    PyObject *modules = PyImport_GetModuleDict();
-    bool was_there = PyDict_GetItemString(modules, "gc") != NULL;
-    PyObject *gc = PyImport_ImportModule("gc");
+    PyObject *gc = pycompat_make_gc();
     PyObject *objects = gc != NULL ? PyObject_CallMethod(gc, "get_objects", NULL) : NULL;
 
     for (Py_ssize_t i = 0; objects != NULL && i < PyList_GET_SIZE(objects); i++)
         visit(PyList_GET_ITEM(objects, i), NULL);
     Py_XDECREF(objects);
     Py_XDECREF(gc);
-    if (!was_there)
-        PyDict_DelItemString(modules, "gc"); /* the program has not imported it */
     PyErr_Clear();
 #endif
 }

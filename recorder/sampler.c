@@ -101,8 +101,11 @@ static void leave_alone(void)
     ask_to_run_soon();
     if (keep > 0 && syscall(SYS_close_range, 0, keep - 1, 2 /* CLOSE_RANGE_UNSHARE */) == 0) {
         syscall(SYS_close_range, keep + 1, ~0u, 0);
-        sampler.shared.has_own_files = sampler_memory_reopen();
+        sink_unshare(&recorder.sink);
+        sampler.shared.has_own_files = true;
     }
+    if (!sampler_memory_open())
+        recorder_halt();
 }
 
 static void note_gap(void)
@@ -136,6 +139,8 @@ static void *run(void *unused)
         sampler.due++;
         sampler.late += now - deadline >= period;
         sampler_threads_look(&sampler.shared);
+        if (sampler_memory_is_forbidden())
+            recorder_halt();
         now = clock_read_ns(CLOCK_MONOTONIC);
         if (now > base + period) { /* periods that have passed are lost, and counted */
             uint64_t lost = (now - base) / period;
@@ -145,6 +150,7 @@ static void *run(void *unused)
             base += lost * period;
         }
     }
+    sampler_memory_close();
     sampler.cpu_ns += clock_read_ns(CLOCK_THREAD_CPUTIME_ID);
     return unused;
 }
@@ -448,7 +454,9 @@ int sampler_attach(char *why, size_t why_size)
     sampler.shared = (struct sampler_shared){0};
     sampler.paused = sampler.resumed = false;
     forget_counts();
-    if (prepare(why, why_size) < 0)
+    failure = prepare(why, why_size);
+    sampler_memory_close(); /* the thread has its own */
+    if (failure < 0)
         return -1;
     sampler.random = clock_ticks() | 1;
     sampler.shared.previous = clock_ticks();

@@ -17,6 +17,7 @@
 /* Descriptor of /proc/self/mem where process_vm_readv() is forbidden, else -1. */
 static int mem_fd = -1;
 static bool uses_file;
+static bool is_forbidden; /* both */
 
 /* Where the copies are: of one thread's memory at a time, so that few cache lines are needed. */
 static struct {
@@ -25,6 +26,28 @@ static struct {
 } copies;
 
 /* --- One piece --- */
+
+/* Where no program looks for its own descriptors. */
+static int open_high(void)
+{
+    int low = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+    int high = low < 0 ? -1 : fcntl(low, F_DUPFD_CLOEXEC, 100);
+
+    if (high >= 0)
+        close(low);
+    return high >= 0 ? high : low;
+}
+
+/* A call failed. The program may have set up a filter since it began. */
+static void note_failure(void)
+{
+    if (errno != EPERM && errno != ENOSYS && errno != EBADF)
+        return;
+    if (!uses_file)
+        mem_fd = open_high();
+    is_forbidden = uses_file || mem_fd < 0;
+    uses_file = true;
+}
 
 static bool read_vm(uintptr_t address, void *copy, size_t size)
 {
@@ -41,18 +64,16 @@ static bool read_file(uintptr_t address, void *copy, size_t size)
 
 bool sampler_memory_read(uintptr_t address, void *copy, size_t size)
 {
-    return uses_file ? read_file(address, copy, size) : read_vm(address, copy, size);
+    bool done = uses_file ? read_file(address, copy, size) : read_vm(address, copy, size);
+
+    if (!done)
+        note_failure();
+    return done;
 }
 
-/* Where no program looks for its own descriptors. */
-static int open_high(void)
+bool sampler_memory_is_forbidden(void)
 {
-    int low = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
-    int high = low < 0 ? -1 : fcntl(low, F_DUPFD_CLOEXEC, 100);
-
-    if (high >= 0)
-        close(low);
-    return high >= 0 ? high : low;
+    return is_forbidden;
 }
 
 int sampler_memory_init(char *why, size_t why_size)
@@ -60,6 +81,8 @@ int sampler_memory_init(char *why, size_t why_size)
     static const uint64_t known = UINT64_C(0x5079726563536d70);
     uint64_t copy = 0;
 
+    sampler_memory_close();
+    uses_file = is_forbidden = false;
     if (read_vm((uintptr_t)&known, &copy, sizeof copy) && copy == known)
         return 0;
     mem_fd = open_high();
@@ -69,17 +92,31 @@ int sampler_memory_init(char *why, size_t why_size)
     snprintf(why, why_size,
              "sampling needs process_vm_readv or /proc/self/mem, and neither works here (%s)",
              strerror(errno));
+    sampler_memory_close();
     return -1;
 }
 
-bool sampler_memory_reopen(void)
+bool sampler_memory_open(void)
 {
     if (uses_file)
         mem_fd = open_high();
     return !uses_file || mem_fd >= 0;
 }
 
+void sampler_memory_close(void)
+{
+    if (mem_fd >= 0)
+        close(mem_fd);
+    mem_fd = -1;
+}
+
 /* --- Many pieces --- */
+
+/* Copies are looked at as what they are copies of, so they stand where that could. */
+static size_t room_of(size_t size)
+{
+    return (size + 15) & ~(size_t)15;
+}
 
 static bool reserve(size_t size)
 {
@@ -129,6 +166,8 @@ static size_t copy_batch(struct sampler_memory *memory, size_t first, size_t cou
         remote[i] = (struct iovec){(void *)piece->address, piece->size};
     }
     got = process_vm_readv(getpid(), local, count, remote, count, 0);
+    if (got < 0)
+        note_failure();
     while (done < count && got >= (ssize_t)local[done].iov_len)
         got -= (ssize_t)local[done++].iov_len;
     return done;
@@ -170,11 +209,11 @@ void sampler_memory_refresh(struct sampler_memory *memory)
     for (size_t i = 0; i < memory->count; i++) {
         struct sampler_piece piece = memory->pieces[i];
 
-        if (!piece.used || !reserve(piece.size))
+        if (!piece.used || !reserve(room_of(piece.size)))
             continue;
         piece.offset = copies.used;
         piece.used = false;
-        copies.used += piece.size;
+        copies.used += room_of(piece.size);
         memory->pieces[kept++] = piece;
     }
     memory->count = kept;
@@ -214,11 +253,11 @@ static struct sampler_piece *fetch(struct sampler_memory *memory, uintptr_t addr
 {
     struct sampler_piece *piece;
 
-    if (!reserve(size) || (piece = add_piece(memory)) == NULL ||
+    if (!reserve(room_of(size)) || (piece = add_piece(memory)) == NULL ||
         !sampler_memory_read(address, copies.bytes + copies.used, size))
         return NULL;
     *piece = (struct sampler_piece){.address = address, .size = size, .offset = copies.used};
-    copies.used += size;
+    copies.used += room_of(size);
     memory->next = memory->count++;
     return piece;
 }

@@ -28,12 +28,16 @@ struct sampler_memory {
 /* Chooses how the memory of this process is read. 0, or -1 with a sentence in `why`: nothing works here. */
 int sampler_memory_init(char *why, size_t why_size);
 
-/* For a thread with a table of open files of its own: opens there what is needed. False: it cannot.
- */
-bool sampler_memory_reopen(void);
+/* For a thread that begins: opens what is needed, which is the memory of this process and not of the
+ * one it was forked from. False: it cannot. The end of that. */
+bool sampler_memory_open(void);
+void sampler_memory_close(void);
 
-/* Copies `size` bytes. False: not all of them are mapped. */
+/* Copies `size` bytes. False: not all of them are mapped, or copying is forbidden. */
 bool sampler_memory_read(uintptr_t address, void *copy, size_t size);
+
+/* Has everything that worked been forbidden since? */
+bool sampler_memory_is_forbidden(void);
 
 /* Copies anew what was used since the last refresh, and forgets the rest, and all copies that other
  * ones have made. */

@@ -351,6 +351,14 @@ uint32_t sink_take_thread(struct sink *sink)
     return __atomic_fetch_add(shared_u32(sink, TRACE_HEADER_NEXT_THREAD), 1, __ATOMIC_RELAXED);
 }
 
+void sink_give_back_process(struct sink *sink, uint32_t number)
+{
+    uint32_t next = number + 1;
+
+    __atomic_compare_exchange_n(shared_u32(sink, TRACE_HEADER_NEXT_PROCESS), &next, number, false,
+                                __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
 bool sink_knows_source(struct sink *sink, const uint8_t digest[32])
 {
     uint64_t *table = shared_u64(sink, TRACE_HEADER_SOURCES);
@@ -370,6 +378,20 @@ bool sink_knows_source(struct sink *sink, const uint8_t digest[32])
 }
 
 /* Space. */
+
+/* Of a thread with a table of open files of its own, in that table: what other threads open and
+ * close means nothing there, and what it does, nothing to them. -1: it has none. */
+static _Thread_local int own_descriptor = -1;
+
+static int descriptor(const struct sink *sink)
+{
+    return own_descriptor >= 0 ? own_descriptor : sink->fd;
+}
+
+void sink_unshare(const struct sink *sink)
+{
+    own_descriptor = sink->fd;
+}
 
 void sink_stop(struct sink *sink, enum trace_gap_reason reason)
 {
@@ -402,7 +424,7 @@ static bool fits_limits(const struct sink *sink, uint64_t end)
     if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
         end > limit.rlim_cur)
         return false;
-    if (sink->min_free != 0 && fstatvfs(sink->fd, &fs) == 0 &&
+    if (sink->min_free != 0 && fstatvfs(descriptor(sink), &fs) == 0 &&
         (uint64_t)fs.f_bavail * fs.f_frsize < sink->min_free)
         return false;
     return true;
@@ -415,11 +437,11 @@ static bool is_trace(const struct sink *sink, int fd)
     return fd >= 0 && fstat(fd, &st) == 0 && st.st_dev == sink->device && st.st_ino == sink->inode;
 }
 
-/* Is fd still our file? If the program closed it, opens it again by path. Two threads may find that
+/* Is it still our file? If the program closed it, opens it again by path. Two threads may find that
  * out at the same time: the descriptor of the first counts. */
 static bool check_descriptor(struct sink *sink)
 {
-    int known = sink->fd;
+    int known = descriptor(sink);
     int fd;
 
     if (is_trace(sink, known))
@@ -427,12 +449,16 @@ static bool check_descriptor(struct sink *sink)
     fd = open_high(sink->path);
     if (is_trace(sink, fd)) {
         flock(fd, LOCK_SH | LOCK_NB);
+        if (own_descriptor >= 0) {
+            own_descriptor = fd;
+            return true;
+        }
         if (atomic_compare_exchange_strong(&sink->fd, &known, fd))
             return true;
     }
     if (fd >= 0)
         close(fd);
-    return is_trace(sink, sink->fd);
+    return is_trace(sink, descriptor(sink));
 }
 
 /* Takes `size` bytes at the end of the file. False, with the run stopped, if there is no room. */
@@ -500,11 +526,12 @@ bool sink_slot_open(struct sink *sink, struct sink_slot *slot, uint64_t capacity
     slot->capacity = 0;
     if (!reserve(sink, capacity, &offset))
         return false;
-    if (allocate(sink->fd, offset, capacity) != 0) {
+    if (allocate(descriptor(sink), offset, capacity) != 0) {
         sink_stop(sink, TRACE_GAP_FULL);
         return false;
     }
-    bytes = mmap(NULL, capacity, PROT_READ | PROT_WRITE, MAP_SHARED, sink->fd, (off_t)offset);
+    bytes =
+        mmap(NULL, capacity, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor(sink), (off_t)offset);
     if (bytes == MAP_FAILED)
         return false; /* this process has no address space left; others may go on */
     slot->bytes = bytes;
@@ -571,15 +598,15 @@ static bool write_chunk(struct sink *sink, uint8_t header[TRACE_CHUNK_PAYLOAD], 
     if (!reserve(sink, capacity, &offset))
         return false;
     do
-        written = pwritev(sink->fd, parts, 3, (off_t)offset);
+        written = pwritev(descriptor(sink), parts, 3, (off_t)offset);
     while (written < 0 && errno == EINTR);
     if (written == (ssize_t)capacity)
         return true;
-    failure = write_all(sink->fd, header, TRACE_CHUNK_PAYLOAD, offset);
+    failure = write_all(descriptor(sink), header, TRACE_CHUNK_PAYLOAD, offset);
     if (failure == 0)
-        failure = write_all(sink->fd, payload, size, offset + TRACE_CHUNK_PAYLOAD);
+        failure = write_all(descriptor(sink), payload, size, offset + TRACE_CHUNK_PAYLOAD);
     if (failure == 0)
-        failure = write_all(sink->fd, zeros, padding, offset + TRACE_CHUNK_PAYLOAD + size);
+        failure = write_all(descriptor(sink), zeros, padding, offset + TRACE_CHUNK_PAYLOAD + size);
     if (failure != 0)
         sink_stop(sink, TRACE_GAP_FULL);
     return failure == 0;

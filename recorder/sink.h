@@ -70,12 +70,18 @@ int sink_open_memory(struct sink *sink, const struct sink_setting *settings, siz
 
 void sink_close(struct sink *sink);
 
+/* From now on the calling thread has a table of open files of its own. */
+void sink_unshare(const struct sink *sink);
+
 /* The RUN chunk's payload, copied; the caller frees. NULL if it cannot be read. */
 uint8_t *sink_read_settings(const struct sink *sink, size_t *size);
 
 /* The next process or thread number of the run. */
 uint32_t sink_take_process(struct sink *sink);
 uint32_t sink_take_thread(struct sink *sink);
+
+/* There is nothing of this process after all, nor will be. */
+void sink_give_back_process(struct sink *sink, uint32_t number);
 
 /* Is this source text in the file already? Registers it if there is room to remember. */
 bool sink_knows_source(struct sink *sink, const uint8_t sha256[32]);

@@ -22,7 +22,7 @@ import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TORTURE = ("test_kill", "test_ends", "test_processes", "test_limits", "test_extremes", "test_guest", "test_libraries",
-           "test_recorder", "test_races", "test_stdlib")
+           "test_recorder", "test_races", "test_sample", "test_sanitized", "test_stdlib")
 Outcome = collections.namedtuple("Outcome", "passed failed skipped report seconds name", defaults=(0, ""))
 
 
