@@ -52,7 +52,7 @@ marked_jumps := $(if $(filter x86_64%,$(multiarch)),-fcf-protection)
 cflags := -std=gnu11 -pthread -fPIC $(hardening) $(warnings) $(CFLAGS)
 ldflags := -pthread -Wl,-z,relro,-z,now $(LDFLAGS)
 
-compile = $(CC) $(cppflags) $(cflags) -MMD -MP
+compile = $(CC) $(cppflags) $(cflags) -MD -MP
 quiet := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(2)')
 
@@ -87,9 +87,11 @@ objects = $(patsubst %.c,$(obj)/$(1)/%.o,$(2))
 # The interpreters are asked only by goals that build; a fresh machine has none yet.
 unbuilt := help clean deps demo check lint sanitize bench bench-sampling bench-peers bench-check uninstall torture fuzz fuzz-programs
 building := $(filter-out $(unbuilt),$(or $(MAKECMDGOALS),all))
-python_query := import sysconfig as s; p = s.get_path; \
+python_query := import sys, sysconfig as s; p = s.get_path; v = sys.version_info; \
     i = sorted({p("include"), p("platinclude")}); \
-    print(s.get_config_var("SOABI"), *("-I%s -I%s/internal" % (d, d) for d in i))
+    s.get_config_var("Py_GIL_DISABLED") and sys.exit(print("free-threaded")); \
+    (3, 9) <= v[:2] <= (3, 14) or sys.exit(print("CPython %d.%d.%d" % v[:3])); \
+    print(s.get_config_var("SOABI"), *("-isystem %s -isystem %s/internal" % (d, d) for d in i))
 
 # define_python(interpreter): rules for the extension of one interpreter; the first of two with the same SOABI wins.
 define define_python
@@ -97,6 +99,9 @@ answer := $$(shell $(1) -c '$(python_query)' 2>/dev/null)
 soabi := $$(firstword $$(answer))
 ifeq ($$(soabi),)
 $$(error $(1) does not run: choose another with PYTHON=, or `make deps`)
+endif
+ifneq ($$(filter free-threaded CPython,$$(soabi)),)
+$$(error $(1) is $$(answer): pyrec records CPython 3.9 to 3.14 with the GIL)
 endif
 ifeq ($$(filter $$(soabi),$$(soabis)),)
 soabis += $$(soabi)

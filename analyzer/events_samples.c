@@ -60,6 +60,16 @@ static void pass(struct events_walk *walk, uint64_t units)
     walk->ticks += units << (walk->file->clock.shift + TRACE_SAMPLE_SHIFT);
 }
 
+/* A chunk's samples refer to each other and to its own nodes only. */
+void events_walk_forget_samples(struct events_walk *walk)
+{
+    walk->node_count = 0;
+    if (!walk->is_sampled)
+        return;
+    walk->depth = 0;
+    walk->sample_state = TRACE_SAMPLE_BLOCKED;
+}
+
 /* The row is about the innermost frame. */
 static int show(struct events_walk *walk, enum trace_tag tag, uint64_t samples)
 {
@@ -75,12 +85,13 @@ static int show_sample(struct events_walk *walk, const struct trace_sample *samp
 {
     pass(walk, sample->time);
     if (sample->tag != TRACE_SAMPLE_SAME) {
-        walk->string = sample->tag;
+        walk->sample_state = sample->tag;
         if (take_stack(walk, sample->node, err) < 0)
             return -1;
     }
-    return show(walk, (enum trace_tag)EVENTS_TAG_SAMPLE,
-                sample->tag == TRACE_SAMPLE_SAME ? sample->count : 1);
+    walk->string = walk->sample_state;
+    uint64_t samples = sample->tag == TRACE_SAMPLE_SAME ? sample->count : 1;
+    return samples ? show(walk, (enum trace_tag)EVENTS_TAG_SAMPLE, samples) : 0;
 }
 
 static int show_gap(struct events_walk *walk, const struct trace_sample *sample)

@@ -175,7 +175,7 @@ static int enter_chunk(struct events_walk *walk, const struct trace_chunk *chunk
     if (record.at != NULL && !take_stack(walk, record))
         return out_of_memory(walk, err);
     events_suspended_clear(&walk->suspended);
-    walk->node_count = 0;
+    events_walk_forget_samples(walk);
     if (chunk->events_before >
         walk->seq) /* else only a damaged trace says so: numbers stay unique */
         walk->seq = chunk->events_before;
@@ -335,6 +335,8 @@ static int finish_gap(struct events_walk *walk, struct error *err)
 {
     walk->gap_pending = false;
     walk->ticks += walk->gap.gap << walk->file->clock.shift;
+    if (walk->is_sampled) /* a sample may be like the one before the gap */
+        return 0;
     return take_stack(walk, walk->gap.stack) ? 0 : out_of_memory(walk, err);
 }
 

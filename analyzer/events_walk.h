@@ -55,6 +55,7 @@ struct events_walk {
     bool is_sampled;
     struct events_node *nodes; /* owned */
     size_t node_count, node_room;
+    uint64_t sample_state; /* enum trace_sample_tag: that of the sample before */
     uint64_t last_node;
 
     /* What the last row leaves to be done before the next. */
@@ -93,6 +94,9 @@ int events_walk_next(struct events_walk *walk, struct error *err);
 /* For events_walk.c: the next record of a chunk of samples, as its step(). 1 if it makes a row, 0 if
  * not, -1 with *err set; *ended: there are no more. */
 int events_walk_step_sample(struct events_walk *walk, bool *ended, struct error *err);
+
+/* For the same: a chunk begins. */
+void events_walk_forget_samples(struct events_walk *walk);
 
 /* Does a sample follow? The hand moves to its stamp. */
 bool events_walk_find_sample(struct trace_cursor cursor, struct clock_hand *hand);

@@ -120,7 +120,7 @@ static int begin(struct replay *replay, const struct facts *facts, struct model 
     if (sums_init(&replay->sums, facts, model, process) < 0 || replay_grow(replay) < 0)
         return -1;
     replay_set_lag(replay);
-    replay->frames[0] = (struct replay_frame){.cell = replay->sums.outside};
+    replay->frames[0] = (struct replay_frame){.cell = replay->sums.outside, .node = replay->sums.root};
     replay->next = 1;
     return 0;
 }

@@ -38,9 +38,12 @@ enum replay_kind {
     REPLAY_TRANSPARENT, /* Python code that is known and excluded */
 };
 
+#define REPLAY_NO_STATEMENT UINT32_MAX
+
 /* An activation on the stack. frames[0] is none: what happens there is outside. */
 struct replay_frame {
     struct sums_cell *cell;   /* where it is; of a frame not booked where the one below it is */
+    struct sums_node *node;   /* ... and in which context that is */
     struct sums_entry *entry; /* how it was entered; NULL: frames[0], or C that is not booked */
     struct sums_node *outer;   /* of its function's next lower activation */
     struct replay_now entered; /* when it was entered ... */
@@ -54,7 +57,7 @@ struct replay_frame {
     };
     uint32_t lag; /* replay->lags[]: what of the stamp at which it was entered or last resumed is
                      not in `entered` */
-    uint32_t statement; /* of its line; 0: it has begun none yet */
+    uint32_t statement; /* of its line; REPLAY_NO_STATEMENT: it has begun none yet */
     bool is_unknown;
     bool is_booked;      /* else it is transparent, C called by transparent code, or frames[0] */
     uint8_t kind;        /* enum replay_kind */

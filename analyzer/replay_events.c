@@ -71,14 +71,16 @@ void replay_line(struct replay *replay, int64_t step)
     if (!frame->is_booked)
         return;
     struct sums_cell *cell =
-        sums_cell(&replay->sums, frame->entry->node, replay_counted_line(replay, frame));
+        sums_cell(&replay->sums, frame->node, replay_counted_line(replay, frame));
     if (!cell) {
         replay->out_of_memory = true;
         return;
     }
-    cell->inner +=
-        cell->statement == frame->statement && cell != frame->cell && !replay->cut.is_outside;
-    frame->statement = cell->statement;
+    if (replay->sums.statements) {
+        cell->at->inner += cell->at->statement == frame->statement && cell != frame->cell &&
+                           !replay->cut.is_outside;
+        frame->statement = cell->at->statement;
+    }
     frame->cell = cell;
     cell->hits += !replay->cut.is_outside;
     replay->now.hits += !replay->cut.is_outside;

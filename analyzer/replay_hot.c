@@ -29,7 +29,7 @@ struct hot {
 HOT void load_frame(struct hot *hot)
 {
     hot->cell = hot->frame->cell;
-    hot->node = hot->frame->kind == REPLAY_PLAIN ? hot->cell->node : &hot->sums->lineless;
+    hot->node = hot->frame->kind == REPLAY_PLAIN ? hot->frame->node : &hot->sums->lineless;
     hot->line = hot->frame->line;
     hot->watch = replay_watches(hot->sums, hot->frame);
     if (hot->by_statement)
@@ -111,8 +111,8 @@ HOT void step_statement(struct hot *hot, const struct sums_cell *from, struct su
 {
     if (!hot->by_statement)
         return;
-    to->inner += to->statement == hot->statement && to != from;
-    hot->statement = to->statement;
+    to->at->inner += to->at->statement == hot->statement && to != from;
+    hot->statement = to->at->statement;
 }
 
 /* A line that the context has not had yet, or not at its place in the table, or that is not counted
@@ -126,7 +126,7 @@ HOT bool other_line(struct replay *replay, struct hot *hot, int64_t line, int64_
         return true;
     }
     if (frame->kind == REPLAY_PLAIN && line >= 0 && line <= REPLAY_LINE_MAX) {
-        struct sums_cell *cell = sums_find_cell(hot->sums, hot->cell->node, (uint32_t)line);
+        struct sums_cell *cell = sums_find_cell(hot->sums, frame->node, (uint32_t)line);
         hot->line = line;
         if (cell)
             step_statement(hot, hot->cell, cell);
@@ -251,6 +251,7 @@ HOT void place_transparent(struct replay *replay, struct hot *hot, struct sums_e
 {
     struct replay_frame *frame = place_frame(hot, entry, key, activation, replay->lag);
 
+    frame->node = frame[-1].node;
     frame->line = entry->function->first_line + step;
     frame->kind = REPLAY_TRANSPARENT;
     frame->is_recursive = frame[-1].is_recursive;

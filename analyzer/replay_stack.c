@@ -65,7 +65,7 @@ uint32_t replay_counted_line(struct replay *replay, const struct replay_frame *f
 static int enter(struct replay *replay, struct replay_frame *frame, int64_t step,
                  enum replay_push how)
 {
-    struct sums_entry *entry = sums_entry(&replay->sums, frame->cell, frame->key);
+    struct sums_entry *entry = sums_entry(&replay->sums, frame->cell, frame->node, frame->key);
 
     if (!entry)
         return -1;
@@ -88,6 +88,8 @@ static int enter(struct replay *replay, struct replay_frame *frame, int64_t step
     if (!frame->is_unknown && !replay_frame_is_c(frame))
         frame->kind = REPLAY_PLAIN;
     replay_enter(&replay->sums, frame, cell, replay->cut.is_outside ? REPLAY_INHERIT : how);
+    if (how == REPLAY_CALL) /* also outside of windows */
+        frame->statement = REPLAY_NO_STATEMENT;
     return 0;
 }
 
@@ -101,6 +103,7 @@ void replay_push(struct replay *replay, uint64_t key, int64_t step, uint64_t act
     struct replay_frame *caller = &replay->frames[replay->top], *frame = caller + 1;
     *frame = (struct replay_frame){
         .cell = caller->cell,
+        .node = caller->node,
         .entered = replay->now,
         .key = key,
         .activation = activation,

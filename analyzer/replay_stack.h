@@ -173,7 +173,8 @@ REPLAY_INLINE void replay_enter(struct sums *sums, struct replay_frame *frame,
     struct sums_line *caller = frame->cell->at;
 
     frame->cell = cell;
-    frame->statement = how == REPLAY_CALL ? 0 : cell->statement;
+    frame->node = entry->node;
+    frame->statement = how == REPLAY_CALL ? REPLAY_NO_STATEMENT : cell->at->statement;
     frame->outer = function->top;
     entry->calls += how == REPLAY_CALL;
     entry->resumes += how == REPLAY_RESUME;

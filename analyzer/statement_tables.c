@@ -1,7 +1,7 @@
 #include "analyzer/statement_tables.h"
 
+#include <math.h>
 #include <stdint.h>
-#include <string.h>
 
 #include "formats/error.h"
 #include "formats/query.h"
@@ -53,9 +53,41 @@ static const char columns_sql[] =
     "WHEN name = ?2 THEN 'coalesce(s.statement_line, t.' || name || ')' "
     "WHEN name = 'hits' AND ?3 THEN 'SUM(t.hits - coalesce(i.inner_hits, 0))' "
     "WHEN name = 'executable' THEN 'SUM(t.executable) > 0' "
+    "WHEN name = 'error_ns' THEN 'error_of_sum(t.error_ns)' "
     "WHEN name LIKE '%!_id' ESCAPE '!' OR type = 'TEXT' OR name = 'callee_line' THEN 't.' || name "
     "ELSE 'SUM(t.' || name || ')' END || ' AS ' || name, ', ') "
     "FROM pragma_table_info(?1, 'main')";
+
+/* --- error_of_sum(): the standard error of what is added up --- */
+
+static void error_step(sqlite3_context *context, int count, sqlite3_value **values)
+{
+    double *squares = sqlite3_aggregate_context(context, sizeof *squares);
+    double error = sqlite3_value_double(values[0]);
+
+    (void)count;
+    if (squares != NULL)
+        *squares += error * error;
+}
+
+static void error_final(sqlite3_context *context)
+{
+    const double *squares = sqlite3_aggregate_context(context, sizeof *squares);
+    double error = squares != NULL ? sqrt(*squares) : 0;
+
+    sqlite3_result_int64(context, error < 9e18 ? (int64_t)(error + 0.5) : INT64_MAX);
+}
+
+static int register_error(sqlite3 *db, struct error *err)
+{
+    int code = sqlite3_create_function_v2(db, "error_of_sum", 1,
+                                          SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_DIRECTONLY, NULL,
+                                          NULL, error_step, error_final, NULL);
+
+    return code == SQLITE_OK ? 0 : error_set(err, "--statements: %s", sqlite3_errmsg(db));
+}
+
+/* --- The tables --- */
 
 static int run(sqlite3 *db, char *sql, struct error *err)
 {
@@ -102,6 +134,8 @@ int statement_tables_make(sqlite3 *db, struct error *err)
         return -1;
     if (known == 0)
         return error_set(err, "the database was analyzed without --statements: it needs the trace");
+    if (register_error(db, err) < 0)
+        return -1;
     for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++)
         if (make_table(db, &tables[i], err) < 0)
             return -1;

@@ -26,7 +26,7 @@ static struct index_key node_key(const void *item)
 {
     const struct sums_node *node = item;
 
-    return (struct index_key){(uintptr_t)node->parent, (uintptr_t)node->function};
+    return (struct index_key){node->parent, (uintptr_t)node->function};
 }
 
 static struct index_key edge_key(const void *item)
@@ -152,13 +152,14 @@ struct sums_function *sums_function(struct sums *sums, uint64_t key)
 
 static struct sums_line *new_line(struct sums *sums, struct sums_function *function, uint32_t line)
 {
-    struct sums_line *at = arena_take(&sums->arena, sizeof *at);
+    struct sums_line *at = slab_add(&sums->lines, &sums->arena);
 
     if (!at)
         return NULL;
     at->function = function;
     at->file = function ? function->file : MODEL_NONE;
     at->line = line;
+    at->statement = statements_first_line(sums->statements, at->file, line);
     return at;
 }
 
@@ -203,16 +204,12 @@ static struct sums_line *make_line(struct sums *sums, struct sums_function *func
 
 static struct sums_line *find_line(struct sums *sums, struct sums_function *function, uint32_t line)
 {
-    struct sums_line *at = index_get(&sums->lines, (uintptr_t)function, line);
+    struct sums_line *at = index_get(&sums->line_index, (uintptr_t)function, line);
 
     if (at)
         return at;
     at = make_line(sums, function, line);
-    void **slot = at ? index_put(&sums->lines, (uintptr_t)function, line) : NULL;
-    if (!slot)
-        return NULL;
-    *slot = at;
-    return at;
+    return at && index_add_last(&sums->line_index) == 0 ? at : NULL;
 }
 
 /* --- Cells --- */
@@ -280,7 +277,7 @@ static bool is_crowded(const struct sums *sums, const struct sums_node *node, ui
     if (4 * ((uint64_t)node->count + 1) > 3 * room)
         return true;
     return node->table[line & node->mask]->line != SUMS_NO_LINE &&
-           sums->node_count < SPARSE_NODES && room < SPARSE * ((uint64_t)node->count + 1);
+           sums->nodes.count < SPARSE_NODES && room < SPARSE * ((uint64_t)node->count + 1);
 }
 
 static struct sums_cell *add_cell(struct sums *sums, struct sums_node *node, struct sums_line *at)
@@ -290,9 +287,7 @@ static struct sums_cell *add_cell(struct sums *sums, struct sums_node *node, str
     if (!cell)
         return NULL;
     cell->at = at;
-    cell->node = node;
     cell->line = at->line;
-    cell->statement = statements_first_line(sums->statements, at->file, at->line);
     while (is_crowded(sums, node, at->line))
         if (grow_table(sums, node) < 0)
             return NULL;
@@ -314,48 +309,55 @@ struct sums_cell *sums_find_cell(struct sums *sums, struct sums_node *node, uint
 
 /* --- Contexts --- */
 
-static struct sums_node *new_node(struct sums *sums, struct sums_node *parent,
-                                  struct sums_function *function)
+static struct sums_node *new_node(struct sums *sums, struct sums_function *function)
 {
-    struct sums_node *node = arena_take(&sums->arena, sizeof *node);
+    struct sums_node *node = slab_add(&sums->nodes, &sums->arena);
 
     if (!node || !(node->table = new_table(sums, FIRST_TABLE)))
         return NULL;
     node->mask = FIRST_TABLE - 1;
+    node->number = sums->nodes.count - 1;
     node->function = function;
-    node->parent = parent;
-    node->jump = node;
-    if (parent) {
-        node->depth = parent->depth + 1;
-        bool even =
-            parent->depth - parent->jump->depth == parent->jump->depth - parent->jump->jump->depth;
-        node->jump = even ? parent->jump->jump : parent;
-    }
-    *sums->last_node = node;
-    sums->last_node = &node->next;
-    sums->node_count++;
     return node;
 }
 
-static bool is_on_path(const struct sums_node *ancestor, const struct sums_node *node)
+static void hang_node(const struct sums *sums, struct sums_node *node,
+                      const struct sums_node *parent)
 {
-    while (node->depth > ancestor->depth)
-        node = node->jump->depth >= ancestor->depth ? node->jump : node->parent;
+    const struct sums_node *jump = sums_node(sums, parent->jump);
+    bool even = parent->depth - jump->depth == jump->depth - sums_node(sums, jump->jump)->depth;
+
+    node->parent = parent->number;
+    node->depth = parent->depth + 1;
+    node->jump = even ? jump->jump : parent->number;
+}
+
+static bool is_on_path(const struct sums *sums, const struct sums_node *ancestor,
+                       const struct sums_node *node)
+{
+    while (node->depth > ancestor->depth) {
+        const struct sums_node *jump = sums_node(sums, node->jump);
+        node = jump->depth >= ancestor->depth ? jump : sums_node(sums, node->parent);
+    }
     return node == ancestor;
 }
 
 /* A function is on the path to a context just if the context of its topmost activation is: had the
  * stack since come back to an earlier function of that path, the path would have lost it, and only
  * a new activation would bring it back. */
-static struct sums_node *find_node(struct sums *sums, struct sums_node *parent,
+static struct sums_node *find_node(struct sums *sums, const struct sums_node *parent,
                                    struct sums_function *function)
 {
-    if (function->top && is_on_path(function->top, parent))
+    if (function->top && is_on_path(sums, function->top, parent))
         return function->top;
-    void **slot = index_put(&sums->nodes, (uintptr_t)parent, (uintptr_t)function);
-    if (slot && !*slot)
-        *slot = new_node(sums, parent, function);
-    return slot ? *slot : NULL;
+    struct sums_node *node = index_get(&sums->node_index, parent->number, (uintptr_t)function);
+    if (node)
+        return node;
+    node = new_node(sums, function);
+    if (!node)
+        return NULL;
+    hang_node(sums, node, parent);
+    return index_add_last(&sums->node_index) == 0 ? node : NULL;
 }
 
 /* A second line of the caller has the callee. What its one line had so far is what both had. */
@@ -378,7 +380,7 @@ static int share_edge(struct sums *sums, struct sums_edge *first, struct sums_ed
 static struct sums_edge *make_edge(struct sums *sums, struct sums_line *caller,
                                    struct sums_function *callee)
 {
-    struct sums_edge *edge = arena_take(&sums->arena, sizeof *edge);
+    struct sums_edge *edge = slab_add(&sums->edges, &sums->arena);
     void **slot =
         edge ? map_put(&sums->pairs, (uintptr_t)caller->function, (uintptr_t)callee) : NULL;
 
@@ -396,40 +398,44 @@ static struct sums_edge *make_edge(struct sums *sums, struct sums_line *caller,
 static struct sums_edge *find_edge(struct sums *sums, struct sums_line *caller,
                                    struct sums_function *callee)
 {
-    void **slot = index_put(&sums->edges, (uintptr_t)caller, (uintptr_t)callee);
+    struct sums_edge *edge = index_get(&sums->edge_index, (uintptr_t)caller, (uintptr_t)callee);
 
-    if (slot && !*slot)
-        *slot = make_edge(sums, caller, callee);
-    return slot ? *slot : NULL;
+    if (edge)
+        return edge;
+    edge = make_edge(sums, caller, callee);
+    return edge && index_add_last(&sums->edge_index) == 0 ? edge : NULL;
 }
 
 static struct sums_entry *make_entry(struct sums *sums, struct sums_cell *caller,
-                                     struct sums_function *function)
+                                     const struct sums_node *node, struct sums_function *function)
 {
-    struct sums_entry *entry = arena_take(&sums->arena, sizeof *entry);
+    struct sums_entry *entry = slab_add(&sums->entries, &sums->arena);
 
     if (!entry)
         return NULL;
-    *entry = (struct sums_entry){.function = function, .caller = caller};
-    if (function->excluded)
-        return entry;
-    entry->node = find_node(sums, caller->node, function);
-    entry->edge = find_edge(sums, caller->at, function);
-    entry->next = sums->all_entries;
-    sums->all_entries = entry;
-    return entry->node && entry->edge ? entry : NULL;
+    *entry = (struct sums_entry){
+        .function = function, .caller = caller, .caller_node = node->number};
+    if (!function->excluded) {
+        entry->node = find_node(sums, node, function);
+        entry->edge = find_edge(sums, caller->at, function);
+        if (!entry->node || !entry->edge)
+            return NULL;
+    }
+    return index_add_last(&sums->entry_index) == 0 ? entry : NULL;
 }
 
 /* Several code objects can be one function, and then their calls from one place are one entry. */
-struct sums_entry *sums_find_entry(struct sums *sums, struct sums_cell *caller, uint64_t key)
+struct sums_entry *sums_find_entry(struct sums *sums, struct sums_cell *caller,
+                                   const struct sums_node *node, uint64_t key)
 {
     struct sums_function *function = sums_function(sums, key);
-    void **slot =
-        function ? index_put(&sums->entries, (uintptr_t)caller, (uintptr_t)function) : NULL;
 
-    if (slot && !*slot)
-        *slot = make_entry(sums, caller, function);
-    struct sums_entry *entry = slot ? *slot : NULL;
+    if (!function)
+        return NULL;
+    struct sums_entry *entry =
+        index_get(&sums->entry_index, (uintptr_t)caller, (uintptr_t)function);
+    if (!entry)
+        entry = make_entry(sums, caller, node, function);
     if (!entry)
         return NULL;
     entry->key = key;
@@ -447,18 +453,22 @@ int sums_init(struct sums *sums, const struct facts *facts, struct model *model,
         .model = model,
         .statements = model->statements,
         .process = process,
-        .lines = {.key_of = line_key},
-        .nodes = {.key_of = node_key},
-        .edges = {.key_of = edge_key},
-        .entries = {.key_of = entry_key},
+        .lines = {.size = sizeof(struct sums_line)},
+        .edges = {.size = sizeof(struct sums_edge)},
+        .nodes = {.size = sizeof(struct sums_node)},
+        .entries = {.size = sizeof(struct sums_entry)},
+        .line_index = {.items = &sums->lines, .key_of = line_key},
+        .edge_index = {.items = &sums->edges, .key_of = edge_key},
+        .node_index = {.items = &sums->nodes, .key_of = node_key},
+        .entry_index = {.items = &sums->entries, .key_of = entry_key},
         .nowhere = {.line = SUMS_NO_LINE},
     };
-    sums->last_node = &sums->root;
     sums->nowhere_at = &sums->nowhere;
     sums->lineless.table = &sums->nowhere_at;
     struct sums_function *nobody = arena_take(&sums->arena, sizeof *nobody);
     struct sums_line *nowhere = new_line(sums, NULL, 0);
-    if (!nobody || !nowhere || !new_node(sums, NULL, nobody))
+    sums->root = nobody && nowhere ? new_node(sums, nobody) : NULL;
+    if (!sums->root)
         return -1;
     sums->outside = add_cell(sums, sums->root, nowhere);
     return sums->outside ? 0 : -1;
@@ -468,24 +478,32 @@ void sums_fini(struct sums *sums)
 {
     map_fini(&sums->functions);
     map_fini(&sums->by_id);
-    index_fini(&sums->lines);
     map_fini(&sums->file_lines);
     map_fini(&sums->pairs);
-    index_fini(&sums->nodes);
-    index_fini(&sums->edges);
-    index_fini(&sums->entries);
+    index_fini(&sums->line_index);
+    index_fini(&sums->edge_index);
+    index_fini(&sums->node_index);
+    index_fini(&sums->entry_index);
+    slab_fini(&sums->lines);
+    slab_fini(&sums->edges);
+    slab_fini(&sums->nodes);
+    slab_fini(&sums->entries);
     arena_fini(&sums->arena);
 }
 
 uint64_t sums_memory(const struct sums *sums)
 {
     const struct map *maps[] = {&sums->functions, &sums->by_id, &sums->file_lines, &sums->pairs};
-    const struct index *indexes[] = {&sums->lines, &sums->nodes, &sums->edges, &sums->entries};
+    const struct index *indexes[] = {&sums->line_index, &sums->edge_index, &sums->node_index,
+                                     &sums->entry_index};
+    const struct slab *slabs[] = {&sums->lines, &sums->edges, &sums->nodes, &sums->entries};
     uint64_t memory = sums->arena.total;
 
     for (size_t i = 0; i < sizeof maps / sizeof *maps; i++)
         memory += maps[i]->room * sizeof *maps[i]->entries;
     for (size_t i = 0; i < sizeof indexes / sizeof *indexes; i++)
-        memory += indexes[i]->room * sizeof *indexes[i]->items;
+        memory += indexes[i]->room * sizeof *indexes[i]->places;
+    for (size_t i = 0; i < sizeof slabs / sizeof *slabs; i++)
+        memory += slabs[i]->room * sizeof *slabs[i]->blocks;
     return memory;
 }

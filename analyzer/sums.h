@@ -8,6 +8,7 @@
  *
  * Times are ns of the thread's own clock, which stands still in gaps; `_wait` the part not spent on
  * a processor. All of it lives in one arena; nothing moves and nothing is freed before the end.
+ * There may be 10^5 contexts, each with a few cells and ways into it: those three are kept small.
  */
 #ifndef ANALYZER_SUMS_H
 #define ANALYZER_SUMS_H
@@ -19,6 +20,7 @@
 #include "analyzer/arena.h"
 #include "analyzer/index.h"
 #include "analyzer/map.h"
+#include "analyzer/slab.h"
 #include "formats/trace/decode.h"
 
 struct facts;
@@ -54,10 +56,11 @@ struct sums_line {
     int64_t below, below_wait; /* calls from here, while no lower frame was here */
     uint32_t line;
     uint32_t file;
-    uint64_t held; /* frames below the top that are here */
-    bool counted;  /* for the totals */
-    uint64_t hits; /* of all its cells; these four only once the thread is settled */
-    uint64_t inner;
+    uint32_t statement; /* the line that its statement begins with */
+    bool counted;       /* for the totals */
+    uint64_t held;      /* frames below the top that are here */
+    uint64_t inner;     /* of its hits, those that came from another line of the statement */
+    uint64_t hits;      /* of all its cells; these three only once the thread is settled */
     int64_t self, wait;
     struct sums_line *next;
 };
@@ -79,13 +82,10 @@ static inline int64_t sums_line_cumulative_wait(const struct sums_line *line)
 /* The grain: one line in one context. */
 struct sums_cell {
     uint64_t hits;
-    uint64_t inner; /* of these, those that came from another line of the statement */
     int64_t self, wait;
     struct sums_line *at;
-    struct sums_node *node;
     struct sums_entry *last; /* the last one used of the entries from here */
     int64_t line;            /* 0 to 2^31-1, or SUMS_NO_LINE */
-    uint32_t statement;      /* the line that its statement begins with */
 };
 
 /* A calling context. */
@@ -95,12 +95,13 @@ struct sums_node {
     uint32_t count;
     struct sums_function *function; /* the root has one with no name and no lines */
     int64_t cumulative, cumulative_wait;
-    struct sums_node *parent,
-        *jump; /* jump: an ancestor, so that any can be reached in a logarithm of steps */
-    struct sums_node *next; /* in order of creation: parents first */
+    uint32_t number; /* in order of creation: parents first, and the root is 0 */
+    uint32_t parent; /* its number; the root's is its own */
+    uint32_t jump;   /* that of an ancestor, so that any can be reached in a logarithm of steps */
     uint32_t depth;
     uint32_t active;
-    uint64_t id; /* row in the database; only once the thread is settled */
+    uint32_t rank; /* among those that have a row in the database, from 1; 0: it has none. Only once
+                      the thread is settled */
 };
 
 /* (caller function, line) -> callee; or caller function -> callee, if it is called from several
@@ -125,10 +126,10 @@ struct sums_entry {
     struct sums_node *node; /* NULL: the function is excluded */
     struct sums_edge *edge;
     struct sums_cell *caller;
-    uint64_t active;
     uint64_t calls, resumes;
     int64_t cumulative, cumulative_wait;
-    struct sums_entry *next;
+    uint32_t active;
+    uint32_t caller_node; /* number of the caller's context */
 };
 
 /* The entries found last, each at a place that follows from its cell and key: a line that calls
@@ -146,28 +147,29 @@ struct sums {
     const struct statements *statements; /* borrowed; NULL: every line is one */
     uint32_t process;
     struct arena arena;
+    struct slab lines, edges, nodes, entries;
     struct map functions;         /* by code key */
     struct map by_id;             /* by id in the model, or by kind */
-    struct index lines;           /* by function and line */
     struct map file_lines;        /* by file and line: the first function's line */
     struct map pairs;             /* by caller and callee: the first line's edge */
-    struct index nodes;           /* by parent and function */
-    struct index edges;           /* by caller line and callee */
-    struct index entries;         /* by caller cell and callee */
+    struct index line_index;      /* by function and line */
+    struct index edge_index;      /* by caller line and callee */
+    struct index node_index;      /* by parent and function */
+    struct index entry_index;     /* by caller cell and callee */
     struct sums_table *spare[32]; /* by the logarithm of their size */
     struct sums_entry *recent[SUMS_RECENT];
     struct sums_cell nowhere;     /* stands in the empty places of tables */
     struct sums_cell *nowhere_at; /* the table of ... */
     struct sums_node lineless;    /* ... a context that has no lines, and never gets one */
-    struct sums_node *root;
+    struct sums_node *root;    /* number 0 */
     struct sums_cell *outside; /* the root's one cell */
     struct sums_function *all_functions;
     struct sums_line *all_lines; /* of functions */
     struct sums_edge *all_edges;
     struct sums_edge *all_pairs;
-    struct sums_entry *all_entries;
-    struct sums_node **last_node;
-    uint64_t node_count;
+    uint64_t first_context; /* the row of the context of rank 0; this and ... */
+    uint32_t context_count; /* ... how many have a rank only once the thread is settled */
+    bool is_pruned;
     uint64_t held_shared;   /* (file, line)s that several functions have and frames below the top
                                are at */
     uint64_t unknown_codes; /* code numbers that no fact defines */
@@ -198,14 +200,38 @@ struct sums_function *sums_function(struct sums *sums, uint64_t key);
 
 /* The slow ways of the two functions below. */
 struct sums_cell *sums_find_cell(struct sums *sums, struct sums_node *node, uint32_t line);
-struct sums_entry *sums_find_entry(struct sums *sums, struct sums_cell *caller, uint64_t key);
+struct sums_entry *sums_find_entry(struct sums *sums, struct sums_cell *caller,
+                                   const struct sums_node *node, uint64_t key);
 
-/* Takes out of the lists what was seen outside of windows only: functions, lines, edges and contexts
- * without any figure. The sums are settled but for the ids. */
+/* Takes out of the lists what was seen outside of windows only: functions, lines and edges without
+ * any figure, and such contexts get no rank. The sums are settled but for the ranks. */
 void sums_prune(struct sums *sums);
 
 /* This context stays, whatever its figures. */
-void sums_mark(struct sums_node *node);
+void sums_mark(const struct sums *sums, struct sums_node *node);
+
+/* Gives those contexts their ranks that stay, which are all unless the sums were pruned; the first
+ * gets the row `first` + 1. */
+void sums_rank(struct sums *sums, uint64_t first);
+
+/* Has the entry a row, if its contexts have? */
+bool sums_entry_counts(const struct sums *sums, const struct sums_entry *entry);
+
+static inline struct sums_node *sums_node(const struct sums *sums, uint32_t number)
+{
+    return slab_at(&sums->nodes, number);
+}
+
+static inline struct sums_entry *sums_entry_at(const struct sums *sums, uint32_t number)
+{
+    return slab_at(&sums->entries, number);
+}
+
+/* The context's row in the database. */
+static inline int64_t sums_context_row(const struct sums *sums, const struct sums_node *node)
+{
+    return (int64_t)(sums->first_context + node->rank);
+}
 
 /* The cells of a context one by one, in the order of its table: begin with *i 0. NULL: no more. */
 static inline struct sums_cell *sums_next_cell(const struct sums_node *node, uint64_t *i)
@@ -246,13 +272,13 @@ static inline struct sums_entry *sums_recent_entry(const struct sums *sums,
     return entry;
 }
 
-/* The way from a cell into the context of what it calls. */
+/* The way from a cell of a context into the context of what it calls. */
 static inline struct sums_entry *sums_entry(struct sums *sums, struct sums_cell *caller,
-                                            uint64_t key)
+                                            const struct sums_node *node, uint64_t key)
 {
     struct sums_entry *entry = sums_recent_entry(sums, caller, key);
 
-    return entry ? entry : sums_find_entry(sums, caller, key);
+    return entry ? entry : sums_find_entry(sums, caller, node, key);
 }
 
 #endif

@@ -2,11 +2,11 @@
 
 /* --- What has figures --- */
 
-/* The id is not given yet: not 0 marks. */
-void sums_mark(struct sums_node *node)
+/* The ranks are not given yet: not 0 marks. The root is marked, and with it all are at an end. */
+void sums_mark(const struct sums *sums, struct sums_node *node)
 {
-    for (; node && !node->id; node = node->parent) {
-        node->id = 1;
+    for (; !node->rank; node = sums_node(sums, node->parent)) {
+        node->rank = 1;
         node->function->is_used = true;
     }
 }
@@ -21,9 +21,14 @@ static bool has_cells(const struct sums_node *node)
     return false;
 }
 
-static bool has_entry(const struct sums_entry *entry)
+static bool has_figures(const struct sums_entry *entry)
 {
     return entry->calls || entry->resumes || entry->cumulative;
+}
+
+bool sums_entry_counts(const struct sums *sums, const struct sums_entry *entry)
+{
+    return entry->node && (!sums->is_pruned || has_figures(entry));
 }
 
 static bool has_edge(const struct sums_edge *edge)
@@ -38,14 +43,18 @@ static bool has_line(const struct sums_line *line)
 
 static void mark_all(struct sums *sums)
 {
-    for (struct sums_node *node = sums->root; node; node = node->next)
+    for (uint32_t i = 0; i < sums->nodes.count; i++) {
+        struct sums_node *node = sums_node(sums, i);
         if (node == sums->root || node->cumulative || has_cells(node))
-            sums_mark(node);
-    for (struct sums_entry *entry = sums->all_entries; entry; entry = entry->next)
-        if (has_entry(entry)) {
-            sums_mark(entry->node);
-            sums_mark(entry->caller->node);
+            sums_mark(sums, node);
+    }
+    for (uint32_t i = 0; i < sums->entries.count; i++) {
+        const struct sums_entry *entry = sums_entry_at(sums, i);
+        if (entry->node && has_figures(entry)) {
+            sums_mark(sums, entry->node);
+            sums_mark(sums, sums_node(sums, entry->caller_node));
         }
+    }
     for (struct sums_edge *edge = sums->all_edges; edge; edge = edge->next)
         if (has_edge(edge)) {
             edge->callee->is_used = true;
@@ -68,13 +77,19 @@ static void mark_all(struct sums *sums)
 void sums_prune(struct sums *sums)
 {
     mark_all(sums);
-    KEEP(sums_node, sums->root, item->id)
-    KEEP(sums_entry, sums->all_entries, has_entry(item))
     KEEP(sums_edge, sums->all_edges, has_edge(item))
     KEEP(sums_edge, sums->all_pairs, has_edge(item))
     KEEP(sums_line, sums->all_lines, has_line(item))
     KEEP(sums_function, sums->all_functions, item->is_used)
-    sums->node_count = 0;
-    for (const struct sums_node *node = sums->root; node; node = node->next)
-        sums->node_count++;
+    sums->is_pruned = true;
+}
+
+void sums_rank(struct sums *sums, uint64_t first)
+{
+    sums->first_context = first;
+    for (uint32_t i = 0; i < sums->nodes.count; i++) {
+        struct sums_node *node = sums_node(sums, i);
+        if (!sums->is_pruned || node->rank)
+            node->rank = ++sums->context_count;
+    }
 }

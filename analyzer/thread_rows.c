@@ -28,15 +28,15 @@ static int name_functions(struct sums *sums, struct model *model)
 static void add_cell(struct sums_line *line, const struct sums_cell *cell)
 {
     line->hits += cell->hits;
-    line->inner += cell->inner;
     line->self += cell->self;
     line->wait += cell->wait;
 }
 
 static void sum_cells(struct sums *sums)
 {
-    for (struct sums_node *node = sums->root; node; node = node->next) {
-        struct sums_cell *cell;
+    for (uint32_t n = 0; n < sums->nodes.count; n++) {
+        const struct sums_node *node = sums_node(sums, n);
+        const struct sums_cell *cell;
         for (uint64_t i = 0; (cell = sums_next_cell(node, &i));) {
             add_cell(cell->at, cell);
             if (cell->at->file_line)
@@ -50,7 +50,10 @@ static void sum_cells(struct sums *sums)
 
 static void sum_entries(struct sums *sums)
 {
-    for (struct sums_entry *entry = sums->all_entries; entry; entry = entry->next) {
+    for (uint32_t i = 0; i < sums->entries.count; i++) {
+        const struct sums_entry *entry = sums_entry_at(sums, i);
+        if (!entry->node)
+            continue;
         entry->edge->calls += entry->calls;
         entry->edge->resumes += entry->resumes;
         entry->function->calls += entry->calls;
@@ -63,7 +66,7 @@ static void prune(struct replay *replay)
 {
     for (size_t i = 1; i <= replay->open; i++)
         if (replay->frames[i].is_booked)
-            sums_mark(replay->frames[i].entry->node);
+            sums_mark(&replay->sums, replay->frames[i].entry->node);
     for (size_t i = 0; i < replay->mark_count; i++)
         if (replay->marks[i].at->function)
             replay->marks[i].at->function->is_used = true;
@@ -100,10 +103,9 @@ int thread_rows_settle(struct replay *replay, struct model *model, uint64_t firs
         prune(replay);
     if (name_functions(sums, model) < 0)
         return -1;
-    for (struct sums_node *node = sums->root; node; node = node->next)
-        node->id = ++first_context;
-    sums->outside->node->cumulative = replay->now.time;
-    sums->outside->node->cumulative_wait = replay->now.wait;
+    sums_rank(sums, first_context);
+    sums->root->cumulative = replay->now.time;
+    sums->root->cumulative_wait = replay->now.wait;
     return 0;
 }
 
@@ -122,18 +124,15 @@ static int64_t row_of(const struct row_writer *writer, const struct sums_functio
     return writer->model->functions[function->id].row;
 }
 
-/* The items of a linked list in an array, sorted; returns -1 if there is no memory, and frees
- * `other` then. */
-#define SORTED(type, first, compare, count, other)                                                 \
+/* The items of a linked list in an array, sorted; returns -1 if there is no memory. */
+#define SORTED(type, first, compare, count)                                                        \
     type **items = NULL;                                                                           \
     size_t count = 0;                                                                              \
     for (type *item = (first); item; item = item->next)                                            \
         count++;                                                                                   \
     items = malloc((count + 1) * sizeof *items);                                                   \
-    if (!items) {                                                                                  \
-        free(other);                                                                               \
+    if (!items)                                                                                    \
         return -1;                                                                                 \
-    }                                                                                              \
     count = 0;                                                                                     \
     for (type *item = (first); item; item = item->next)                                            \
         items[count++] = item;                                                                     \
@@ -169,7 +168,7 @@ static void write_line(const struct row_writer *writer, const struct sums_line *
 
 static int write_lines(const struct row_writer *writer)
 {
-    SORTED(struct sums_line, writer->replay->sums.all_lines, compare_lines, count, NULL);
+    SORTED(struct sums_line, writer->replay->sums.all_lines, compare_lines, count);
     for (size_t i = 0; i < count; i++)
         write_line(writer, items[i]);
     free(items);
@@ -187,8 +186,7 @@ static int compare_functions(const void *a, const void *b)
 
 static int write_functions(const struct row_writer *writer)
 {
-    SORTED(struct sums_function, writer->replay->sums.all_functions, compare_functions, count,
-           NULL);
+    SORTED(struct sums_function, writer->replay->sums.all_functions, compare_functions, count);
     for (size_t i = 0; i < count; i++) {
         const struct sums_function *function = items[i];
         if (row_of(writer, function) == 0)
@@ -239,7 +237,7 @@ static void write_edge(const struct row_writer *writer, const struct sums_edge *
 
 static int write_edges(const struct row_writer *writer)
 {
-    SORTED(struct sums_edge, writer->replay->sums.all_edges, compare_edges, count, NULL);
+    SORTED(struct sums_edge, writer->replay->sums.all_edges, compare_edges, count);
     for (size_t i = 0; i < count; i++)
         write_edge(writer, items[i]);
     free(items);
@@ -266,7 +264,7 @@ static void write_pair(const struct row_writer *writer, const struct sums_edge *
 
 static int write_pairs(const struct row_writer *writer)
 {
-    SORTED(struct sums_edge, writer->replay->sums.all_edges, compare_edges, count, NULL);
+    SORTED(struct sums_edge, writer->replay->sums.all_edges, compare_edges, count);
     for (size_t i = 0; i < count; i++)
         if (!items[i]->pair)
             write_pair(writer, items[i]);
@@ -285,14 +283,15 @@ struct context_sums {
 static void write_context(const struct row_writer *writer, const struct sums_node *node,
                           const struct context_sums *sums)
 {
-    int64_t id = (int64_t)node->id;
+    const struct sums *of = &writer->replay->sums;
+    int64_t id = sums_context_row(of, node);
 
 #define FIGURES                                                                                    \
     (int64_t) sums->calls, (int64_t)sums->recursive_calls, sums->self, sums->self - sums->wait,    \
         node->cumulative, node->cumulative - node->cumulative_wait
-    if (node->parent)
-        store_row(writer->store, STORE_CONTEXTS, "iiiiiiiiii", id, (int64_t)node->parent->id,
-                  writer->thread_id, row_of(writer, node->function), FIGURES);
+    if (node->depth > 0)
+        store_row(writer->store, STORE_CONTEXTS, "iiiiiiiiii", id,
+                  sums_context_row(of, sums_node(of, node->parent)), writer->thread_id, row_of(writer, node->function), FIGURES);
     else
         store_row(writer->store, STORE_CONTEXTS, "i-i-iiiiii", id, writer->thread_id, FIGURES);
 #undef FIGURES
@@ -328,46 +327,48 @@ static void write_cells(const struct row_writer *writer, const struct sums_node 
 {
     for (size_t i = 0; i < count; i++)
         if (cells[i]->hits || cells[i]->self)
-            store_row(writer->store, STORE_CONTEXT_LINES, "iiiii", (int64_t)node->id,
-                      cells[i]->line, (int64_t)cells[i]->hits, cells[i]->self,
+            store_row(writer->store, STORE_CONTEXT_LINES, "iiiii",
+                      sums_context_row(&writer->replay->sums, node), cells[i]->line, (int64_t)cells[i]->hits, cells[i]->self,
                       cells[i]->self - cells[i]->wait);
 }
 
 static int compare_entries(const void *a, const void *b)
 {
-    const struct sums_entry *x = *(struct sums_entry *const *)a,
-                            *y = *(struct sums_entry *const *)b;
+    const struct sums_entry *x = *(const struct sums_entry *const *)a,
+                            *y = *(const struct sums_entry *const *)b;
 
-    COMPARE(x->node->id, y->node->id);
-    COMPARE(x->caller->node->id, y->caller->node->id);
+    COMPARE(x->node->number, y->node->number);
+    COMPARE(x->caller_node, y->caller_node);
     COMPARE(x->caller->line, y->caller->line);
     return 0;
 }
 
 static void write_entry(const struct row_writer *writer, const struct sums_entry *entry)
 {
-    const struct sums_node *caller = entry->caller->node;
-    int64_t id = (int64_t)entry->node->id, cpu = entry->cumulative - entry->cumulative_wait;
+    const struct sums *sums = &writer->replay->sums;
+    int64_t id = sums_context_row(sums, entry->node);
+    int64_t caller = sums_context_row(sums, sums_node(sums, entry->caller_node));
+    int64_t cpu = entry->cumulative - entry->cumulative_wait;
 
-    if (caller->parent)
-        store_row(writer->store, STORE_CONTEXT_EDGES, "iiiiii", id, (int64_t)caller->id,
-                  entry->caller->line, (int64_t)entry->calls, entry->cumulative, cpu);
-    else
-        store_row(writer->store, STORE_CONTEXT_EDGES, "ii-iii", id, (int64_t)caller->id,
+    if (entry->caller_node != sums->root->number)
+        store_row(writer->store, STORE_CONTEXT_EDGES, "iiiiii", id, caller, entry->caller->line,
                   (int64_t)entry->calls, entry->cumulative, cpu);
+    else
+        store_row(writer->store, STORE_CONTEXT_EDGES, "ii-iii", id, caller, (int64_t)entry->calls,
+                  entry->cumulative, cpu);
 }
 
 /* The ways into a context stand together in the sorted entries: from here on, and the result is
  * behind them. */
 static size_t write_entries(const struct row_writer *writer, const struct sums_node *node,
-                            struct sums_entry *const *entries, size_t count,
+                            const struct sums_entry *const *entries, size_t count,
                             struct context_sums *sums)
 {
     size_t i = 0;
 
     for (; i < count && entries[i]->node == node; i++) {
         sums->calls += entries[i]->calls;
-        if (node->parent != entries[i]->caller->node)
+        if (node->parent != entries[i]->caller_node)
             sums->recursive_calls += entries[i]->calls;
         write_entry(writer, entries[i]);
     }
@@ -378,32 +379,54 @@ static size_t count_most_cells(const struct sums *sums)
 {
     size_t most = 0;
 
-    for (const struct sums_node *node = sums->root; node; node = node->next)
+    for (uint32_t i = 0; i < sums->nodes.count; i++) {
+        const struct sums_node *node = sums_node(sums, i);
         most = node->count > most ? node->count : most;
+    }
     return most;
+}
+
+/* The entries that have rows, as those of one context follow each other, in an array that the caller
+ * frees. NULL: no memory. */
+static const struct sums_entry **sort_entries(const struct sums *sums, size_t *count)
+{
+    const struct sums_entry **items = malloc(((size_t)sums->entries.count + 1) * sizeof *items);
+
+    *count = 0;
+    for (uint32_t i = 0; items && i < sums->entries.count; i++) {
+        const struct sums_entry *entry = sums_entry_at(sums, i);
+        if (sums_entry_counts(sums, entry))
+            items[(*count)++] = entry;
+    }
+    if (items)
+        qsort(items, *count, sizeof *items, compare_entries);
+    return items;
 }
 
 static int write_contexts(struct row_writer *writer)
 {
-    struct sums_cell **cells = malloc((count_most_cells(&writer->replay->sums) + 1) * sizeof *cells);
+    const struct sums *sums = &writer->replay->sums;
+    size_t count, done = 0;
+    struct sums_cell **cells = malloc((count_most_cells(sums) + 1) * sizeof *cells);
+    const struct sums_entry **entries = sort_entries(sums, &count);
 
-    if (!cells)
-        return -1;
-    SORTED(struct sums_entry, writer->replay->sums.all_entries, compare_entries, count, cells);
-    size_t done = 0;
-    for (struct sums_node *node = writer->replay->sums.root; node; node = node->next) {
-        struct context_sums sums = {0};
-        size_t cell_count = sort_cells(node, cells, &sums);
-        done += write_entries(writer, node, &items[done], count - done, &sums);
-        write_context(writer, node, &sums);
-        if (node->parent)
+    for (uint32_t i = 0; cells && entries && i < sums->nodes.count; i++) {
+        const struct sums_node *node = sums_node(sums, i);
+        struct context_sums figures = {0};
+        if (!node->rank)
+            continue;
+        size_t cell_count = sort_cells(node, cells, &figures);
+        done += write_entries(writer, node, &entries[done], count - done, &figures);
+        write_context(writer, node, &figures);
+        if (node->depth > 0)
             write_cells(writer, node, cells, cell_count);
-        writer->self += sums.self;
-        writer->wait += sums.wait;
+        writer->self += figures.self;
+        writer->wait += figures.wait;
     }
-    free(items);
+    bool good = cells && entries;
+    free(entries);
     free(cells);
-    return 0;
+    return good ? 0 : -1;
 }
 
 static void write_account(const struct row_writer *writer)

@@ -200,7 +200,7 @@ int totals_add_thread(struct totals *totals, struct replay *replay, int64_t proc
         return -1;
     if (begin_samples(totals, replay) < 0)
         return -1;
-    totals->contexts += sums->node_count;
+    totals->contexts += sums->context_count;
     totals->events += replay_event_count(replay);
     totals->self += replay->now.time;
     totals->wait += replay->now.wait;

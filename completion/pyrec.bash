@@ -4,7 +4,7 @@
 _pyrec_options='--out --force --then --python --python-args --include --exclude --exclude-syspath --no-threads
     --no-children --no-source --c-calls --echo --sample --max-depth --toggle-signal --max-size --min-free --quiet --verbose --help --version
     -o -m -c -q -v -h -V -S -I -E -s -O -OO -B -b -u -X -W'
-_pyrec_formats='annotate callgrind callgrindzip folded flamegraph pprofile samples zip db'
+_pyrec_formats='annotate callgrind callgrindzip folded flamegraph pprofile samples tree zip db'
 
 _pyrec_modules()
 {
@@ -65,13 +65,15 @@ _pyrec_walk()
     start=$i
 }
 
-# The options of pprofile or cProfile; else files.
+# The options of pprofile, cProfile or kernprof; else files.
 _pyrec_frontend()
 {
     local options='--out --format --zipfile --threads --statistic --verbose --exclude-syspath --exclude --include
         --help -o -f -z -t -s -v -m -h'
 
     [[ $1 == cprofile ]] && options='--outfile --sort --help -o -s -m -h'
+    [[ $1 == kernprof ]] && options='--line-by-line --builtin --setup --prof-mod --outfile --verbose --view --quiet --unit
+        --skip-zero --summarize --output-interval --version --help -l -b -s -p -o -v -q -u -z -i -m -c -h'
     if [[ $value == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$options" -- "$value")
     else
@@ -100,7 +102,7 @@ _pyrec()
         declare -F _pyanalyze >/dev/null && _pyanalyze
         return
     fi
-    if (( cword > 1 )) && [[ ${words[1]} == [pc]profile ]]; then
+    if (( cword > 1 )) && [[ ${words[1]} =~ ^([pc]profile|kernprof)$ ]]; then
         _pyrec_frontend "${words[1]}"
         return
     fi
@@ -117,7 +119,7 @@ _pyrec()
         mapfile -t COMPREPLY < <(compgen -W "$_pyrec_options" -- "$value")
     else
         _pyrec_programs
-        (( cword == 1 )) && mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W 'run analyze pprofile cprofile' -- "$value")
+        (( cword == 1 )) && mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W 'run analyze pprofile cprofile kernprof' -- "$value")
     fi
 }
 

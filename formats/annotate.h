@@ -93,10 +93,12 @@ int annotate_title(struct annotate *report);
  * with the error set. */
 int annotate_header(struct annotate *report);
 
-/* annotate_table.c: the columns' widths, for lines or for functions; their headings, with `last`
+/* annotate_table.c: the columns' widths, for lines, for functions, or for percentages, times and
+ * hits up to a largest one; their headings, with `last`
  * for the rest of the row, and a rule below. */
 int annotate_measure(struct annotate *report);
 int annotate_measure_functions(struct annotate *report);
+void annotate_measure_totals(struct annotate *report, uint64_t largest);
 void annotate_headings(struct annotate *report, const enum annotate_column *columns, size_t count,
                        const char *last);
 

@@ -89,6 +89,13 @@ int annotate_measure_functions(struct annotate *report)
                            "WHERE kind <> 'outside'");
 }
 
+void annotate_measure_totals(struct annotate *report, uint64_t largest)
+{
+    widen(report, ANNOTATE_PERCENT, (int)strlen(report->narrow ? "100.0%" : "100.00%"));
+    widen(report, ANNOTATE_TIME, time_width(report, largest, 0));
+    widen(report, ANNOTATE_HITS, digits(largest));
+}
+
 static void add_heading(struct annotate *report, enum annotate_column column)
 {
     const struct heading *heading = &headings[column];

@@ -19,6 +19,7 @@ extern const struct format format_samples;
 extern const struct format format_stats;
 extern const struct format format_summary;
 extern const struct format format_trace;
+extern const struct format format_tree;
 extern const struct format format_zip;
 
 const struct format *const formats[] = {
@@ -35,6 +36,7 @@ const struct format *const formats[] = {
     &format_stats,
     &format_summary,
     &format_trace,
+    &format_tree,
     &format_zip,
     NULL,
 };

@@ -356,3 +356,6 @@ CREATE TABLE marks (
 --          file, function, detail)
 --   seq: number in its thread, from 1; self_ns: until that thread's next event; event: line, call, return, yield,
 --   resume, unwind, raise, c_call, c_return, switch, mark, gap; depth: open frames, its own included
+--   Of a sampled run the events are sample and gap: a row of sample is about the innermost frame, and detail tells its
+--   state (running, gil, blocked); seq is the number of samples so far, also where a row stands for several that were
+--   the same, and a gap has that of the sample before it.

@@ -6,6 +6,7 @@
 
 #include "formats/trace/encode.h"
 #include "recorder/callables.h"
+#include "recorder/codes_twins.h"
 #include "recorder/cost.h"
 #include "recorder/echo.h"
 #include "recorder/facts.h"
@@ -246,12 +247,25 @@ static void define_echo(PyCodeObject *code, uint32_t number, const struct defini
     free(qualname);
 }
 
-static bool write_code_fact(PyCodeObject *code, uint32_t number, const struct definition *d)
+/* The number of a code of which a fact says what this one does. Only samples ask: they write little
+ * else. */
+static uint32_t number_of_twin(const struct fact *fact, size_t at, uint32_t number)
+{
+    if (recorder.settings.sample_ns == 0 || fact->failed)
+        return number;
+    return codes_twins_number(fact->bytes + FACT_HEAD + at, fact->size - at, number);
+}
+
+/* *number may become that of a twin, and nothing is written. */
+static bool write_code_fact(PyCodeObject *code, uint32_t *number, const struct definition *d)
 {
     struct fact fact;
+    uint32_t twin;
+    size_t at;
 
     fact_init(&fact);
-    fact_put_uint(&fact, number);
+    fact_put_uint(&fact, *number);
+    at = fact.size;
     fact_put_uint(&fact, d->parent_number != 0 ? (uint64_t)d->parent_number + 1 : 0);
     fact_put_uint(&fact, d->file->number);
     fact_put_uint(&fact, code->co_firstlineno > 0 ? (uint64_t)code->co_firstlineno : 0);
@@ -262,7 +276,13 @@ static bool write_code_fact(PyCodeObject *code, uint32_t number, const struct de
     put_text(&fact, pycompat_code_qualname(code));
     put_text(&fact, d->module);
     put_lines(&fact, code);
-    define_echo(code, number, d);
+    twin = number_of_twin(&fact, at, *number);
+    if (twin != *number) {
+        fact_fini(&fact);
+        *number = twin;
+        return true;
+    }
+    define_echo(code, *number, d);
     return facts_write(TRACE_FACT_CODE, &fact);
 }
 
@@ -322,7 +342,7 @@ static const struct code_info *define(PyCodeObject *code, const struct definitio
     uint32_t number = facts_next_number();
     const struct code_info *info;
 
-    if (!write_code_fact(code, number, d))
+    if (!write_code_fact(code, &number, d))
         return &not_wanted; /* no event may name what no fact defines */
     info = attach_info(code, number, true);
     if (info->wanted && filename_hook == NULL) /* which names each for itself */
@@ -398,6 +418,7 @@ void codes_forget(void)
     echo_forget();
     forget_strings();
     callables_forget();
+    codes_twins_forget();
     files_forget();
 }
 

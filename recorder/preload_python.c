@@ -8,8 +8,9 @@
 
 #include "recorder/preload.h"
 
-/* The oldest minor version of Python 3 that the recorder can be built for. */
+/* The minor versions of Python 3 that the recorder can be built for. */
 #define OLDEST_MINOR 9
+#define NEWEST_MINOR 14
 
 /* The interpreter's functions and types, as far as they are used here: no header of one version
  * serves all. */
@@ -64,6 +65,12 @@ static bool read_version(struct version *version)
     return true;
 }
 
+static bool is_recordable(const struct version *version)
+{
+    return !version->is_free_threaded && version->major == 3 && version->minor >= OLDEST_MINOR &&
+           version->minor <= NEWEST_MINOR;
+}
+
 static bool find_extension(const struct version *version)
 {
     const char *self = preload_self();
@@ -87,9 +94,9 @@ static void refuse_version(const struct version *version)
         snprintf(why, sizeof why,
                  "%s is a free-threaded build of CPython %s, which pyrec does not record", program,
                  version->text);
-    else if (version->major != 3 || version->minor < OLDEST_MINOR)
-        snprintf(why, sizeof why, "%s is CPython %s; pyrec records 3.%d and later", program,
-                 version->text, OLDEST_MINOR);
+    else if (!is_recordable(version))
+        snprintf(why, sizeof why, "%s is CPython %s; pyrec records 3.%d to 3.%d", program,
+                 version->text, OLDEST_MINOR, NEWEST_MINOR);
     else
         snprintf(why, sizeof why, "no recorder for CPython %s (%s); build it: make PYTHON=%s",
                  version->text, program, program);
@@ -232,8 +239,7 @@ bool preload_python_enter(const struct preload_run *run)
     if (!read_version(&version))
         return false;
     python.run = run;
-    if (version.is_free_threaded || version.major != 3 || version.minor < OLDEST_MINOR ||
-        !find_extension(&version)) {
+    if (!is_recordable(&version) || !find_extension(&version)) {
         if (run->how == INSIDE_FIRST)
             refuse_version(&version);
         return true;

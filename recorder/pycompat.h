@@ -25,6 +25,14 @@
 #endif
 #include <internal/pycore_code.h>
 #include <internal/pycore_frame.h>
+#if PY_VERSION_HEX >= 0x030E0000
+#include <internal/pycore_interpframe.h>
+#endif
+#endif
+
+/* An interpreter that says where its members stand: _PyRuntime.debug_offsets. */
+#if PY_VERSION_HEX >= 0x030D0000
+#define PYCOMPAT_OFFSETS 1
 #endif
 
 /* For sampler_layout.c, which is about nothing but what differs. */

@@ -182,6 +182,37 @@ static int run_and_report(struct run *run)
     pyrec_then_end(status);
 }
 
+/* ---- the package ---- */
+
+/* Its folder stands in sys.path only while it is imported: the program finds its own modules. Where
+ * there is none beside pyrec, the interpreter has it. */
+static const char kernprof_code[] = "import sys; path = sys.argv.pop(1)\n"
+                                    "sys.path.insert(0, path)\n"
+                                    "from pyrec.compat import kernprof\n"
+                                    "sys.path.remove(path)\n"
+                                    "sys.exit(kernprof.main())";
+
+static int become_kernprof(struct run *run)
+{
+    static const char *const places[] = {"python", "../lib/pyrec/python"};
+    struct pyrec_list *words = &run->options.interpreter;
+    char path[2 * PATH_MAX], found[PATH_MAX] = "";
+
+    for (size_t i = 0; i < sizeof places / sizeof *places && found[0] == '\0'; i++) {
+        snprintf(path, sizeof path, "%s/%s/pyrec/..", run->installation.folder, places[i]);
+        if (access(path, F_OK) == 0) {
+            snprintf(path, sizeof path, "%s/%s", run->installation.folder, places[i]);
+            found[0] = realpath(path, found) != NULL ? found[0] : '\0';
+        }
+    }
+    if (pyrec_python_find(NULL, run->installation.folder, &run->python, run->err) < 0 ||
+        pyrec_list_add(words, "-c", "", run->err) < 0 ||
+        pyrec_list_add(words, kernprof_code, "", run->err) < 0 ||
+        pyrec_list_add(words, found, "", run->err) < 0)
+        return -1;
+    return become_interpreter(run);
+}
+
 /* ---- a run ---- */
 
 /* A mistyped name is the interpreter's to report; no trace goes for it. */
@@ -233,6 +264,8 @@ static int act(struct run *run)
         return start_run(run);
     case PYREC_ANALYZE:
         return become_analyzer(&run->installation, run->options.arguments, run->err);
+    case PYREC_KERNPROF:
+        return become_kernprof(run);
     case PYREC_HELP:
         fputs(run->options.help != NULL ? run->options.help : pyrec_options_help(), stdout);
         break;

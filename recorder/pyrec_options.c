@@ -14,7 +14,7 @@ static const char help[] =
     "Usage: pyrec [run] [OPTION]... SCRIPT|DIR|ZIP|- [ARGUMENT]...\n"
     "       pyrec [run] [OPTION]... -m MODULE|-c CODE [ARGUMENT]...\n"
     "       pyrec analyze [ARGUMENT]...        (pyanalyze)\n"
-    "       pyrec pprofile|cprofile ...        (their command lines: --help)\n"
+    "       pyrec pprofile|cprofile|kernprof ...  (their command lines: --help)\n"
     "Record every line, call and return of a program, its threads and children.\n"
     "  -o, --out FILE        the trace (trace.bin); %p: process id, %n: a number\n"
     "  --force               replace FILE even if it is no trace\n"
@@ -550,6 +550,12 @@ static int read_word(struct reader *reader)
     return read_operand(reader, word, false);
 }
 
+/* Commands whose arguments others read. */
+static const struct {
+    const char *name;
+    enum pyrec_action action;
+} others[] = {{"analyze", PYREC_ANALYZE}, {"kernprof", PYREC_KERNPROF}};
+
 int pyrec_options_parse(char **argv, struct pyrec_options *options, struct pyrec_error *err)
 {
     struct reader reader = {.options = options, .at = argv, .err = err};
@@ -558,10 +564,12 @@ int pyrec_options_parse(char **argv, struct pyrec_options *options, struct pyrec
         (struct pyrec_options){.out = "trace.bin", .min_free = 5, .min_free_is_percent = true, .max_depth = 10000};
     if (*reader.at != NULL)
         reader.at++;
-    if (*reader.at != NULL && strcmp(*reader.at, "analyze") == 0) {
-        options->action = PYREC_ANALYZE;
-        options->arguments = reader.at + 1;
-        return 0;
+    for (size_t i = 0; *reader.at != NULL && i < sizeof others / sizeof *others; i++) {
+        if (strcmp(*reader.at, others[i].name) == 0) {
+            options->action = others[i].action;
+            options->arguments = reader.at + 1;
+            return 0;
+        }
     }
     if (*reader.at != NULL && pyrec_frontend_is(*reader.at))
         return pyrec_frontend_parse(reader.at, options, err);

@@ -14,7 +14,8 @@
 
 #include "recorder/pyrec_error.h"
 
-enum pyrec_action { PYREC_RUN, PYREC_ANALYZE, PYREC_HELP, PYREC_VERSION_LINE };
+/* PYREC_KERNPROF: `arguments` are for pyrec.compat.kernprof. */
+enum pyrec_action { PYREC_RUN, PYREC_ANALYZE, PYREC_KERNPROF, PYREC_HELP, PYREC_VERSION_LINE };
 
 /* What the program is: a file, folder, zip or `-`; the module after -m; the text after -c. */
 enum pyrec_form { PYREC_SCRIPT, PYREC_MODULE, PYREC_CODE };

@@ -15,6 +15,7 @@
 #include "recorder/cost.h"
 #include "recorder/facts.h"
 #include "recorder/files.h"
+#include "recorder/fit.h"
 #include "recorder/inside.h"
 #include "recorder/pycompat.h"
 #include "recorder/replaced.h"
@@ -234,19 +235,6 @@ static enum trace_process_how how_of(const struct inside_run *run)
     return run->how == INSIDE_SPAWN ? TRACE_PROCESS_SPAWN : TRACE_PROCESS_EXEC;
 }
 
-static int check_version(char *why, size_t why_size)
-{
-    char built[16];
-    const char *version = Py_GetVersion();
-
-    snprintf(built, sizeof built, "%d.%d.", PY_MAJOR_VERSION, PY_MINOR_VERSION);
-    if (strncmp(version, built, strlen(built)) == 0)
-        return 0;
-    snprintf(why, why_size, "this recorder was built for CPython %d.%d, the interpreter is %.*s",
-             PY_MAJOR_VERSION, PY_MINOR_VERSION, (int)strcspn(version, " "), version);
-    return -1;
-}
-
 static void describe_process(void)
 {
     recorder.pid = recorder.only_thread = getpid();
@@ -309,7 +297,7 @@ int recorder_start(const struct inside_run *run, struct inside_hooks *hooks, cha
         snprintf(why, why_size, "preload.so and the recorder are of different versions of pyrec");
         return -1;
     }
-    if (check_version(why, why_size) < 0 ||
+    if (fit_check(why, why_size) < 0 ||
         sink_open(&recorder.sink, run->path, run->mark, why, why_size) < 0)
         return -1;
     recorder.is_first = run->how == INSIDE_FIRST;
@@ -385,7 +373,7 @@ int recorder_start_guest(struct sink *sink, char *why, size_t why_size)
     recorder.sink = *sink;
     recorder.is_guest = true;
     recorder.is_first = false;
-    if (check_version(why, why_size) < 0 || begin(0, TRACE_PROCESS_FIRST, why, why_size) < 0)
+    if (fit_check(why, why_size) < 0 || begin(0, TRACE_PROCESS_FIRST, why, why_size) < 0)
         return -1;
     recorder.only_thread = (pid_t)syscall(SYS_gettid);
     watch_exit();

@@ -27,29 +27,38 @@ static bool fits(const struct layout_frame *raw, PyFrameObject *frame)
     return same;
 }
 
-/* The Python frames among the `count` raw ones are those of the interpreter, and there are two. */
-static bool compare(const struct layout_frame *raw, int count)
+/* Between a constructor and who calls it there may be a frame of the interpreter's own, always of
+ * the same code: no frame of the program's is unbegun and calls another. */
+static bool is_between(const struct layout_frame *raw)
+{
+    if (pycompat_frame_is_real((const pycompat_frame *)raw->address))
+        return false;
+    layout_leave_out(raw->code);
+    return true;
+}
+
+/* The Python frames among the `count` raw ones are those of the interpreter, all of them unless
+ * there are `more`, and there are two. */
+static bool compare(const struct layout_frame *raw, int count, bool more)
 {
     PyFrameObject *frame = PyEval_GetFrame();
+    bool same = true;
     int frames = 0;
 
     Py_XINCREF(frame);
-    for (int i = 0; i < count; i++) {
-        PyFrameObject *caller;
+    for (int i = 0; i < count && same; i++) {
+        PyFrameObject *inner = frame;
 
-        if (raw[i].code == 0)
+        if (raw[i].code == 0 || (frames > 0 && is_between(&raw[i])))
             continue;
-        if (frame == NULL || !fits(&raw[i], frame))
-            break;
-        caller = PyFrame_GetBack(frame);
-        Py_DECREF(frame);
-        frame = caller;
+        same = frame != NULL && fits(&raw[i], frame);
+        frame = same ? PyFrame_GetBack(inner) : NULL;
+        Py_XDECREF(inner);
         frames++;
     }
-    if (frame == NULL)
-        return frames >= 2;
-    Py_DECREF(frame);
-    return false;
+    same = same && frames >= 2 && (frame == NULL || more);
+    Py_XDECREF(frame);
+    return same;
 }
 
 static PyObject *look(PyObject *self, PyObject *unused)
@@ -63,7 +72,7 @@ static PyObject *look(PyObject *self, PyObject *unused)
     (void)self, (void)unused;
     if (layout_read_thread((uintptr_t)PyThreadState_Get(), &thread)) {
         count = layout_walk(&memory, thread.state, thread.id, raw, DEPTH, &more);
-        is_as_seen = count > 0 && compare(raw, more ? 0 : count);
+        is_as_seen &= count > 0 && compare(raw, count, more);
     }
     sampler_memory_fini(&memory);
     Py_RETURN_NONE;
@@ -71,23 +80,45 @@ static PyObject *look(PyObject *self, PyObject *unused)
 
 static PyMethodDef look_method = {"look", look, METH_NOARGS, NULL};
 
+/* A constructor that is called often is called in another way. */
+static const char text[] = "def f():\n\n x = 1\n look()\n\nf()\n"
+                           "class C:\n def __init__(self):\n  look()\n"
+                           "for i in range(16):\n C()\n";
+
+static PyObject *names_of_text(void)
+{
+    PyObject *function = PyCFunction_New(&look_method, NULL);
+
+    return Py_BuildValue("{sNsO}", "look", function, "__builtins__", PyEval_GetBuiltins());
+}
+
+/* A class refers to itself: what is left of it would be found when garbage is collected next. */
+static void forget(PyObject *names)
+{
+    PyObject *type = PyDict_GetItemString(names, "C");
+
+    Py_XINCREF(type);
+    PyDict_Clear(names); /* the functions have it for their globals */
+    if (type != NULL)
+        Py_TYPE(type)->tp_clear(type);
+    Py_XDECREF(type);
+    Py_DECREF(names);
+}
+
 int sampler_check(char *why, size_t why_size)
 {
-    PyObject *code =
-        Py_CompileString("def f():\n\n x = 1\n look()\n\nf()\n", "<pyrec>", Py_file_input);
-    PyObject *function = PyCFunction_New(&look_method, NULL);
-    PyObject *names = function != NULL ? Py_BuildValue("{sO}", "look", function) : NULL;
+    PyObject *code = Py_CompileString(text, "<pyrec>", Py_file_input);
+    PyObject *names = names_of_text();
     PyObject *result = NULL;
 
-    is_as_seen = false;
+    is_as_seen = true;
     if (code != NULL && names != NULL)
         result = PyEval_EvalCode(code, names, names);
     if (names != NULL)
-        PyDict_Clear(names); /* the function in it has it for its globals */
+        forget(names);
+    is_as_seen = is_as_seen && result != NULL;
     Py_XDECREF(result);
     Py_XDECREF(code);
-    Py_XDECREF(names);
-    Py_XDECREF(function);
     PyErr_Clear();
     if (is_as_seen)
         return 0;

@@ -23,11 +23,83 @@ static struct {
     uintptr_t gil, gil_end;
     size_t native_offset; /* of a thread's native id in what pthread_self() points to; 0: the
                              thread state has it */
+    uintptr_t left_out;   /* code of frames that are the interpreter's own */
 } layout;
 
-/* --- Threads --- */
+/* Where members stand: as the headers have it, until the interpreter itself has been asked. */
 
-#define STATE_MEMBER(type, state, name) (*(const type *)((state) + offsetof(PyThreadState, name)))
+#if PYCOMPAT_MINOR >= 13
+#define STATE_FRAME current_frame
+#elif PYCOMPAT_MINOR >= 11
+#define STATE_FRAME cframe
+#else
+#define STATE_FRAME frame
+#endif
+
+#if PYCOMPAT_MINOR >= 11
+#define STATE_NATIVE native_thread_id
+#else
+#define STATE_NATIVE thread_id
+#endif
+
+static struct {
+    size_t next, interpreter, frame, native, id;
+} state_at = {
+    offsetof(PyThreadState, next),        offsetof(PyThreadState, interp),
+    offsetof(PyThreadState, STATE_FRAME), offsetof(PyThreadState, STATE_NATIVE),
+    offsetof(PyThreadState, id),
+};
+
+#if PYCOMPAT_MINOR >= 13
+#define FRAME_CODE f_executable
+#define FRAME_INSTRUCTION instr_ptr
+#elif PYCOMPAT_MINOR >= 11
+#define FRAME_CODE f_code
+#define FRAME_INSTRUCTION prev_instr
+#endif
+
+/* Owners from this one on are C code. */
+#if PYCOMPAT_MINOR >= 14
+#define FRAME_NOT_PYTHONS FRAME_OWNED_BY_INTERPRETER
+#else
+#define FRAME_NOT_PYTHONS FRAME_OWNED_BY_CSTACK
+#endif
+
+#ifdef LAYOUT_INTERPRETER_FRAMES
+static struct {
+    size_t outward, code, instruction, owner;
+} frame_at = {
+    offsetof(pycompat_frame, previous),
+    offsetof(pycompat_frame, FRAME_CODE),
+    offsetof(pycompat_frame, FRAME_INSTRUCTION),
+    offsetof(pycompat_frame, owner),
+};
+#endif
+
+static struct {
+    size_t newest, next_id, gil;
+} interpreter_at = {
+#if PYCOMPAT_MINOR >= 11
+    .newest = offsetof(PyInterpreterState, threads.head),
+    .next_id = offsetof(PyInterpreterState, threads.next_unique_id),
+#else
+    .newest = offsetof(PyInterpreterState, tstate_head),
+    .next_id = offsetof(PyInterpreterState, tstate_next_unique_id),
+#endif
+#if PYCOMPAT_MINOR >= 12
+    .gil = offsetof(PyInterpreterState, ceval.gil),
+#endif
+};
+
+static uintptr_t word_at(const uint8_t *copy, size_t offset)
+{
+    uintptr_t word;
+
+    memcpy(&word, copy + offset, sizeof word);
+    return word;
+}
+
+/* --- Threads --- */
 
 /* As much of a thread state as is looked at. */
 #if PYCOMPAT_MINOR >= 11
@@ -38,15 +110,15 @@ static struct {
 
 static bool is_ours(const uint8_t *state)
 {
-    return (uintptr_t)STATE_MEMBER(PyInterpreterState *, state, interp) == layout.interpreter;
+    return word_at(state, state_at.interpreter) == layout.interpreter;
 }
 
 static int native_id(const uint8_t *state)
 {
 #if PYCOMPAT_MINOR >= 11
-    return (int)STATE_MEMBER(unsigned long, state, native_thread_id);
+    return (int)word_at(state, state_at.native);
 #else
-    unsigned long thread = STATE_MEMBER(unsigned long, state, thread_id);
+    unsigned long thread = word_at(state, state_at.native);
     int native = 0;
 
     if (thread != 0)
@@ -83,8 +155,8 @@ bool layout_read_thread(uintptr_t state, struct layout_thread *thread)
         return false;
     *thread = (struct layout_thread){
         .state = state,
-        .next = (uintptr_t)STATE_MEMBER(PyThreadState *, copy, next),
-        .id = STATE_MEMBER(uint64_t, copy, id),
+        .next = word_at(copy, state_at.next),
+        .id = word_at(copy, state_at.id),
         .native = native_id(copy),
     };
     return true;
@@ -112,27 +184,21 @@ static const void *get_frame(struct sampler_memory *memory, uintptr_t address)
     return sampler_memory_get(memory, address, FRAME_SIZE, page, span);
 }
 
+/* From 3.14 on what a frame refers to has marks in its lowest bits, which addresses have not. */
 static void read_frame(const uint8_t *copy, struct layout_frame *frame)
 {
-    const pycompat_frame *f = (const pycompat_frame *)(const void *)copy;
-
-#if PYCOMPAT_MINOR >= 13
-    frame->code = (uintptr_t)f->f_executable;
-    frame->instruction = (uintptr_t)f->instr_ptr;
-#else
-    frame->code = (uintptr_t)f->f_code;
-    frame->instruction = (uintptr_t)f->prev_instr;
-#endif
-    frame->owned = f->owner == FRAME_OWNED_BY_GENERATOR;
+    frame->code = word_at(copy, frame_at.code) & ~(uintptr_t)(_Alignof(PyObject) - 1);
+    frame->instruction = word_at(copy, frame_at.instruction);
+    frame->owned = copy[frame_at.owner] == FRAME_OWNED_BY_GENERATOR;
 #if PYCOMPAT_MINOR >= 12
-    if (f->owner == FRAME_OWNED_BY_CSTACK)
+    if (copy[frame_at.owner] >= FRAME_NOT_PYTHONS || frame->code == layout.left_out)
         frame->code = 0;
 #endif
 }
 
 static uintptr_t outward(const uint8_t *copy)
 {
-    return (uintptr_t)((const pycompat_frame *)(const void *)copy)->previous;
+    return word_at(copy, frame_at.outward);
 }
 
 #else
@@ -164,21 +230,21 @@ static uintptr_t outward(const uint8_t *copy)
 /* The innermost frame of the thread whose state is copied. False: it cannot be read. */
 static bool innermost(struct sampler_memory *memory, const uint8_t *state, uintptr_t *frame)
 {
-#if PYCOMPAT_MINOR >= 13
-    (void)memory;
-    *frame = (uintptr_t)STATE_MEMBER(pycompat_frame *, state, current_frame);
-#elif PYCOMPAT_MINOR >= 11
-    uintptr_t cframe = (uintptr_t)STATE_MEMBER(_PyCFrame *, state, cframe);
-    const _PyCFrame *copy = sampler_memory_get(memory, cframe, sizeof *copy, cframe, sizeof *copy);
+    *frame = word_at(state, state_at.frame);
+#if PYCOMPAT_MINOR == 11 || PYCOMPAT_MINOR == 12
+    const _PyCFrame *copy = sampler_memory_get(memory, *frame, sizeof *copy, *frame, sizeof *copy);
 
     if (copy == NULL)
         return false;
     *frame = (uintptr_t)copy->current_frame;
-#else
-    (void)memory;
-    *frame = (uintptr_t)STATE_MEMBER(PyFrameObject *, state, frame);
 #endif
+    (void)memory;
     return true;
+}
+
+void layout_leave_out(uintptr_t code)
+{
+    layout.left_out = code;
 }
 
 int layout_walk(struct sampler_memory *memory, uintptr_t state, uint64_t id,
@@ -189,7 +255,7 @@ int layout_walk(struct sampler_memory *memory, uintptr_t state, uint64_t id,
     size_t count = 0;
 
     *more = false;
-    if (copy == NULL || !is_ours(copy) || STATE_MEMBER(uint64_t, copy, id) != id ||
+    if (copy == NULL || !is_ours(copy) || word_at(copy, state_at.id) != id ||
         !innermost(memory, copy, &address))
         return -1;
     for (; address != 0 && count < room; count++) {
@@ -228,42 +294,81 @@ static bool find_native_offset(void)
 #endif
 }
 
-static void find_members(PyInterpreterState *interpreter)
+#ifdef PYCOMPAT_OFFSETS
+
+/* From 3.13 on an interpreter says where its members stand, for debuggers' sake: that goes before
+ * the headers, which may be of another patch release. */
+static bool ask_interpreter(void)
 {
-    layout.interpreter = (uintptr_t)interpreter;
-#if PYCOMPAT_MINOR >= 11
-    layout.newest = (uintptr_t)&interpreter->threads.head;
-    layout.next_id = (uintptr_t)&interpreter->threads.next_unique_id;
+    const _Py_DebugOffsets *said = &_PyRuntime.debug_offsets;
+
+    if (memcmp(said->cookie, _Py_Debug_Cookie, sizeof said->cookie) != 0 ||
+        said->version >> 16 != PY_VERSION_HEX >> 16)
+        return false;
+    interpreter_at.next_id += said->interpreter_state.threads_head - interpreter_at.newest;
+    interpreter_at.newest = said->interpreter_state.threads_head;
+    interpreter_at.gil = said->interpreter_state.ceval_gil;
+    state_at.next = said->thread_state.next;
+    state_at.interpreter = said->thread_state.interp;
+    state_at.frame = said->thread_state.current_frame;
+    state_at.native = said->thread_state.native_thread_id;
+    frame_at.outward = said->interpreter_frame.previous;
+    frame_at.code = said->interpreter_frame.executable;
+    frame_at.instruction = said->interpreter_frame.instr_ptr;
+    frame_at.owner = said->interpreter_frame.owner;
+    return state_at.next < STATE_SIZE && state_at.interpreter < STATE_SIZE &&
+           state_at.frame < STATE_SIZE && state_at.native < STATE_SIZE &&
+           frame_at.outward < FRAME_SIZE && frame_at.code < FRAME_SIZE &&
+           frame_at.instruction < FRAME_SIZE && frame_at.owner < FRAME_SIZE;
+}
+
 #else
-    layout.newest = (uintptr_t)&interpreter->tstate_head;
-    layout.next_id = (uintptr_t)&interpreter->tstate_next_unique_id;
+
+static bool ask_interpreter(void)
+{
+    return true;
+}
+
 #endif
+
+static void find_members(void)
+{
+    layout.interpreter = (uintptr_t)PyInterpreterState_Main();
+    layout.newest = layout.interpreter + interpreter_at.newest;
+    layout.next_id = layout.interpreter + interpreter_at.next_id;
 #if PYCOMPAT_MINOR >= 12
-    layout.gil = (uintptr_t)interpreter->ceval.gil;
+    layout.gil = word_at((const uint8_t *)PyInterpreterState_Main(), interpreter_at.gil);
 #else
     layout.gil = (uintptr_t)&_PyRuntime.ceval.gil;
 #endif
     layout.gil_end = layout.gil + sizeof(struct _gil_runtime_state);
 }
 
-int layout_init(char *why, size_t why_size)
+/* Is the calling thread in the list, as what it is? */
+static bool finds_itself(void)
 {
-#if PYCOMPAT_MINOR >= 14
-    snprintf(why, why_size, "sampling is not known for CPython %d.%d", PY_MAJOR_VERSION,
-             PY_MINOR_VERSION);
-    return -1;
-#else
-    struct layout_thread self;
-    uintptr_t newest;
+    struct layout_thread at;
+    uintptr_t state;
     uint64_t next_id;
 
-    find_members(PyInterpreterState_Main());
-    if (find_native_offset() && layout_newest(&newest, &next_id) &&
-        layout_read_thread((uintptr_t)PyThreadState_Get(), &self) &&
-        self.native == (int)syscall(SYS_gettid) && self.id <= next_id)
-        return 0;
-    snprintf(why, why_size, "this interpreter keeps its threads elsewhere than CPython %d.%d does",
-             PY_MAJOR_VERSION, PY_MINOR_VERSION);
+    if (!layout_newest(&state, &next_id))
+        return false;
+    for (; layout_read_thread(state, &at); state = at.next) {
+        if (state == (uintptr_t)PyThreadState_Get())
+            return at.native == (int)syscall(SYS_gettid) && at.id <= next_id &&
+                   at.id == PyThreadState_GetID(PyThreadState_Get());
+    }
+    return false;
+}
+
+int layout_init(char *why, size_t why_size)
+{
+    if (find_native_offset() && ask_interpreter()) {
+        find_members();
+        if (finds_itself())
+            return 0;
+    }
+    snprintf(why, why_size, "this interpreter keeps its threads elsewhere than CPython %s does",
+             PY_VERSION);
     return -1;
-#endif
 }

@@ -1,7 +1,8 @@
 /* sampler_layout.h - where an interpreter keeps its threads and frames, version by version.
  *
- * The offsets are those of the headers the recorder was built with; sampler_layout_check() walks
- * frames that are known, by the same code, before the first sample is taken.
+ * The offsets are those that the interpreter itself names, from 3.13 on, else those of the headers
+ * the recorder was built with; sampler_check() walks frames that are known, by the same code,
+ * before the first sample is taken.
  */
 #ifndef RECORDER_SAMPLER_LAYOUT_H
 #define RECORDER_SAMPLER_LAYOUT_H
@@ -39,6 +40,9 @@ bool layout_read_thread(uintptr_t state, struct layout_thread *thread);
 
 /* Is `address` in the lock that threads wait on for the GIL? */
 bool layout_is_gil(uintptr_t address);
+
+/* Frames of this code are none of Python's: one code, the interpreter's own. */
+void layout_leave_out(uintptr_t code);
 
 /* The frames of a thread, innermost first, after sampler_memory_refresh(): at most `room` of them,
  * frames that are none of Python's among them. How many, or -1: the chain cannot be followed, or

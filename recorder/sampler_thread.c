@@ -145,15 +145,16 @@ static enum outcome push_frame(struct sampler_stack *stack, const struct layout_
     return TAKEN;
 }
 
-/* A frame that has not moved since the last sample. That its code is still the same one is checked
- * in the end, by holds(), as for all. */
+/* A frame that has not moved since the last sample, of code that is still the same one: code that
+ * is compiled again and again gets the same address again and again. */
 static bool push_again(struct sampler_thread *thread, const struct layout_frame *raw)
 {
     const struct sampler_frame *last = &thread->last.frames[thread->now.count];
     struct sampler_frame *frame;
 
     if (thread->now.count >= thread->last.count || last->address != raw->address ||
-        last->code != raw->code || last->instruction != raw->instruction || last->entry == NULL)
+        last->code != raw->code || last->instruction != raw->instruction || last->entry == NULL ||
+        !sampler_codes_hold(last->entry, last->birth, UINT64_MAX))
         return false;
     frame = push(&thread->now);
     if (frame == NULL)
@@ -305,8 +306,32 @@ static bool begin_writing(struct sampler_thread *thread, const struct sampler_sh
     return done;
 }
 
+/* As long as its clock does not move, its next sample is like its last one. */
+static bool waits(const struct sampler_thread *thread)
+{
+    return thread->has_sample && thread->state != TRACE_SAMPLE_RUNNING &&
+           thread->chunk == thread->writer.chunk;
+}
+
+/* A thread that waits where it waited before: what it ran meanwhile, to look whether it has to wait
+ * on, goes to the next sample that is written. */
+static bool still_waits(const struct sampler_thread *thread, enum trace_sample_tag state,
+                        size_t common)
+{
+    return waits(thread) && state == thread->state && common == thread->now.count &&
+           common == thread->last.count;
+}
+
+static bool write_same(struct sampler_thread *thread, uint64_t cpu)
+{
+    thread->cpu = cpu;
+    sampler_writer_same(&thread->writer, 1, clock_ticks());
+    return recorder.running;
+}
+
 /* Writes thread->now, of which the outermost `common` frames are those of the last sample. */
-static bool write_sample(struct sampler_thread *thread, size_t common, uint64_t now, uint64_t cpu)
+static bool write_sample(struct sampler_thread *thread, enum trace_sample_tag state, size_t common,
+                         uint64_t cpu)
 {
     struct sampler_writer *writer = &thread->writer;
     struct sampler_stack swapped = thread->last;
@@ -324,7 +349,8 @@ static bool write_sample(struct sampler_thread *thread, size_t common, uint64_t 
     thread->chunk = writer->chunk;
     thread->cpu = cpu;
     thread->has_sample = true;
-    sampler_writer_sample(writer, thread->state, now, thread->node, cpu);
+    thread->state = state;
+    sampler_writer_sample(writer, state, clock_ticks(), thread->node, cpu);
     thread->last = thread->now;
     thread->now = swapped;
     return true;
@@ -431,6 +457,7 @@ static void note_unknown(const struct sampler_thread *thread, struct sampler_sha
 static bool take(struct sampler_thread *thread, struct sampler_shared *shared, uint64_t cpu)
 {
     enum outcome outcome = RACED;
+    enum trace_sample_tag state;
     size_t common = 0;
     bool still = false;
 
@@ -446,17 +473,11 @@ static bool take(struct sampler_thread *thread, struct sampler_shared *shared, u
         return miss(thread, shared);
     if (!begin_writing(thread, shared, thread->cpu))
         return false;
-    thread->state = still ? classify(thread, shared) : TRACE_SAMPLE_RUNNING;
+    state = still ? classify(thread, shared) : TRACE_SAMPLE_RUNNING;
     shared->taken++;
     note_unknown(thread, shared);
-    return write_sample(thread, common, clock_ticks(), cpu);
-}
-
-/* As long as its clock does not move, its next sample is like its last one. */
-static bool waits(const struct sampler_thread *thread)
-{
-    return thread->has_sample && thread->state != TRACE_SAMPLE_RUNNING &&
-           thread->chunk == thread->writer.chunk;
+    return still_waits(thread, state, common) ? write_same(thread, cpu)
+                                              : write_sample(thread, state, common, cpu);
 }
 
 bool sampler_thread_rest(struct sampler_thread *thread, const struct sampler_shared *shared)
@@ -484,8 +505,7 @@ bool sampler_thread_sample(struct sampler_thread *thread, struct sampler_shared 
     if (waits(thread) && cpu == thread->cpu) {
         shared->taken++;
         thread->quiet++;
-        sampler_writer_same(&thread->writer, 1, clock_ticks());
-        return recorder.running;
+        return write_same(thread, cpu);
     }
     thread->quiet = 0;
     return take(thread, shared, cpu);

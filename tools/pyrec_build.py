@@ -40,9 +40,10 @@ def tag():
 def metadata():
     project = read("pyproject.toml")
     field = {name: value for name, value in re.findall(r'^([\w-]+) = "(.*)"$', project, re.MULTILINE)}
+    classifiers = ["Classifier: " + text for text in re.findall(r'^    "(.* :: .*)",$', project, re.MULTILINE)]
     return "\n".join([
         "Metadata-Version: 2.1", "Name: pyrec", "Version: " + version(), "Summary: " + field["description"],
-        "Requires-Python: " + field["requires-python"], "Description-Content-Type: text/markdown", "",
+        "Requires-Python: " + field["requires-python"]] + classifiers + ["Description-Content-Type: text/markdown", "",
         read("README.md")])
 
 

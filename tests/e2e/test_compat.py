@@ -559,9 +559,9 @@ print(json.dumps([out, pr.runctx('fact(2)', globals(), {}) is pr]))
     def test_without_builtins_and_subcalls(self):
         for options in ("builtins=False", "subcalls=False", "subcalls=False, builtins=False"):
             with self.subTest(options):
-                self.compare("pr = module.Profile(%s)\npr.runcall(all_of_it)\npr.create_stats()\n"
+                self.compare("pr = module.Profile(%s)\npr.enable(%s)\nall_of_it()\npr.disable()\npr.create_stats()\n"
                              "print(json.dumps([row[:2] for row in counts(pr.stats) if row[0][1] != '<lambda>']))"
-                             % options)
+                             % (options, options))    # 3.14: enable() forgets the former
 
     def test_clear(self):
         self.compare("pr = module.Profile()\npr.runcall(fact, 5)\npr.clear()\npr.runcall(fact, 3)\npr.create_stats()\n"
@@ -943,10 +943,149 @@ line_profiler.main(["-u", "1e-3", "-z", "x.lprof"])
         self.assertRegex(self.read("profile_output.txt"), r"     4         2 .*     return n\n")
 
 
+DECORATED = """
+import sys, some
+@profile
+def f(n):
+    total = some.sub(n)
+    total += 1
+    return total
+class C:
+    @profile
+    def m(self):
+        return f(2)
+def plain():
+    return 7
+print(f(3), C().m(), plain(), __name__, sys.argv)
+with profile:
+    plain()
+"""
+
+RESULTS = """
+import json, %s as module
+stats = module.load_stats("program.py.lprof")
+print(json.dumps(sorted([file, first, name.split(".")[-1], [[line, hits] for line, hits, time in rows]]
+                        for (file, first, name), rows in stats.timings.items())))
+"""
+
+
+class KernprofTests(Case):
+    def kernprof(self, *words, text=DECORATED, module="pyrec.compat.kernprof", path=PACKAGE, status=0, name="program.py"):
+        """What it prints to both streams."""
+        self.write("some.py", "def sub(n):\n    return n * 2\nclass D:\n    def g(self):\n        return sub(1)\n")
+        self.write(name, text)
+        result = support.run([self.python, "-m", module, *words], cwd=self.folder,
+                             env=support.environment(PYTHONPATH=path))
+        self.assertEqual(result.status, status, result)
+        return result.out.decode(), result.err.decode()
+
+    def results(self, module="pyrec.compat.line_profiler", path=PACKAGE):
+        return json.loads(self.run_program(RESULTS % module, path=path, name="results.py"))
+
+    def test_decorated(self):
+        out, err = self.kernprof("-lv", "-u", "1e-3", "program.py", "a", "-l")
+        self.assertEqual(err, "")
+        self.assertTrue(out.startswith("7 5 7 __main__ ['program.py', 'a', '-l']\nWrote profile results to program.py.lprof\n"
+                                       "Timer unit: 0.001 s\n\nTotal time: "), out)
+        self.assertEqual(self.results(), [
+            ["program.py", 3, "f", [[5, 2], [6, 2], [7, 2]]],
+            ["program.py", 9, "m", [[11, 1]]]])
+
+    def test_as_theirs(self):
+        """With Debian's, the same words, the same results, and each reads the other's file."""
+        if self.python != "/usr/bin/python3" or not support.has_module(self.python, "kernprof"):
+            self.skipTest("kernprof is not installed")
+        seen = []
+        for module, path in (("pyrec.compat.kernprof", PACKAGE), ("kernprof", "")):
+            out, err = self.kernprof("-l", "program.py", "x", module=module, path=path)
+            seen.append((out.splitlines()[:2], err, self.results(), self.results("line_profiler", DEBIAN)))
+        self.assertEqual(seen[0], seen[1])
+        self.assertEqual(seen[0][2], seen[0][3])
+
+    def test_targets(self):
+        for target in ("some", "some.py", "some,program", self.folder):
+            self.kernprof("-l", "-p", target, "program.py")
+            names = {row[2] for row in self.results()}
+            self.assertEqual(names, {"f", "m", "sub"} | ({"plain"} if target in ("some,program", self.folder) else set()))
+        self.kernprof("-l", "-p", "some.D", "program.py")
+        self.assertEqual({row[2] for row in self.results()}, {"f", "m"})
+        out, err = self.kernprof("-l", "-p", "nowhere", "program.py", status=1)
+        self.assertEqual((out, err), ("", "kernprof: nowhere: no such file and no such module\n"))
+
+    def test_ends(self):
+        for end, status, error in (("sys.exit(3)", 3, ""), ("sys.exit()", 0, ""), ("sys.exit('so')", 1, "so\n"),
+                                   ("raise ValueError(4)", 1, None)):
+            out, err = self.kernprof("-l", "program.py", text=DECORATED + end, status=status)
+            self.assertIn("Wrote profile results to program.py.lprof", out)
+            if error is None:
+                lines = err.splitlines()
+                self.assertEqual((lines[0], len([line for line in lines if "File " in line]), lines[-1]),
+                                 ("Traceback (most recent call last):", 1, "ValueError: 4"))
+            else:
+                self.assertEqual(err, error)
+        child = "import os\nif os.fork():\n    os.wait()\nelse:\n    pass\n"
+        out, err = self.kernprof("-l", "program.py", text=DECORATED + child)
+        self.assertEqual((out.count("Wrote"), err), (1, ""))
+
+    def test_forms(self):
+        self.kernprof("-lm", "program", "b")
+        self.assertEqual([row[2] for row in json.loads(self.run_program(RESULTS.replace("program.py.lprof", "program.lprof")
+                                                                        % "pyrec.compat.line_profiler", name="r.py"))], ["f", "m"])
+        out, err = self.kernprof("-q", "-lo", "x.lprof", "-c", "import sys; print(sys.argv)", "y")
+        self.assertEqual((out, err), ("['-c', 'y']\n", ""))
+        self.assertTrue(os.path.exists(os.path.join(self.folder, "x.lprof")))
+        self.write("setup.py", "import builtins\nbuiltins.answer = 42\n")
+        out, err = self.kernprof("--line-by-line", "yes", "-s", "setup.py", "--skip-zero", "program.py",
+                                 text="print(answer)\n")
+        self.assertTrue(out.startswith("42\nWrote profile results"), out)
+        self.kernprof(status=2)
+        self.kernprof("-l", status=2)
+        self.kernprof("-l", "no.py", status=1)
+
+    def test_command(self):
+        """pyrec kernprof, without the package in the program's reach."""
+        self.write("some.py", "def sub(n):\n    return n * 2\n")
+        self.write("program.py", DECORATED + "print([path for path in sys.path if 'pyrec' in path.split('/')[-2:]])\n"
+                   "print(sys.path[0])\nsys.exit(4)\n")
+        pyrec = os.path.join(support.BUILD, "pyrec")
+        result = support.run([pyrec, "kernprof", "-lv", "program.py", "z"], cwd=self.folder,
+                             env=support.environment(PYREC_PYTHON=self.python))
+        self.assertEqual((result.status, result.err), (4, b""), result)
+        lines = result.out.decode().split("\n")
+        self.assertEqual(lines[:3], ["7 5 7 __main__ ['program.py', 'z']", "[]", self.folder])
+        self.assertRegex(result.out, rb"(?m)^     5         2 .*total = some.sub")
+        result = support.run([pyrec, "kernprof", "--help"])
+        self.assertTrue(result.out.startswith(b"usage: pyrec kernprof [OPTION]..."), result)
+
+    def test_calls(self):
+        """Without -l it is cProfile."""
+        out, err = self.kernprof("-v", "program.py", text="def f():\n    return 1\nf()\nf()\n")
+        self.assertRegex(out, r"(?m)^        2 .*program.py:1\(f\)$")
+        self.assertIn("Wrote profile results to program.py.prof", out)
+        out, err = self.kernprof("-bv", "program.py")
+        self.assertRegex(out, r"(?m)^        2 .*program.py:3\(f\)$")
+        self.assertIn("program.py:12(plain)", out)
+
+    def test_while_it_runs(self):
+        text = """
+import os, time
+@profile
+def f():
+    pass
+f()
+deadline = time.monotonic() + 60
+while not os.path.exists("program.py.lprof") and time.monotonic() < deadline:
+    time.sleep(0.05)
+print(os.path.exists("program.py.lprof"))
+"""
+        out, err = self.kernprof("-l", "-i", "0.2", "program.py", text=text)
+        self.assertTrue(out.startswith("True\n"), out)
+
+
 def make_classes():
     """One class a base and interpreter; they are found by name, too."""
     for python in PYTHONS:
-        for base in (PprofileTests, CprofileTests, HotshotTests, LineProfilerTests):
+        for base in (PprofileTests, CprofileTests, HotshotTests, LineProfilerTests, KernprofTests):
             name = "%s_%s" % (base.__name__, support.version_name(python))
             yield name, type(name, (base, unittest.TestCase), {"python": python, "__module__": __name__})
 

@@ -34,7 +34,7 @@ def commands(text):
             yield line[6:]
         else:
             for code in re.findall(r"`([^`]+)`", line):
-                if code.startswith(("pyrec run ", "pyrec pprofile ", "pyrec cprofile ", "pyanalyze ")) and \
+                if code.startswith(("pyrec run ", "pyrec pprofile ", "pyrec cprofile ", "pyrec kernprof ", "pyanalyze ")) and \
                         not code.startswith("pyanalyze --"):
                     yield code
 
@@ -45,7 +45,7 @@ class Pages(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.folder)
         self.env = support.environment(PYREC_PYTHON=support.PYTHONS[-1], PATH=support.BUILD + ":" + os.environ["PATH"],
                                        PYTHONPATH=os.path.join(support.BUILD, "python"))
-        for name, text in (("app.py", APP), ("setup.py", ""), ("pack/__init__.py", ""), ("pack/__main__.py", APP)):
+        for name, text in (("app.py", APP), ("setup.py", ""), ("decorated.py", "@profile\ndef f():\n    return 1\nf()\n"), ("pack/__init__.py", ""), ("pack/__main__.py", APP)):
             path = os.path.join(self.folder, name)
             os.makedirs(os.path.dirname(path), exist_ok=True)
             with open(path, "w", encoding="utf-8") as file:

@@ -1,5 +1,6 @@
 """Much of everything: right, and at a cost in proportion."""
 import os
+import re
 import tempfile
 import unittest
 
@@ -160,6 +161,18 @@ class Extremes(unittest.TestCase):
         for python in support.PYTHONS:
             depth = 100000 if support.version(python) < (3, 11) or not support.LONG else 1000000
             self.each(DEEP, [depth], check(depth), [python])
+
+    def test_many_contexts(self):
+        """Memory of the analyzer: what a context costs, with its four lines and one way into it."""
+        trace = os.path.join(self.folder.name, "trace.bin")
+        program = os.path.join(support.ROOT, "tests", "bench", "programs", "contexts.py")
+        support.run([support.PYREC, "run", "-o", trace, "--python", support.PYTHONS[-1], program, "1"])
+        result = support.run([support.PYANALYZE, "-v", trace, "--db", trace + ".db"])
+        found = re.search(rb"(\d+) contexts, ([\d.]+) MB of sums", result.err)
+        contexts, size = int(found[1]), float(found[2]) * 1e6
+        self.assertGreater(contexts, 111111)
+        self.assertLess(size, 420 * contexts)
+        support.figure("bytes of the analyzer's memory that a context of four lines takes", size / contexts, "largest")
 
     def test_large_sources_and_names(self):
         lines, name = 1100000, 1 << 20

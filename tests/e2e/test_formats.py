@@ -3,6 +3,7 @@ programs that read the formats make of them: callgrind_annotate, xmllint, zipfil
 
 With PYREC_UPDATE_GOLDEN=1 in the environment the golden outputs are written instead of compared.
 """
+import fnmatch
 import collections
 import os
 import pty
@@ -94,6 +95,10 @@ class Golden(FormatTest):
         "folded.txt": ["--format", "folded"],
         "folded_cpu.txt": ["--format", "folded", "--by", "cpu"],
         "folded_lines.txt": ["--format", "folded", "--lines", "--per-thread", "--by", "hits"],
+        "tree.txt": ["--format", "tree"],
+        "tree_all.txt": ["--format", "tree", "--file", "*", "--min-percent", "0", "--unit", "us"],
+        "tree_lines.txt": ["--format", "tree", "--lines", "--per-thread", "--by", "hits"],
+        "tree_cpu.txt": ["--format", "tree", "--by", "cpu", "--file", "!*/orders/*", "--min-percent", "3"],
         "pprofile.txt": ["--format", "pprofile"],
         "pprofile_file.txt": ["--format", "pprofile", "--file", "!*/orders/*", "--file", "*/orders/m*"],
         "flamegraph.svg": ["--format", "flamegraph"],
@@ -570,6 +575,101 @@ class Summary(Terminal):
             self.assertTrue(all(re.match("orders/report.py|\u2026.*listcomp", row[-1]) for row in parts[title]), parts[title])
 
 
+class Branch:
+    """The call tree again, from folded stacks."""
+
+    def __init__(self, text):
+        self.text, self.own, self.children = text, 0, {}
+
+    def total(self):
+        return self.own + sum(child.total() for child in self.children.values())
+
+    def rows(self, least, prefix=""):
+        """(weight, text) of all that is below it and weighs enough, as the format draws it."""
+        found = [(child.total(), child.text, child) for child in self.children.values()]
+        if found and self.own:
+            found.append((self.own, "", None))
+        found = sorted((row for row in found if row[0] >= least and row[0]), key=lambda row: (-row[0], row[1].encode()))
+        if [row[2] for row in found] == [None]:
+            return
+        for i, (weight, text, child) in enumerate(found):
+            last = i == len(found) - 1
+            drawn = prefix + "\u2514 \u251c "[0 if last else 2:][:2] if self.text else ""
+            yield weight, drawn + (text or "[self]")
+            if child:
+                yield from child.rows(least, (prefix + ("  " if last else "\u2502 ")) if self.text else "")
+
+
+class Tree(Terminal):
+    """Each row is what the folded stacks say."""
+
+    def expected(self, patterns, percent, *arguments):
+        root = Branch("")
+        for line in self.analyze("--format", "folded", *arguments).decode().splitlines():
+            path, weight = line.rsplit(" ", 1)
+            at, own = root, True
+            for text in path.split(";"):
+                # A frame without a file is a thread's, or time outside; what a file is called decides the rest.
+                file = re.search(r" \((.*):[\d,\u2026]+\)$", text)
+                was_own, own = own, file is None or any(
+                    fnmatch.fnmatchcase(os.path.basename(file.group(1)), pattern) for pattern in patterns)
+                if at is root or own or was_own:
+                    at = at.children.setdefault(text, Branch(text))
+                    at.is_own = own
+                own = at.is_own
+            at.own += int(weight)
+        return list(root.rows(root.total() * percent / 100))
+
+    def found(self, patterns, percent, *arguments):
+        words = [word for pattern in patterns for word in ("--file", pattern)]
+        text = self.analyze("--format", "tree", "--unit", "ns", "--min-percent", str(percent), *words, *arguments).decode()
+        rows = [line.split("|", 2) for line in text.split("\n------", 1)[1].splitlines()[1:] if line.count("|") >= 2]
+        return [(int(weight), re.sub(r" \[\+\d+\]$", "", drawn)) for _, weight, drawn in rows]
+
+    def test_it_says_what_folded_stacks_say(self):
+        for patterns in ["*"], ["app.py"], ["report.py", "app.py"], ["importing.py"]:
+            for percent in 0, 1, 7.5:
+                for arguments in ([], ["--by", "cpu"], ["--by", "hits"], ["--per-thread"], ["--lines"]):
+                    with self.subTest(patterns=patterns, percent=percent, arguments=arguments):
+                        expected = self.expected(patterns, percent, *arguments)
+                        self.assertGreater(len(expected), 0)
+                        self.assertEqual(self.found(patterns, percent, *arguments), expected)
+
+    def test_libraries_are_folded(self):
+        """summary() of a library calls three functions of libraries, of which one calls the program."""
+        library = make_database(os.path.join(self.folder, "library.db"), "UPDATE files SET origin = 'site' WHERE name LIKE 'orders%'")
+        text = self.analyze("--format", "tree", "--unit", "ns", database=library).decode()
+        below = text.split("summary (orders/report.py:12) [+2]\n")[1].splitlines()
+        self.assertRegex(below[0], r"55981\|. . \u251c Basket\.total \(app\.py:25\)$")
+        self.assertRegex(below[3], r" 23407\|. . \u2514 \[self\]$")
+        self.assertEqual(below[-2], "[+N]: with N frames of libraries below it (--file '*' shows them)")
+        text = self.analyze("--format", "tree", "--file", "*", database=library).decode()
+        self.assertNotIn("[+", text)
+        self.assertIn("render (json/render.py:41)", self.analyze("--format", "tree", "--min-percent", "0").decode())
+
+    def test_a_run_of_libraries_alone_is_shown(self):
+        alone = make_database(os.path.join(self.folder, "alone.db"), "UPDATE files SET origin = 'stdlib'")
+        self.assertEqual(self.analyze("--format", "tree", database=alone), self.analyze("--format", "tree", "--file", "*"))
+
+    def test_a_deep_branch_keeps_its_place(self):
+        deep = make_database(
+            os.path.join(self.folder, "deep.db"),
+            "WITH RECURSIVE n(i) AS (SELECT 1000 UNION ALL SELECT i + 1 FROM n WHERE i < 1100) "
+            "INSERT INTO functions SELECT i, 1, '/home/ann/shop/app.py', 'm', 'f', 'f' || i, i, 'function', 1, 1, 0, 1, 1, 1, 1, 1, "
+            "0, 0, 0, 0, 0, 0 FROM n;"
+            "WITH RECURSIVE n(i) AS (SELECT 1000 UNION ALL SELECT i + 1 FROM n WHERE i < 1100) "
+            "INSERT INTO contexts SELECT i, CASE WHEN i > 1000 THEN i - 1 ELSE 1 END, 1, i, 1, 0, 5000, 1, 5000, 1 FROM n;")
+        lines = self.analyze("--format", "tree", "--min-percent", "0", database=deep).decode().splitlines()
+        rows = [line for line in lines if "f1100 (" in line]
+        self.assertEqual(len(rows), 1)
+        self.assertRegex(rows[0], r"\|\u2026 (\u2502 ){23}\u2514 f1100 \(app\.py:1100\)$")
+        self.assertLessEqual(max(map(self.width, (line for line in lines if " (app.py:1" in line))), 100)
+
+    def test_a_terminals_width_is_kept_and_nothing_moves_it(self):
+        self.check_terminal("--format", "tree")
+        self.check_terminal("--format", "tree", "--per-thread", "--lines")
+
+
 class Annotate(Terminal):
     def test_columns_stay_straight(self):
         text = self.analyze("--min-percent", "0").decode()
@@ -672,7 +772,7 @@ class Svg(FormatTest):
         database.executescript(read(os.path.join(support.ROOT, "formats", "profile.sql")).decode())
         database.close()
         for name in ("annotate", "callgrind", "folded", "flamegraph", "functions", "lines", "pstats", "stats", "summary",
-                     "zip"):
+                     "tree", "zip"):
             self.analyze("--format", name, database=empty)
             self.analyze("--format", name, "-o", os.path.join(self.folder, "empty." + name), "--per-thread",
                          database=empty)

@@ -1,6 +1,7 @@
 """make install puts a working pyrec and pyanalyze below PREFIX, and uninstall takes everything away."""
 import os
 import shutil
+import sys
 import tempfile
 import unittest
 
@@ -58,6 +59,35 @@ class Install(unittest.TestCase):
 
 
 class Help(unittest.TestCase):
+    def test_what_it_cannot_be_built_for(self):
+        for change, reason in (("sysconfig.get_config_vars()['Py_GIL_DISABLED'] = 1", "is free-threaded"),
+                               ("sys.version_info = (3, 15, 0)", "is CPython 3.15.0"),
+                               ("sys.version_info = (3, 8, 18)", "is CPython 3.8.18")):
+            with self.subTest(reason), tempfile.TemporaryDirectory() as folder:
+                python = os.path.join(folder, "python")
+                with open(python, "w", encoding="utf-8") as file:
+                    file.write("#!%s\nimport sys, sysconfig\n%s\nexec(sys.argv[2])\n" % (sys.executable, change))
+                os.chmod(python, 0o755)
+                result = support.run(["make", "-C", support.ROOT, "BUILD=" + folder, "DEPS=no", "PYTHON=" + python, "recorder"])
+                self.assertEqual(result.status, 2, result)
+                lines = [line for line in result.err.decode().splitlines() if "***" in line]
+                self.assertEqual(len(lines), 1, result)
+                self.assertIn("*** %s %s: pyrec records CPython 3.9 to 3.14 with the GIL" % (python, reason), lines[0])
+                self.assertEqual(os.listdir(folder), ["python"])
+
+    def test_what_it_cannot_be_imported_by(self):
+        env = support.environment(PYTHONPATH=os.path.join(support.ROOT, "recorder", "python"))
+        for change, reason in (("sysconfig.get_config_vars()['Py_GIL_DISABLED'] = 1",
+                                "is a free-threaded build of CPython %s, which pyrec does not record"),
+                               ("sys.version_info = (3, 15, 0)", "is CPython %s; pyrec records 3.9 to 3.14")):
+            for python in support.PYTHONS:
+                with self.subTest(support.version_name(python), reason=reason):
+                    result = support.run([python, "-c", "import sys, sysconfig\n%s\nimport pyrec\npyrec.start('/nowhere')" % change], env=env)
+                    self.assertEqual(result.status, 1, result)
+                    version = ".".join(map(str, support.version(python)))
+                    last = result.err.decode().splitlines()[-1]
+                    self.assertTrue(last.startswith("pyrec.Error: ") and last.endswith(reason % version), result)
+
     def test_help_lists_the_targets(self):
         env = support.environment()
         env.pop("MAKEFLAGS", None)

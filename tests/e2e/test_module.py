@@ -533,8 +533,41 @@ with pyrec.record("file.bin", filename=of_file):
     f()
 '''
 
+# From 3.13 on an interpreter says where its members stand. One that were laid out otherwise would say so, too.
+LAID_OUT = '''
+import ctypes, pyrec
+says = (ctypes.c_uint64 * 64).in_dll(ctypes.pythonapi, "_PyRuntime")
+at = next(i for i in range(20, 40) if list(says[i:i + 3]) == [0, 8, 16])    # prev, next, interp of a thread
+for i in (at + 1, at + 3, at + 9, at + 12):
+    says[i] += 8
+    for options in {}, {"sample": 0.001}:
+        try:
+            pyrec.start("trace.bin", **options)
+        except pyrec.Error as error:
+            print(error)
+    says[i] -= 8
+says[0] += 1
+try:
+    pyrec.start("trace.bin")
+except pyrec.Error as error:
+    print(error)
+says[0] -= 1
+with pyrec.record("good.bin"):
+    print("recorded")
+'''
+
 
 class Recording(Case):
+    def test_another_layout(self):
+        for python in support.PYTHONS:
+            if support.version(python) >= (3, 13):
+                out = self.run_program(python, LAID_OUT).splitlines()
+                self.assertEqual(out.pop(), "recorded")
+                self.assertEqual((len(out), len(set(out))), (9, 1), out)
+                self.assertRegex(out[0], r"^CPython 3\.\d+\.\d+ is laid out otherwise than 3\.\d+\.\d+, which this recorder was "
+                                         r"built for; build it anew: make PYTHON=/")
+                self.assertFalse(os.path.exists(os.path.join(self.folder, "trace.bin")))
+
     def test_a_block(self):
         for python in support.PYTHONS:
             out = self.run_program(python, BLOCKS).splitlines()

@@ -518,7 +518,25 @@ class Interpreter(Command):
         for name in ("python2", "python2.7", "python3.6", "python3.7", "python3.8"):
             python = shutil.which(name, path="/usr/bin:/usr/local/bin")
             if python is not None:
-                self.assert_fails(125, "pyrec records 3.9 and later", "-c", "print('ran')", python=python)
+                self.assert_fails(125, "pyrec records 3.9 to 3.14", "-c", "print('ran')", python=python)
+
+    @unittest.skipUnless(shutil.which("cc"), "no C compiler: what says that it is another version cannot be made")
+    def test_interpreters_without_a_recorder(self):
+        """As far as pyrec looks at them; each would run the program."""
+        self.write("fake.c", "#include <stdio.h>\nconst char *Py_GetVersion(void) { return VERSION; }\n"
+                             "int main(void) { puts(\"ran\"); return 0; }\n")
+        fake = self.path("fake")
+        for version, reason in (
+                ("3.13.0 experimental free-threading build (main)", "is a free-threaded build of CPython 3.13.0, which pyrec"),
+                ("3.14.3 free-threading build (main, Feb  3 2026)", "is a free-threaded build of CPython 3.14.3, which pyrec"),
+                ("3.15.0a5 (main)", "is CPython 3.15.0a5; pyrec records 3.9 to 3.14"),
+                ("3.15.0 free-threading build (main)", "is a free-threaded build of CPython 3.15.0, which pyrec"),
+                ("4.0.0 (main)", "is CPython 4.0.0; pyrec records 3.9 to 3.14"),
+                ("3.8.18 (main)", "is CPython 3.8.18; pyrec records 3.9 to 3.14")):
+            with self.subTest(version):
+                subprocess.run(["cc", "-rdynamic", '-DVERSION="%s"' % version, "-o", fake, self.path("fake.c")], check=True)
+                self.assertEqual(support.run([fake]).out, b"ran\n")
+                self.assert_fails(125, "%s %s" % (os.path.realpath(fake), reason), "-c", "print('ran')", python=fake)
 
     def test_a_path_with_a_blank(self):
         self.installed()
@@ -1022,6 +1040,8 @@ class Completion(Command):
         ("pprofile --exclude-s", "pprofile --exclude-syspath"),
         ("cprofile --outf", "cprofile --outfile"),
         ("cprofile ap", "cprofile app.py"),
+        ("kernprof --sum", "kernprof --summarize"),
+        ("kernprof -l ap", "kernprof -l app.py"),
     )
 
     def setUp(self):

@@ -1,8 +1,10 @@
 """--statements: lines of one statement as one. Logical lines are those of tokenize, over the standard library."""
 import collections
 import ctypes
+import hashlib
 import json
 import os
+import random
 import shutil
 import sqlite3
 import subprocess
@@ -10,7 +12,14 @@ import tempfile
 import unittest
 
 import support
+import test_random_traces as tables
 from support import PYTHONS, SAMPLES
+
+import brute
+import brute_samples
+import random_samples
+import random_trace
+import trace_writer as w
 
 ODD = {
     "fields": "x = f'{a}'\ny = f\"{f'{b}'}\"\nz = f'''\n{c\n:>{d\n}}\n'''\nw = f'{{' + f'}}'\nv = rf'\\{e}\\d'\nu = 1\n",
@@ -24,7 +33,8 @@ ODD = {
     "names": "suff = {'f': 1}\nif_x = suff['f']\nx = lambda rf: rf\nstuff = 'a' if x else'{'\ny = 1\n",
 }
 ODD_SINCE = {"nested": ((3, 12), "a = f'{x['a']}'\nb = f'{f'{f'{1}'}'}'\nc = f'{\n  x\n}'\nd = f'{x!r:{'>'}{10}}'\ne = f'{x:a{y}b}' 'c'\n"
-                                 "g = f'{a:{'{'}>10}'\nh = 1\n")}
+                                 "g = f'{a:{'{'}>10}'\nh = 1\n"),
+             "templates": ((3, 14), "a = t'{x['a']}{\n y\n!r:>{w}}'\nb = rt\"{t'{f'{1}'}'}\\d\"\nc = Tr\"\"\"\n{\nx}\"\"\"\nd = 1\n")}
 
 
 @unittest.skipUnless(shutil.which("cc"), "no C compiler: the tokenizer is not tried alone")
@@ -288,6 +298,162 @@ class Counts:
         self.assertRegex(text, r"(?m)^ +4\| +4\|.*\|    x = g\($")
         self.assertRegex(text, r"(?m)^ +5\| +\|.*\|        a,$")
         self.assertRegex(text, r"(?m)^\(call\)\| +6\|.*# program\.py:20 g$")
+
+
+class StatementReader(brute.Reader):
+    """Counts lines come to from another line of the same statement, by `statements`: (file, line) -> the statement's first."""
+
+    statements = None
+
+    def __init__(self, *words):
+        super().__init__(*words)
+        self.inner = collections.Counter()
+        self.fresh = set()   # called, and have come to no line yet
+
+    def place(self):
+        top = next((frame for frame in reversed(self.stack) if not frame.is_c), None)
+        if top is None or self.excluded(top.function):
+            return None
+        line = top.line if 0 <= top.line <= brute.MAX_LINE else 0
+        return top.function, line, self.statements.get((top.function[0], line), line), top.activation
+
+    def call(self, ticks, number):
+        self.fresh.add(self.next)
+        super().call(ticks, number)
+
+    def resume(self, ticks, number):
+        self.fresh.discard(number)
+        super().resume(ticks, number)
+
+    def go_on(self, ticks, number, step, activation):
+        self.fresh.discard(activation)
+        super().go_on(ticks, number, step, activation)
+
+    def adopt(self, record):
+        self.fresh -= {activation for _, _, activation in record[3]}
+        super().adopt(record)
+
+    def line(self, ticks, step):
+        before = self.place()
+        super().line(ticks, step)
+        after = self.place()
+        if not after:
+            return
+        fresh = after[3] in self.fresh
+        self.fresh.discard(after[3])
+        if self.inside and not fresh and before[1] != after[1] and before[2] == after[2]:
+            self.inner[after[:2]] += 1
+
+
+class RandomStatements(unittest.TestCase):
+    """Random traces of texts with random statements, whole and cut by random windows."""
+
+    maxDiff = 4000
+
+    def make(self, seed):
+        rng, asked = random.Random(seed + 0.125), []
+        texts, first = random_trace.random_texts(rng)
+
+        def facts(told, clock):
+            asked.append(random_trace.Windows(seed, told, clock))
+            return asked[0].facts
+
+        trace, told, clock = random_trace.make(seed, rng.choice((12, 60, 150)), facts, texts)
+        owners = rng.choice(([], ["ann"], ["bob", "ann"]))
+        StatementReader.statements = first
+        readers = random_trace.read(told, clock, (tables.EXCLUDED,) if seed % 3 == 0 else (),
+                                    asked[0].of(owners, told) if owners else None, StatementReader)
+        options = [word for owner in owners for word in ("--window", owner)]
+        return trace, readers, first, options + (["--exclude", tables.EXCLUDED] if seed % 3 == 0 else [])
+
+    def compare(self, seed, folder):
+        trace, readers, first, options = self.make(seed)
+        paths = [os.path.join(folder, name) for name in ("t.bin", "t.db", "plain.db")]
+        with open(paths[0], "wb") as file:
+            file.write(trace)
+        for path, more in zip(paths[1:], (["--statements"], [])):
+            result = support.run([support.PYANALYZE, paths[0], "--force", "--db", path, *options, *more])
+            self.assertEqual(result.status, 0, (seed, result))
+        database, plain = tables.Database(paths[1]), tables.Database(paths[2])
+        inner = "SELECT thread_id, function_id, line, inner_hits FROM statement_stats"
+        found = database.unique((database.threads_[thread], database.names[function], line, hits)
+                                for thread, function, line, hits in database.rows(inner))
+        self.assertEqual(found, {(number, *key, hits) for number, reader in readers.items()
+                                 for key, hits in reader.inner.items()}, (seed, options))
+        self.assertEqual(plain.rows(inner) + plain.rows("SELECT * FROM statement_lines"), [])
+        for table in tables.TABLES:   # all else is as without
+            self.assertEqual(getattr(database, table)(), getattr(plain, table)(), (seed, table))
+        hits = collections.Counter()
+        for reader in readers.values():
+            for ((path, name, start), line), row in reader.lines.items():
+                hits[path, first.get((path, line), line)] += row["hits"] - reader.inner[(path, name, start), line]
+        query = "SELECT file, line, hits FROM lines WHERE hits"
+        result = support.run([support.PYANALYZE, paths[1], "--statements", "--json", "--sql", query])
+        self.assertEqual({(row["file"], row["line"]): row["hits"] for row in json.loads(result.out)},
+                         {key: value for key, value in hits.items() if value}, (seed, options))
+        database.db.close()
+        plain.db.close()
+        return sum(sum(reader.inner.values()) for reader in readers.values())
+
+    def test_called_before_the_window(self):
+        """A lambda of lines 1 and 2 is called at 20 ns and begins its statement, on line 2, at 30."""
+        text = b"f = lambda: (1 +\n 1)\nf()\n"
+        facts = w.process() + w.file(1, "/p/a.py", "a.py", sha256=hashlib.sha256(text).digest(), size=len(text)) + \
+            w.code(2, 1, 1, [1, 3], "<module>", flags=2) + w.code(3, 1, 1, [1, 2], "<lambda>") + \
+            w.thread(1, 71, "MainThread", 1) + w.window(1, "ann", 0, 25, 100) + w.end(0, 0, 100, 100)
+        events = w.stack(1, 0, 0, []) + w.call(0, 2) + w.line(10, 2) + w.call(10, 3) + w.line(10, 1) + w.line(10, -1) + \
+            w.ret(10) + w.ret(10)
+        trace = w.header() + w.chunk(w.RUN, w.setting("mode", "exact")) + w.chunk(w.FACTS, facts, process=1) + \
+            w.chunk(w.SOURCE, w.varint(1) + w.varint(0) + w.varint(len(text)) + text, process=1) + \
+            w.chunk(w.EVENTS, events, process=1, thread=1)
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "t.bin")
+            with open(path, "wb") as file:
+                file.write(trace)
+            for window, main in (([], [(3, 1)]), (["--window", "ann"], [])):
+                result = support.run([support.PYANALYZE, path, "--statements", *window, "--json", "--sql",
+                                      "SELECT line, hits FROM lines WHERE hits"])
+                self.assertEqual([tuple(row.values()) for row in json.loads(result.out)], [(1, 1)] + main, result)
+
+    def compare_samples(self, seed, folder):
+        """Of a sampled trace: what was found on any line of a statement was found in it."""
+        rng = random.Random(seed + 0.125)
+        texts, first = random_trace.random_texts(rng)
+        data, told, clock, ended = random_samples.make(seed, rng.choice((12, 100)), texts)
+        path = os.path.join(folder, "s.bin")
+        with open(path, "wb") as file:
+            file.write(data)
+        expected = collections.defaultdict(lambda: [0, 0, 0, 0, 0.0])
+        readers = random_samples.read(told, clock, ended).values()
+        for reader in readers:
+            for (file, line), row in reader.file_lines.items():
+                sums = expected[file, first.get((file, line), line)]
+                sums[0] += row["hits"]
+                sums[3] += row["self"]
+        for file, line in {key for reader in readers for key in reader.file_lines}:
+            samples, cumulative, *_, error = brute_samples.columns(readers, "file", file, line)
+            sums = expected[file, first.get((file, line), line)]
+            sums[1:3] = sums[1] + samples, sums[2] + cumulative
+            sums[4] += round(error) ** 2
+        if not expected:
+            return 0
+        query = "SELECT file, line, hits, samples, cumulative_samples, self_ns, error_ns FROM lines WHERE cumulative_samples"
+        result = support.run([support.PYANALYZE, path, "--statements", "--json", "--sql", query])
+        found = [tuple(row.values()) for row in json.loads(result.out)]
+        self.assertEqual({row[:2]: list(row[2:6]) for row in found}, {k: v[:4] for k, v in expected.items() if v[2]}, seed)
+        for row in found:
+            self.assertAlmostEqual(row[6], expected[row[:2]][4] ** 0.5, delta=2 + 1e-6 * row[6], msg=seed)
+        return len(found)
+
+    def test_samples(self):
+        with tempfile.TemporaryDirectory() as folder:
+            found = [self.compare_samples(seed, folder) for seed in range(tables.FIRST, tables.FIRST + tables.COUNT // 3)]
+        self.assertGreater(sum(map(bool, found)), tables.COUNT // 6)
+
+    def test_random(self):
+        with tempfile.TemporaryDirectory() as folder:
+            found = [self.compare(seed, folder) for seed in range(tables.FIRST, tables.FIRST + tables.COUNT // 2)]
+        self.assertGreater(sum(map(bool, found)), tables.COUNT // 8)
 
 
 def make_classes():

@@ -21,9 +21,9 @@ static int64_t sum_cells(const struct sums *sums)
 {
     int64_t total = 0;
 
-    for (const struct sums_node *node = sums->root; node; node = node->next) {
-        struct sums_cell *cell;
-        for (uint64_t i = 0; (cell = sums_next_cell(node, &i));)
+    for (uint32_t n = 0; n < sums->nodes.count; n++) {
+        const struct sums_cell *cell;
+        for (uint64_t i = 0; (cell = sums_next_cell(sums_node(sums, n), &i));)
             total += cell->self;
     }
     return total;

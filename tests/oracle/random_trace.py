@@ -3,6 +3,7 @@
 Everything that TRACE.md allows can happen: recursion, lines that several functions share, generators that move
 between threads, lost and duplicated chunks, gaps, greenlets, frames that were open before, unknown code.
 """
+import hashlib
 import random
 
 import brute
@@ -251,10 +252,11 @@ class ThreadWriter:
         self.bytes.append(w.extension(9, b"\0\x80x"))
 
 
-def facts():
+def facts(texts):
     out = w.process(pid=4242, base=1)
     for number, path in FILES.items():
-        out += w.file(number, path, path[3:])
+        text = texts.get(path, b"")
+        out += w.file(number, path, path[3:], sha256=hashlib.sha256(text).digest() if text else b"", size=len(text))
     for number, (path, name, first, lines, flags) in CODES.items():
         file_number = next(key for key, value in FILES.items() if value == path)
         out += w.code(number, file_number, first, lines, name, flags=flags)
@@ -263,8 +265,27 @@ def facts():
     return out
 
 
-def make(seed, size=40, windows=None):
-    """(bytes of a trace, {thread: [calls]}, clock). `windows`: called with the last two, returns more facts."""
+def source_chunks(texts, clock):
+    return [w.chunk(w.SOURCE, w.varint(number) + w.varint(0) + w.varint(len(texts[path])) + texts[path], process=1,
+                    ticks=clock.origin, monotonic=5000) for number, path in FILES.items() if path in texts]
+
+
+def random_texts(rng):
+    """({path: text}, {(path, line): the first line of its statement})"""
+    texts, first = {}, {}
+    for path in FILES.values():
+        lines = []
+        while len(lines) < 210:
+            size = rng.choice((1, 1, 2, 3, 5))
+            first.update({(path, len(lines) + 1 + i): len(lines) + 1 for i in range(size)})
+            lines += ["x = 1"] if size == 1 else ["x = (1 +"] + ["1 +"] * (size - 2) + ["1)"]
+        texts[path] = "\n".join(lines).encode() + b"\n"
+    return texts, first
+
+
+def make(seed, size=40, windows=None, texts=None):
+    """(bytes of a trace, {thread: [calls]}, clock). `windows`: called with the last two, returns more facts. `texts`: of
+    FILES, by path."""
     rng = random.Random(seed)
     clock, pool, pieces, told = Clock(rng), [], [], {}
     threads = [ThreadWriter(rng, number, clock, pool, size) for number in range(1, rng.randint(1, 3) + 1)]
@@ -291,9 +312,10 @@ def make(seed, size=40, windows=None):
                 pieces.append(w.chunk(w.EVENTS, record, sealed=False, **common))   # the slot it was copied from
             calls += chunk_calls
     more = windows(told, clock) if windows else b""
-    pieces.append(w.chunk(w.FACTS, facts() + more, process=1, ticks=clock.origin, monotonic=5000))
+    pieces.append(w.chunk(w.FACTS, facts(texts or {}) + more, process=1, ticks=clock.origin, monotonic=5000))
     pieces.append(w.chunk(w.RUN, w.setting("mode", "exact") + w.setting("argv", "app.py"), ticks=clock.origin,
                           monotonic=5000))
+    pieces += source_chunks(texts or {}, clock)
     if clock.kind:   # far enough away for the ratio to be measured
         far = clock.origin + 10**7
         pieces.append(w.chunk(w.FACTS, w.end(0, 0, far, clock.monotonic(far)), process=1, sequence=1,
@@ -305,12 +327,12 @@ def make(seed, size=40, windows=None):
     return data + b"".join(pieces), told, clock
 
 
-def read(told, clock, excluded_files=(), windows=None):
+def read(told, clock, excluded_files=(), windows=None, make_reader=brute.Reader):
     """{thread: brute.Reader} of what make() told; `windows`: those that count, by thread."""
     readers = {}
     for number, calls in told.items():
-        reader = brute.Reader(FUNCTIONS, STRINGS, set(excluded_files), clock.convert,
-                              None if windows is None else windows.get(number, []))
+        reader = make_reader(FUNCTIONS, STRINGS, set(excluded_files), clock.convert,
+                             None if windows is None else windows.get(number, []))
         try:
             for name, *arguments in calls:
                 getattr(reader, name)(*arguments)

@@ -3,7 +3,7 @@ import struct
 
 PAGE = 4096
 MARK = bytes(range(0xA0, 0xB0))
-RUN, FACTS, EVENTS, STACK, SOURCE = 1, 2, 3, 4, 5
+RUN, FACTS, EVENTS, STACK, SOURCE, SAMPLES = 1, 2, 3, 4, 5, 6
 
 
 def _crc_table():
@@ -100,6 +100,27 @@ def end(how=0, status=0, ticks=0, monotonic=0):
 
 def window(number, owner, thread, start, end):
     return record(11, varint(number), string(owner), varint(thread), varint(start), varint(end))
+
+
+def node(parent, number, step):
+    return b"\x01" + varint(parent) + varint(number) + svarint(step)
+
+
+def sample(state, t, innermost, cpu_us):
+    """state: 2 running, 3 waiting for the GIL, 4 blocked."""
+    return bytes([state]) + varint(t) + varint(innermost) + varint(cpu_us)
+
+
+def same(t, count):
+    return b"\x05" + varint(t) + varint(count)
+
+
+def missed(count):
+    return b"\x06" + varint(count)
+
+
+def sample_gap(t, reason):
+    return b"\x07" + varint(t) + varint(reason)
 
 
 def stack(following, depth, kept, frames):

@@ -9,6 +9,7 @@ from importlib.machinery import ExtensionFileLoader
 from importlib.util import module_from_spec, spec_from_file_location
 
 NAME = "pyrec._recorder"
+VERSIONS = (3, 9), (3, 14)  # the oldest and the newest that there is a recorder for
 
 
 class Installation:
@@ -50,8 +51,20 @@ def loaded_recorder():
     return None
 
 
+def check_interpreter():
+    """ImportError if no recorder can be built for it."""
+    version = sys.version.split()[0]
+    if sysconfig.get_config_var("Py_GIL_DISABLED"):
+        raise ImportError("%s is a free-threaded build of CPython %s, which pyrec does not record" % (
+            sys.executable, version))
+    if not VERSIONS[0] <= sys.version_info[:2] <= VERSIONS[1]:
+        raise ImportError("%s is CPython %s; pyrec records %d.%d to %d.%d" % (
+            (sys.executable, version) + VERSIONS[0] + VERSIONS[1]))
+
+
 def load(installation):
     """The extension module. ImportError, with the command that builds it, if there is none."""
+    check_interpreter()
     soabi = str(sysconfig.get_config_var("SOABI"))
     path = loaded_recorder()
     if path is None and installation is not None:

@@ -19,6 +19,7 @@ _open = {}                  # id -> weak reference to an owner that has a window
 _traces = {}                # (device, inode) -> Trace, while anybody needs it
 _has_c_calls = False        # of the recording that was begun here
 _filename = None            # by which its files are named
+_path = None                # of its trace; None: in memory
 
 
 class Trace:
@@ -51,6 +52,12 @@ def _current_trace():
     return trace
 
 
+def keep_in(path):
+    """Recordings that begin from now on are in this file."""
+    global _path
+    _path = path
+
+
 def _record(c_calls, filename=None):
     """A recording goes on, of C functions too if that can still be chosen, with files named by `filename`."""
     global _has_c_calls, _filename
@@ -66,7 +73,7 @@ def _record(c_calls, filename=None):
     if state is None:
         if filename is not None:
             recorder.set_filename_hook(pyrec._filename_of_frame(filename))
-        recorder.start(pyrec._command(None, {"c_calls": c_calls}), True, True, 0)
+        recorder.start(pyrec._command(_path, {"c_calls": c_calls}), _path is None, True, 0)
         _has_c_calls, _filename = c_calls, filename
     elif filename is not None and filename != _filename:
         raise Error("files are named when a recording begins, and one goes on already")

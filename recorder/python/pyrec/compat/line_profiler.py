@@ -11,7 +11,6 @@ included, recursion counted once. Without any function everything that ran is re
 LINE_PROFILE=1 is set or --line-profile is an argument of the program; then it reports when the program ends.
 """
 import atexit
-import functools
 import inspect
 import linecache
 import operator
@@ -19,6 +18,7 @@ import os
 import pickle
 import sys
 
+from ._by_count import ByCount
 from ._windows import Owner
 
 __version__ = "4.0.2"
@@ -26,9 +26,13 @@ __all__ = ["LineProfiler", "LineStats", "load_stats", "main", "profile", "show_f
 
 UNIT = 1e-9
 
-_LINES = ("SELECT f.file, f.first_line, f.name, s.line, SUM(s.hits), SUM(s.cumulative_ns) FROM line_stats s "
+# Under this name line_profiler's own files have their one object, whose class need not be there to write it: PROTO,
+# GLOBAL, EMPTY_TUPLE, NEWOBJ, the members, BUILD, STOP of pickle's protocol 2.
+_CLASS = b"line_profiler._line_profiler\nLineStats\n"
+
+_LINES = ("SELECT f.file, f.first_line, f.name, f.qualname, f.kind, s.line, SUM(s.hits), SUM(s.cumulative_ns) FROM line_stats s "
           "JOIN functions f USING (function_id) WHERE f.kind NOT IN ('c', 'outside') "
-          "GROUP BY f.file, f.first_line, f.name, s.line HAVING SUM(s.hits) > 0")
+          "GROUP BY f.file, f.first_line, f.name, f.qualname, f.kind, s.line HAVING SUM(s.hits) > 0")
 
 
 class LineStats:
@@ -50,9 +54,10 @@ class LineStats:
         show_text(self.timings, self.unit, stream=stream, **kwargs)
 
     def to_file(self, filename):
-        """Write it for load_stats()."""
+        """Write it for load_stats(), this one's and line_profiler's."""
+        state = pickle.dumps({"timings": self.timings, "unit": self.unit}, 2)
         with open(filename, "wb") as out:
-            pickle.dump(self, out, pickle.HIGHEST_PROTOCOL)
+            out.write(b"\x80\x02c" + _CLASS + b")\x81" + state[2:-1] + b"b.")
 
 
 def _functions_in(thing):
@@ -76,14 +81,13 @@ def _keys(functions):
     return {(code.co_filename, code.co_firstlineno, code.co_name) for code in codes}
 
 
-class LineProfiler:
+class LineProfiler(ByCount):
     """Profiles functions line by line."""
 
     def __init__(self, *functions):
         self._owner = Owner("line_profiler")
         self._before = []    # (owner, functions) of the time before functions were added
         self.functions = []
-        self.enable_count = 0
         for function in functions:
             self.add_function(function)
 
@@ -131,79 +135,10 @@ class LineProfiler:
         """Stop profiling."""
         self._owner.close()
 
-    def enable_by_count(self):
-        """enable(), nestable."""
-        if self.enable_count == 0:
-            self.enable()
-        self.enable_count += 1
-
-    def disable_by_count(self):
-        """The end of one enable_by_count()."""
-        if self.enable_count > 0:
-            self.enable_count -= 1
-            if self.enable_count == 0:
-                self.disable()
-
-    def __enter__(self):
-        self.enable_by_count()
-        return self
-
-    def __exit__(self, *exc_info):
-        self.disable_by_count()
-
     def __call__(self, func):
         """The decorator: profile while the function runs."""
         self.add_function(func)
-        return self.wrap_callable(func)
-
-    def wrap_callable(self, func):
-        """A function that does the same and profiles meanwhile."""
-        if isinstance(func, (classmethod, staticmethod)):
-            return type(func)(self.wrap_callable(func.__func__))
-        if isinstance(func, property):
-            return property(*[part and self.wrap_callable(part) for part in (func.fget, func.fset, func.fdel)],
-                            doc=func.__doc__)
-        if inspect.iscoroutinefunction(func):
-            return self._wrap_coroutine(func)
-        if inspect.isgeneratorfunction(func):
-            return self._wrap_generator(func)
-
-        @functools.wraps(func)
-        def wrapper(*args, **kwargs):
-            self.enable_by_count()
-            try:
-                return func(*args, **kwargs)
-            finally:
-                self.disable_by_count()
-        return wrapper
-
-    wrap_function = wrap_callable
-
-    def _wrap_coroutine(self, func):
-        @functools.wraps(func)
-        async def wrapper(*args, **kwargs):
-            self.enable_by_count()
-            try:
-                return await func(*args, **kwargs)
-            finally:
-                self.disable_by_count()
-        return wrapper
-
-    def _wrap_generator(self, func):
-        @functools.wraps(func)
-        def wrapper(*args, **kwargs):
-            generator = func(*args, **kwargs)
-            value = None
-            while True:   # only while it runs
-                self.enable_by_count()
-                try:
-                    item = generator.send(value)
-                except StopIteration as end:
-                    return end.value
-                finally:
-                    self.disable_by_count()
-                value = yield item
-        return wrapper
+        return super().__call__(func)
 
     def run(self, cmd):
         """Profile a statement in the namespace of __main__. Returns the profiler."""
@@ -223,6 +158,10 @@ class LineProfiler:
 
     # ---- results
 
+    def _is_wanted(self, file, qualname, kind):
+        """Is this function reported, which was not added?"""
+        return not self.functions
+
     @property
     def timer_unit(self):
         return UNIT
@@ -233,9 +172,9 @@ class LineProfiler:
         for owner, functions in [*self._before, (self._owner, self.functions)]:
             wanted = _keys(functions)
             absolute = {(os.path.abspath(key[0]), *key[1:]): key for key in wanted}
-            for file, first, name, line, hits, time_ns in owner.rows(_LINES)[0]:
+            for file, first, name, qualname, kind, line, hits, time_ns in owner.rows(_LINES)[0]:
                 key = absolute.get((file, first, name), (file, first, name))
-                if key in wanted or not wanted:
+                if key in wanted or self._is_wanted(file, qualname, kind):
                     row = timings.setdefault(key, {}).setdefault(line, [0, 0])
                     row[0] += hits
                     row[1] += time_ns
@@ -310,10 +249,17 @@ def show_text(stats, unit, output_unit=None, stream=None, stripzeros=False, deta
                 stream.write("%6.2f seconds - %s:%s - %s\n" % (total, file, line, name))
 
 
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module, name):
+        if name == "LineStats" and module.split(".")[0] in ("line_profiler", "pyrec"):
+            return LineStats
+        raise pickle.UnpicklingError("%s.%s is nothing that a file of line_profiler's has" % (module, name))
+
+
 def load_stats(filename):
-    """The LineStats of a file that dump_stats() wrote."""
+    """The LineStats of a file that dump_stats() wrote, this one's or line_profiler's."""
     with open(filename, "rb") as file:
-        return pickle.load(file)
+        return _Unpickler(file).load()
 
 
 class GlobalProfiler:
