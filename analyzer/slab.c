@@ -5,23 +5,25 @@
 #include "analyzer/arena.h"
 #include "analyzer/grow.h"
 
-static int add_block(struct slab *slab, struct arena *arena)
+static int add_block(struct slab *slab, size_t block, struct arena *arena)
 {
-    size_t count = slab->count / SLAB_BLOCK;
-    void **grown = grow_array(slab->blocks, count, &slab->room, sizeof *grown);
+    size_t items = block < SLAB_GROWING ? (size_t)SLAB_FIRST << block : SLAB_LARGEST;
+    void **grown = grow_array(slab->blocks, block, &slab->room, sizeof *grown);
 
     if (!grown)
         return -1;
     slab->blocks = grown;
-    grown[count] = arena_take(arena, SLAB_BLOCK * slab->size);
-    return grown[count] ? 0 : -1;
+    grown[block] = arena_take(arena, items * slab->size);
+    return grown[block] ? 0 : -1;
 }
 
 void *slab_add(struct slab *slab, struct arena *arena)
 {
+    struct slab_place at = slab_place(slab->count);
+
     if (slab->count == UINT32_MAX)
         return NULL;
-    if (slab->count % SLAB_BLOCK == 0 && add_block(slab, arena) < 0)
+    if (at.place == 0 && add_block(slab, at.block, arena) < 0)
         return NULL;
     return slab_at(slab, slab->count++);
 }
