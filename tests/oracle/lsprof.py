@@ -4,7 +4,7 @@
 
 Both ways do the same around the program, import nothing that is not there anyhow but _lsprof, and leave without the
 interpreter's ending, so that a recorder that sees this file as well can be compared. OUT is a marshalled list of
-(function, primitive calls, calls, {caller: (calls, primitive calls)}), functions as in pstats.
+(function, primitive calls, calls, {caller: (calls, primitive calls)}, code objects), functions as in pstats.
 """
 import sys
 import marshal
@@ -21,13 +21,14 @@ def add(table, key, values):
 
 def rows(entries):
     """As cProfile.Profile.snapshot_stats() makes them, but functions that look alike are added up."""
-    functions, callers = {}, {}
+    functions, callers, codes = {}, {}, {}
     for entry in entries:
+        add(codes, label(entry.code), (1,))
         add(functions, label(entry.code), (entry.callcount - entry.reccallcount, entry.callcount))
         for call in entry.calls or ():
             add(callers.setdefault(label(call.code), {}), label(entry.code),
                 (call.callcount, call.callcount - call.reccallcount))
-    return [(key, *sums, callers.get(key, {})) for key, sums in functions.items()]
+    return [(key, *sums, callers.get(key, {}), *codes[key]) for key, sums in functions.items()]
 
 
 def read(path):
