@@ -14,8 +14,6 @@
 #include "recorder/recorder.h"
 #include "recorder/texts.h"
 
-Py_ssize_t codes_extra_index = -1;
-
 /* What a code object gets when there is no memory for its own. */
 static struct code_info not_wanted;
 
@@ -27,8 +25,6 @@ static void release_info(void *released)
 {
     struct code_info *info = released;
 
-    if (info == &not_wanted)
-        return;
     if (info->following != NULL)
         info->following->preceding = info->preceding;
     if (info->preceding != NULL)
@@ -51,54 +47,15 @@ static struct code_info *new_info(PyCodeObject *code)
     if (first_info != NULL)
         first_info->preceding = info;
     first_info = info;
-    if (pycompat_code_hang(code, codes_extra_index, info))
+    if (codes_extra_set(code, info))
         return info;
-    PyErr_Clear();
     release_info(info);
     return NULL;
 }
 
-/* Stores in one way, and looks in both. */
-static bool extra_can_be_stored(bool in_place)
-{
-    PyCodeObject *code = PyCode_NewEmpty("pyrec", "pyrec", 1);
-    void *found = NULL;
-    bool same = false;
-
-    if (code != NULL && pycompat_code_extra(code, codes_extra_index) == NULL) {
-        bool stored = in_place ? pycompat_code_hang(code, codes_extra_index, &not_wanted)
-                               : pycompat_code_set_extra((PyObject *)code, codes_extra_index,
-                                                         &not_wanted) == 0;
-
-        same = stored &&
-               pycompat_code_get_extra((PyObject *)code, codes_extra_index, &found) == 0 &&
-               found == &not_wanted && pycompat_code_extra(code, codes_extra_index) == &not_wanted;
-    }
-    PyErr_Clear();
-    Py_XDECREF(code);
-    return same;
-}
-
-/* Using co_extra in place is right only if the layout is what we think. */
-static bool extra_is_where_expected(void)
-{
-    return extra_can_be_stored(false) && extra_can_be_stored(true);
-}
-
 int codes_init(char *why, size_t why_size)
 {
-    if (codes_extra_index < 0)
-        codes_extra_index = pycompat_code_extra_index(release_info);
-    if (codes_extra_index < 0) {
-        snprintf(why, why_size, "no free co_extra index in this interpreter");
-        return -1;
-    }
-    if (!extra_is_where_expected()) {
-        snprintf(why, why_size, "this interpreter keeps co_extra elsewhere than CPython %d.%d does",
-                 PY_MAJOR_VERSION, PY_MINOR_VERSION);
-        return -1;
-    }
-    return 0;
+    return codes_extra_init(release_info, why, why_size);
 }
 
 /* Strings. */
@@ -297,9 +254,9 @@ static void encode_number(struct code_info *info)
 
 static const struct code_info *attach_info(PyCodeObject *code, uint32_t number, bool wanted)
 {
-    struct code_info *info = pycompat_code_extra(code, codes_extra_index);
+    struct code_info *info = codes_extra_get(code);
 
-    if (info == NULL || info == &not_wanted)
+    if (info == NULL)
         info = new_info(code);
     if (info == NULL) {
         recorder_halt(); /* no memory: what cannot be told must not pass for not called */
@@ -318,7 +275,7 @@ static const struct code_info *define(PyCodeObject *code, const struct definitio
 
 static bool is_undefined(PyCodeObject *code)
 {
-    const struct code_info *info = pycompat_code_extra(code, codes_extra_index);
+    const struct code_info *info = codes_extra_get(code);
 
     return info == NULL || info->is_stale;
 }
@@ -443,7 +400,7 @@ static const struct code_info *define_with(PyCodeObject *code, const pycompat_fr
     if (!wanted)
         info = attach_info(code, 0, false);
     else if (d.file != NULL)
-        info = is_undefined(code) ? define(code, &d) : pycompat_code_extra(code, codes_extra_index);
+        info = is_undefined(code) ? define(code, &d) : codes_extra_get(code);
     cost_end(COST_DEFINING, begun);
     PyErr_Clear(); /* no callback is entered with an exception set, and none may leave one */
     return info;

@@ -1,6 +1,6 @@
 /* codes.h - which code objects are in the trace, and as what.
  *
- * A code object is known by what hangs on it (co_extra), never by its address or its bytecode:
+ * A code object is known by what goes with it (codes_extra.h), never by its address or its bytecode:
  * addresses come back, twins exist. At its first sight its CODE fact is written, with its
  * executable lines, and with it those of the code nested in it, so that what never ran is known
  * too; and its FILE fact with the source text.
@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "recorder/codes_extra.h"
 #include "recorder/pycompat.h"
 
 struct code_info {
@@ -29,8 +30,6 @@ struct code_info {
  * held. NULL: nobody asks. */
 extern void (*codes_released)(uint32_t sampled);
 
-extern Py_ssize_t codes_extra_index;
-
 /* Gets the place on code objects. 0, or -1 with a sentence in `why`. */
 int codes_init(char *why, size_t why_size);
 
@@ -43,7 +42,7 @@ const struct code_info *codes_define_in(PyCodeObject *code, PyObject *globals);
 
 static inline const struct code_info *codes_info(PyCodeObject *code, const pycompat_frame *frame)
 {
-    const struct code_info *info = pycompat_code_extra(code, codes_extra_index);
+    const struct code_info *info = codes_extra_get(code);
 
     if (__builtin_expect(info != NULL && (info->wanted || !info->is_stale), 1))
         return info;

@@ -35,6 +35,11 @@
 #define PYCOMPAT_OFFSETS 1
 #endif
 
+/* Code objects on which something hangs are refused by functions of the standard library. */
+#if PY_VERSION_HEX >= 0x030E0000
+#define PYCOMPAT_EXTRA_IN_TABLE 1
+#endif
+
 /* For sampler_layout.c, which is about nothing but what differs. */
 #define PYCOMPAT_MINOR PY_MINOR_VERSION
 
@@ -375,7 +380,7 @@ static inline PyObject *pycompat_code_line_table(const PyCodeObject *code)
 }
 
 /* The extra slot `index` of a code object, read in place: _PyCode_GetExtra() without the call. The
- * layout is private but has not changed since 3.6; codes_init() checks it. */
+ * layout is private but has not changed since 3.6; codes_extra_init() checks it. */
 struct pycompat_code_extra {
     Py_ssize_t size;
     void *extras[1];

@@ -204,7 +204,7 @@ static void bear(uint32_t place, PyCodeObject *code, const struct code_info *inf
 
 static struct code_info *info_of(PyCodeObject *code, PyObject *globals)
 {
-    struct code_info *info = pycompat_code_extra(code, codes_extra_index);
+    struct code_info *info = codes_extra_get(code);
 
     if (info != NULL && (info->wanted || !info->is_stale))
         return info;
@@ -217,7 +217,7 @@ static void announce_one(PyCodeObject *code, PyObject *globals)
     uint32_t place;
 
     /* The one that stands for all without memory hangs on no code, and gets no entry. */
-    if (pycompat_code_extra(code, codes_extra_index) != info || info->sampled != 0 || !has_room())
+    if (codes_extra_get(code) != info || info->sampled != 0 || !has_room())
         return;
     place = take_place();
     if (place == 0)

@@ -153,7 +153,7 @@ EVENTS_APART static PyObject *enter(PyObject *const *args, bool again)
 
 CALLBACK(on_start)
 {
-    const struct code_info *code = pycompat_code_extra(code_of(args), codes_extra_index);
+    const struct code_info *code = codes_extra_get(code_of(args));
     struct thread *t = thread_current;
 
     CALLBACK_IGNORES();
@@ -165,7 +165,7 @@ CALLBACK(on_start)
 
 CALLBACK(on_resume)
 {
-    const struct code_info *code = pycompat_code_extra(code_of(args), codes_extra_index);
+    const struct code_info *code = codes_extra_get(code_of(args));
     struct thread *t = thread_current;
 
     CALLBACK_IGNORES();

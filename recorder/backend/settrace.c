@@ -246,7 +246,7 @@ static inline bool trace_common(struct thread *t, PyFrameObject *object, int wha
                argument != NULL) {
         leave(t, frame);
     } else if (what == PyTrace_CALL) {
-        code = pycompat_code_extra(pycompat_frame_code(frame), codes_extra_index);
+        code = codes_extra_get(pycompat_frame_code(frame));
         if (!is_ready(t, frame, code) || t->user_trace != NULL)
             return false;
         enter(t, frame, code);

@@ -208,6 +208,26 @@ sitecustomize.stop = True
 sitecustomize.thread.join()
 '''
 
+# From 3.14 on. What is given away has been called before, and recorded.
+GIVEN_AWAY = '''
+import concurrent.interpreters
+from concurrent.futures import InterpreterPoolExecutor
+def plus(x):
+    return x + 1
+def script():
+    print("script", end=" ", flush=True)
+if __name__ == "__main__":
+    plus(1), script()
+    other = concurrent.interpreters.create()
+    other.exec(script)
+    thread = other.call_in_thread(script)
+    thread.join()
+    print(other.call(plus, 3), other.call(lambda: 4))
+    with InterpreterPoolExecutor(2) as pool:
+        print(sorted(pool.map(plus, range(4))))
+    other.close()
+'''
+
 CODE_EXTRA = '''
 import ctypes, gc, sys
 py = ctypes.pythonapi
@@ -395,6 +415,22 @@ class Unusual(unittest.TestCase):
             theirs.pop("<method 'disable' of '_lsprof.Profiler' objects>", None)
             self.assertEqual(ours, theirs)
         self.check(C_CALLS, verify, options=["--c-calls"])
+
+    def test_functions_for_other_interpreters(self):
+        pythons = [python for python in support.PYTHONS if support.version(python) >= (3, 14)]
+        if not pythons:
+            self.skipTest("no interpreter has concurrent.interpreters")
+        with tempfile.TemporaryDirectory() as folder:
+            program = os.path.join(folder, "program.py")
+            with open(program, "w", encoding="utf-8") as file:
+                file.write(GIVEN_AWAY)
+            for python in pythons:
+                for options in ([], ["--c-calls"], ["--exclude-syspath"], ["--sample", "200us"]):
+                    with self.subTest(support.version_name(python), options=options):
+                        result = support.run([support.PYREC, "run", "-o", program + ".bin", "--force", *options, "--python", python,
+                                              program])
+                        self.assertEqual((result.status, result.out, result.err),
+                                         (0, b"script script script 4 4\n[1, 2, 3, 4]\n", b""), result)
 
     def test_other_owners_of_co_extra_are_left_in_peace(self):
         def verify(recording):
