@@ -424,6 +424,73 @@ print("toggle")
 """
 
 
+# What the main thread waits for when the signal comes: a call that cannot be interrupted, and those that go on by themselves.
+TOGGLE_LATE = """
+import os, select, signal, subprocess, sys, threading, time
+def early(n):
+    for i in range(n):
+        pass
+def late(n):
+    for i in range(n):
+        pass
+def again(n):
+    for i in range(n):
+        pass
+def soon(function, *arguments):
+    thread = threading.Timer(0.1, function, arguments)
+    thread.start()
+    return thread
+def toggle():
+    os.kill(os.getpid(), signal.SIGUSR1)
+early(600000)
+thread = soon(toggle)
+sum(range(30000000))        # handlers of Python run behind it
+thread.join()
+late(600000)
+toggle()
+again(600000)
+begun = time.monotonic()
+thread = soon(toggle)
+time.sleep(0.3)
+assert time.monotonic() - begun >= 0.3
+thread.join()
+late(600000)
+toggle()
+ends = os.pipe()
+threads = [soon(toggle), threading.Timer(0.3, os.write, (ends[1], b"x"))]
+threads[1].start()
+assert select.select([ends[0]], [], [])[0] == [ends[0]] and os.read(ends[0], 9) == b"x"
+for thread in threads:
+    thread.join()
+late(600000)
+toggle()
+thread = soon(toggle)
+assert subprocess.run(["sleep", "0.3"]).returncode == 0
+late(600000)
+toggle()
+thread.join()
+again(600000)
+print("late")
+"""
+
+# A program with its own idea of the signal.
+TOGGLE_TAKEN = """
+import os, signal
+got = []
+def handler(number, frame):
+    got.append(number)
+def all_of_it(n):
+    for i in range(n):
+        pass
+signal.signal(signal.SIGUSR1, handler)
+for i in range(5):
+    os.kill(os.getpid(), signal.SIGUSR1)
+    all_of_it(300000)
+assert got == [signal.SIGUSR1] * 5, got
+print("taken")
+"""
+
+
 def write(folder, name, text):
     path = os.path.join(folder, name)
     with open(path, "w", encoding="utf-8") as file:
@@ -693,6 +760,29 @@ class Sample(unittest.TestCase):
                     self.assertLessEqual(counts.get("off", 0), 1)
                     self.assertIn(("paused",), recording.query("SELECT DISTINCT reason FROM gaps"))
                     self.assertEqual(recording.query("SELECT * FROM accounts WHERE difference_ns != 0"), [])
+
+    def test_toggle_while_waiting(self):
+        """Behind a call of C at the latest, and what waits is not interrupted."""
+        for python in support.PYTHONS:
+            for options in ([], ["--sample", "200us"]):
+                with self.subTest(support.version_name(python), options=options):
+                    recording = self.record(python, TOGGLE_LATE, ["--toggle-signal", "USR1"] + options)
+                    self.assertEqual((recording.recorded.status, recording.recorded.out, recording.recorded.err),
+                                     (0, b"late\n", b""))
+                    counts = dict(recording.query("SELECT name, sum(hits) FROM functions GROUP BY name"))
+                    self.assertGreater(min(counts.get("early", 0), counts.get("again", 0)), 0, counts)
+                    self.assertLessEqual(counts.get("late", 0), 4, counts)
+                    self.assertEqual(recording.value("SELECT count(*) FROM gaps JOIN threads USING (thread_id) "
+                                                     "WHERE name = 'MainThread' AND reason = 'paused'"), 4)
+
+    def test_toggle_taken(self):
+        for python in support.PYTHONS:
+            for options in ([], ["--sample", "200us"]):
+                with self.subTest(support.version_name(python), options=options):
+                    recording = self.record(python, TOGGLE_TAKEN, ["--toggle-signal", "USR1"] + options)
+                    self.assertEqual((recording.recorded.status, recording.recorded.out), (0, b"taken\n"), recording.recorded)
+                    self.assertEqual(recording.query("SELECT * FROM gaps"), [])
+                    self.assertGreater(recording.value("SELECT hits FROM functions WHERE name = 'all_of_it'"), 0)
 
     def test_toggle_refused(self):
         for name in ("KILL", "STOP", "NOSUCH", "", "12"):
