@@ -1,6 +1,7 @@
 #include "recorder/sampler.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
@@ -102,7 +103,7 @@ static void leave_alone(void)
     if (keep > 0 && syscall(SYS_close_range, 0, keep - 1, 2 /* CLOSE_RANGE_UNSHARE */) == 0) {
         syscall(SYS_close_range, keep + 1, ~0u, 0);
         sink_unshare(&recorder.sink);
-        sampler.shared.has_own_files = true;
+        sampler.shared.tasks_fd = open("/proc/self/task", O_PATH | O_DIRECTORY | O_CLOEXEC);
     }
     if (!sampler_memory_open())
         recorder_halt();
@@ -203,7 +204,7 @@ static void go_on(void)
 /* Its files are gone with it. */
 static void forget_files(void)
 {
-    sampler.shared.has_own_files = false;
+    sampler.shared.tasks_fd = -1;
     sampler_threads_forget_files();
 }
 
@@ -451,7 +452,7 @@ int sampler_attach(char *why, size_t why_size)
 {
     int failure;
 
-    sampler.shared = (struct sampler_shared){0};
+    sampler.shared = (struct sampler_shared){.tasks_fd = -1};
     sampler.paused = sampler.resumed = false;
     forget_counts();
     failure = prepare(why, why_size);

@@ -54,12 +54,12 @@ void sampler_thread_see(struct sampler_thread *thread, struct sampler_shared *sh
     read_clock(thread, shared, &ns);
 }
 
-static int open_status(int native, const char *file)
+static int open_status(const struct sampler_shared *shared, int native, const char *file)
 {
     char path[64];
 
-    snprintf(path, sizeof path, "/proc/self/task/%d/%s", native, file);
-    return open(path, O_RDONLY | O_CLOEXEC);
+    snprintf(path, sizeof path, "%d/%s", native, file);
+    return openat(shared->tasks_fd, path, O_RDONLY | O_CLOEXEC);
 }
 
 /* Of a thread that is not on a processor: is it ready to run, does it wait for the GIL, or for
@@ -71,10 +71,10 @@ static enum trace_sample_tag classify(struct sampler_thread *thread,
     unsigned long call, argument;
     ssize_t size;
 
-    if (!shared->has_own_files)
+    if (shared->tasks_fd < 0)
         return TRACE_SAMPLE_BLOCKED;
     if (thread->status_fd < 0)
-        thread->status_fd = open_status(thread->at.native, "syscall");
+        thread->status_fd = open_status(shared, thread->at.native, "syscall");
     size = thread->status_fd < 0 ? -1 : pread(thread->status_fd, text, sizeof text - 1, 0);
     if (size <= 0)
         return TRACE_SAMPLE_BLOCKED;
@@ -390,10 +390,10 @@ static enum outcome look(struct sampler_thread *thread, struct sampler_shared *s
 /* --- When a call must be seen for certain --- */
 
 /* The processor the thread was on last; -1: not known. */
-static int processor_of(const struct sampler_thread *thread)
+static int processor_of(const struct sampler_thread *thread, const struct sampler_shared *shared)
 {
     char text[1024];
-    int fd = open_status(thread->at.native, "stat"), processor = -1;
+    int fd = open_status(shared, thread->at.native, "stat"), processor = -1;
     ssize_t size = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
     const char *at;
 
@@ -415,10 +415,10 @@ static enum outcome look_closely(struct sampler_thread *thread, struct sampler_s
     enum outcome outcome = UNPROVEN;
     cpu_set_t all, one;
 
-    if (!shared->has_own_files || sched_getaffinity(0, sizeof all, &all) < 0)
+    if (shared->tasks_fd < 0 || sched_getaffinity(0, sizeof all, &all) < 0)
         return outcome;
     for (int i = 0; i < ATTEMPTS && (outcome == UNPROVEN || outcome == RACED); i++) {
-        int processor = processor_of(thread);
+        int processor = processor_of(thread, shared);
 
         if (processor < 0 || processor >= CPU_SETSIZE)
             break;

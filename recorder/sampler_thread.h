@@ -62,7 +62,8 @@ struct sampler_shared {
     uint64_t rested_until;  /* ticks of the last of them */
     uint64_t seen;          /* sum of what was seen of the clocks of all threads in the list */
     uint64_t unknown;       /* frames of code nobody announced */
-    bool has_own_files;     /* this thread may open files without the program noticing */
+    int tasks_fd; /* of /proc/self/task, for a thread that may open files without the program
+                     noticing; else -1. It outlasts a change of the root directory */
 };
 
 void sampler_thread_begin(struct sampler_thread *thread, struct sampler_shared *shared,

@@ -102,10 +102,11 @@ import os, sys, threading, time
 before(5000000)
 os.chroot(sys.argv[1])
 os.chdir("/")
-thread = threading.Thread(target=time.sleep, args=(0.3,), name="sleeper")
-thread.start()
-after(5000000)
-thread.join()
+threads = [threading.Thread(target=after, args=(5000000,)) for i in range(2)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
 print("root")
 '''
 
@@ -366,6 +367,8 @@ class SampleGuest(unittest.TestCase):
                 self.assertEqual((result.status, result.out, result.err), (0, b"root\n", b""))
                 self.check_books(recording)
                 self.assertGreater(min(self.samples(recording, "before", "after")), 0)
+                # where a thread waits, /proc still says
+                self.assertGreater(recording.value("SELECT sum(gil_wait_ns) FROM functions WHERE name = 'after'"), 0)
 
     def test_places_and_masks(self):
         for recording in self.each(PLACES):
