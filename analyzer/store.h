@@ -31,7 +31,7 @@ struct store;
     X(EDGES,         "edges",         "ittiittiiiiiiiiiiiiiiiiii")     \
     X(EDGE_STATS,    "edge_stats",    "iiiiiiiiiiiiiii")               \
     X(FUNCTION_STATS, "function_stats", "iiiiiiiiiii")                  \
-    X(FUNCTION_EDGES, "function_edges", "iiiiiiiiiii")                  \
+    X(FUNCTION_EDGES, "function_edges", "iiiiiiiiiiii")                 \
     X(STATEMENT_LINES, "statement_lines", "iii")                        \
     X(STATEMENT_STATS, "statement_stats", "iiii")                       \
     X(CONTEXTS,      "contexts",      "iiiiiiiiii")                    \

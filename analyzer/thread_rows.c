@@ -92,6 +92,22 @@ static void sum_pairs(struct sums *sums)
     }
 }
 
+/* The same of samples; the edges keep theirs. */
+static int sum_pair_samples(struct replay *replay)
+{
+    for (const struct sums_edge *edge = replay->sums.all_edges; edge && replay->samples;
+         edge = edge->next) {
+        uint64_t samples = sample_table_get(replay->samples, edge).samples;
+        if (!edge->pair || samples == 0)
+            continue;
+        struct sample_sums *pair = sample_table_put(replay->samples, edge->pair);
+        if (!pair)
+            return -1;
+        pair->samples += samples;
+    }
+    return 0;
+}
+
 int thread_rows_settle(struct replay *replay, struct model *model, uint64_t first_context)
 {
     struct sums *sums = &replay->sums;
@@ -99,6 +115,8 @@ int thread_rows_settle(struct replay *replay, struct model *model, uint64_t firs
     sum_cells(sums);
     sum_entries(sums);
     sum_pairs(sums);
+    if (sum_pair_samples(replay) < 0)
+        return -1;
     if (replay->cut.is_on)
         prune(replay);
     if (name_functions(sums, model) < 0)
@@ -249,16 +267,17 @@ static void write_pair(const struct row_writer *writer, const struct sums_edge *
 {
     const struct sums_function *caller = edge->caller->function;
     int64_t callee = row_of(writer, edge->callee);
+    struct sample_sums samples = sample_table_get(writer->replay->samples, edge);
 
 #define FIGURES                                                                                    \
     callee, (int64_t)edge->calls, (int64_t)edge->primitive_calls, (int64_t)edge->resumes,          \
         (int64_t)edge->primitive_resumes, edge->self, edge->self - edge->self_wait,                \
-        edge->cumulative, edge->cumulative - edge->cumulative_wait
+        edge->cumulative, edge->cumulative - edge->cumulative_wait, (int64_t)samples.samples
     if (caller)
-        store_row(writer->store, STORE_FUNCTION_EDGES, "iiiiiiiiiii", writer->thread_id,
+        store_row(writer->store, STORE_FUNCTION_EDGES, "iiiiiiiiiiii", writer->thread_id,
                   row_of(writer, caller), FIGURES);
     else
-        store_row(writer->store, STORE_FUNCTION_EDGES, "i-iiiiiiiii", writer->thread_id, FIGURES);
+        store_row(writer->store, STORE_FUNCTION_EDGES, "i-iiiiiiiiii", writer->thread_id, FIGURES);
 #undef FIGURES
 }
 
@@ -291,7 +310,8 @@ static void write_context(const struct row_writer *writer, const struct sums_nod
         node->cumulative, node->cumulative - node->cumulative_wait
     if (node->depth > 0)
         store_row(writer->store, STORE_CONTEXTS, "iiiiiiiiii", id,
-                  sums_context_row(of, sums_node(of, node->parent)), writer->thread_id, row_of(writer, node->function), FIGURES);
+                  sums_context_row(of, sums_node(of, node->parent)), writer->thread_id,
+                  row_of(writer, node->function), FIGURES);
     else
         store_row(writer->store, STORE_CONTEXTS, "i-i-iiiiii", id, writer->thread_id, FIGURES);
 #undef FIGURES
@@ -328,8 +348,8 @@ static void write_cells(const struct row_writer *writer, const struct sums_node 
     for (size_t i = 0; i < count; i++)
         if (cells[i]->hits || cells[i]->self)
             store_row(writer->store, STORE_CONTEXT_LINES, "iiiii",
-                      sums_context_row(&writer->replay->sums, node), cells[i]->line, (int64_t)cells[i]->hits, cells[i]->self,
-                      cells[i]->self - cells[i]->wait);
+                      sums_context_row(&writer->replay->sums, node), cells[i]->line,
+                      (int64_t)cells[i]->hits, cells[i]->self, cells[i]->self - cells[i]->wait);
 }
 
 static int compare_entries(const void *a, const void *b)
@@ -386,8 +406,8 @@ static size_t count_most_cells(const struct sums *sums)
     return most;
 }
 
-/* The entries that have rows, as those of one context follow each other, in an array that the caller
- * frees. NULL: no memory. */
+/* The entries that have rows, as those of one context follow each other, in an array that the
+ * caller frees. NULL: no memory. */
 static const struct sums_entry **sort_entries(const struct sums *sums, size_t *count)
 {
     const struct sums_entry **items = malloc(((size_t)sums->entries.count + 1) * sizeof *items);
@@ -481,8 +501,8 @@ int thread_rows_store(struct replay *replay, const struct model *model, struct s
 {
     struct row_writer writer = {replay, model, store, process_id, thread_id, 0, 0};
 
-    if (write_lines(&writer) < 0 || write_edges(&writer) < 0 ||
-        write_functions(&writer) < 0 || write_pairs(&writer) < 0 || write_contexts(&writer) < 0)
+    if (write_lines(&writer) < 0 || write_edges(&writer) < 0 || write_functions(&writer) < 0 ||
+        write_pairs(&writer) < 0 || write_contexts(&writer) < 0)
         return -1;
     write_account(&writer);
     write_gaps(&writer);

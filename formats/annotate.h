@@ -17,6 +17,11 @@ struct error;
 struct format_options;
 struct output;
 
+/* How often an edge was gone: of a sampled run, which knows no calls, the samples below. */
+#define CALLS_OR_SAMPLES(edge)                                                                     \
+    "CASE (SELECT mode FROM runs LIMIT 1) WHEN 'sample' THEN " edge "cumulative_hits ELSE " edge   \
+    "calls + " edge "resumes END"
+
 enum annotate_column {
     ANNOTATE_LINE,
     ANNOTATE_HITS,
@@ -37,6 +42,7 @@ struct annotate {
     struct error *err;
     struct catalog *catalog; /* owned */
 
+    bool is_sampled;
     uint64_t total_ns; /* what 100 % is */
     const char *unit;  /* of every time in the report */
     uint64_t unit_ns;  /* nanoseconds in it */
@@ -48,7 +54,7 @@ struct annotate {
     int widths[ANNOTATE_COLUMNS];
 
     struct text row;    /* under construction */
-    bool in_doubt;      /* of this row, the time is below its standard error */
+    bool in_doubt;      /* of this row, the time is below twice its standard error */
     size_t row_figures; /* bytes of it that are figures and take the colour */
 };
 

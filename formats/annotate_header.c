@@ -49,7 +49,10 @@ static void print_run(struct annotate *report, struct query *run)
     text_add_string(&report->row, ", ");
     add_plural(report, query_sum(run, 2), "process, ", "processes, ");
     add_plural(report, query_sum(run, 3), "thread, ", "threads, ");
-    add_plural(report, query_sum(run, 4), "event", "events");
+    if (query_int(run, 9) != 0)
+        add_plural(report, query_sum(run, 4), "sample", "samples");
+    else
+        add_plural(report, query_sum(run, 4), "event", "events");
     annotate_print(report, NULL);
     annotate_start(report);
     text_add_string(&report->row, "Recorded: ");
@@ -76,16 +79,16 @@ static int print_sampling(struct annotate *report)
         uint64_t rounds = query_sum(&query, 4);
 
         annotate_start(report);
-        text_add_format(&report->row, "Sampled every %.6g ms: ",
-                        (double)query_sum(&query, 0) / 1e6);
+        text_add_format(&report->row,
+                        "Sampled every %.6g ms: ", (double)query_sum(&query, 0) / 1e6);
         add_plural(report, query_sum(&query, 1), "sample, ", "samples, ");
         add_plural(report, query_sum(&query, 2), "missed", "missed");
         text_add_format(&report->row, ", %.1f %% late",
                         rounds > 0 ? 100.0 * (double)query_sum(&query, 3) / (double)rounds : 0.0);
         annotate_print(report, NULL);
         annotate_start(report);
-        text_add_string(&report->row, "Hits are samples, times estimates: those below their standard "
-                                      "error have a ~; calls are not known");
+        text_add_string(&report->row, "Hits are samples, times estimates (~ below twice their "
+                                      "error); no calls known");
         annotate_print(report, NULL);
     }
     return query_close(&query);
@@ -93,14 +96,14 @@ static int print_sampling(struct annotate *report)
 
 static int print_runs(struct annotate *report)
 {
-    struct query query =
-        query_open(report->db,
-                   "SELECT command, duration_ns, (SELECT count(*) FROM processes p WHERE p.run_id "
-                   "= r.run_id), "
-                   "(SELECT count(*) FROM threads t JOIN processes p ON p.process_id = "
-                   "t.process_id WHERE p.run_id = r.run_id), "
-                   "events, started_at, host, python, cwd FROM runs r ORDER BY run_id",
-                   report->err);
+    struct query query = query_open(
+        report->db,
+        "SELECT command, duration_ns, (SELECT count(*) FROM processes p WHERE p.run_id "
+        "= r.run_id), "
+        "(SELECT count(*) FROM threads t JOIN processes p ON p.process_id = "
+        "t.process_id WHERE p.run_id = r.run_id), "
+        "events, started_at, host, python, cwd, mode = 'sample' FROM runs r ORDER BY run_id",
+        report->err);
 
     while (query_next(&query))
         print_run(report, &query);

@@ -13,27 +13,31 @@ enum { PLACE_MAX = 42, SQL_MAX = 1024 };
 /* ---- what is ranked ---- */
 
 /* Columns of every query. */
-enum { FILE_ID, LINE, FUNCTION, COUNT, SELF, SELF_CPU, CUMULATIVE, HITS, TEXT };
+enum { FILE_ID, LINE, FUNCTION, COUNT, SELF, SELF_CPU, CUMULATIVE, HITS, TEXT, VARIANCE };
 
 static const char *const rows_sql[2][2] = {
     [ANNOTATE_LINES] =
         {
             "SELECT file_id, line, function, hits AS calls, self_ns, self_cpu_ns, cumulative_ns, "
-            "hits, text, file FROM lines WHERE hits > 0 OR self_ns > 0",
+            "hits, text, 1.0 * error_ns * error_ns, file FROM lines WHERE hits > 0 OR self_ns > 0",
             "SELECT f.file_id, s.line, f.qualname AS function, SUM(s.hits) AS calls, "
             "SUM(s.self_ns) AS self_ns, SUM(s.self_cpu_ns) AS self_cpu_ns, 0 AS cumulative_ns, "
             "SUM(s.hits) AS hits, (SELECT text FROM lines l WHERE l.file_id = f.file_id AND "
-            "l.line = s.line) AS text, f.file, MAX(s.hits) FROM line_stats s JOIN functions f "
+            "l.line = s.line) AS text, SUM(1.0 * s.error_ns * s.error_ns), f.file, MAX(s.hits) "
+            "FROM line_stats s JOIN functions f "
             "USING (function_id) WHERE s.thread_id = ?1 GROUP BY f.file_id, s.line",
         },
     [ANNOTATE_FUNCTIONS] =
         {
             "SELECT file_id, first_line AS line, qualname AS function, calls, self_ns, "
-            "self_cpu_ns, cumulative_ns, hits, NULL AS text, file FROM functions "
+            "self_cpu_ns, cumulative_ns, hits, NULL AS text, 1.0 * error_ns * error_ns, "
+            "file FROM functions "
             "WHERE kind <> 'outside' AND (cumulative_ns > 0 OR calls > 0)",
             "SELECT f.file_id, f.first_line AS line, f.qualname AS function, s.calls, s.self_ns, "
-            "s.self_cpu_ns, s.cumulative_ns, s.hits, NULL AS text, f.file FROM function_stats s "
-            "JOIN functions f USING (function_id) WHERE s.thread_id = ?1",
+            "s.self_cpu_ns, s.cumulative_ns, s.hits, NULL AS text, (SELECT SUM(1.0 * l.error_ns * "
+            "l.error_ns) FROM line_stats l WHERE l.thread_id = ?1 AND l.function_id = "
+            "s.function_id), f.file FROM function_stats s JOIN functions f USING (function_id) "
+            "WHERE s.thread_id = ?1",
         },
 };
 
@@ -207,13 +211,21 @@ static void print_cell(struct annotate *report, enum annotate_column column,
     else if (column == ANNOTATE_CUMULATIVE)
         annotate_time(report, column, query_sum(query, CUMULATIVE));
     else
-        annotate_count(report, column, query_sum(query, COUNT));
+        annotate_count(report, column, query_sum(query, column == ANNOTATE_HITS ? HITS : COUNT));
+}
+
+static bool is_in_doubt(const struct query *query)
+{
+    double self = (double)query_sum(query, SELF);
+
+    return self > 0 && self * self < 4 * sqlite3_column_double(query->statement, VARIANCE);
 }
 
 static void print_row(struct annotate *report, const struct subject *subject, struct query *query,
                       const struct text *place, int width)
 {
     annotate_start(report);
+    report->in_doubt = is_in_doubt(query);
     for (size_t i = 0; i < subject->column_count; i++)
         print_cell(report, subject->columns[i], query);
     annotate_end_figures(report);
@@ -263,9 +275,20 @@ static void print_rest(struct annotate *report, const struct subject *subject,
     annotate_print(report, NULL);
 }
 
+/* Where calls are not known, the column tells hits, which are samples. */
+static struct subject choose_subject(const struct annotate *report, enum annotate_subject what)
+{
+    struct subject subject = subjects[what];
+
+    for (size_t i = 0; report->is_sampled && i < subject.column_count; i++)
+        if (subject.columns[i] == ANNOTATE_CALLS)
+            subject.columns[i] = ANNOTATE_HITS;
+    return subject;
+}
+
 int annotate_hottest(struct annotate *report, const struct annotate_ranking *ranking)
 {
-    const struct subject *subject = &subjects[ranking->what];
+    const struct subject chosen = choose_subject(report, ranking->what), *subject = &chosen;
     struct query query = open_rows(report, ranking);
     struct text place = {0};
     int width = measure_places(report, ranking, &query, &place);

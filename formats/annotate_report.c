@@ -6,6 +6,7 @@
 #include "formats/error.h"
 #include "formats/format.h"
 #include "formats/output.h"
+#include "formats/query.h"
 
 enum { NARROW_BELOW = 110 };
 
@@ -59,7 +60,7 @@ int annotate_begin(struct annotate *report, sqlite3 *db, const struct format_opt
         .width = terminal->width,
         .colour = terminal->colour,
     };
-    if (report->catalog == NULL)
+    if (report->catalog == NULL || query_is_sampled(db, &report->is_sampled, err) < 0)
         return -1;
     report->total_ns = report->catalog->total_self_ns;
     return choose_unit(report);

@@ -173,7 +173,7 @@ static void print_line(struct annotate *report, const struct line *line)
     enum annotate_column column = ANNOTATE_TIME;
 
     annotate_start(report);
-    report->in_doubt = f->ns > 0 && f->ns < f->error_ns;
+    report->in_doubt = f->ns > 0 && f->ns / 2 < f->error_ns;
     annotate_count(report, ANNOTATE_LINE, line->number > 0 ? (uint64_t)line->number : 0);
     if (f->hits > 0 || line->executable)
         annotate_count(report, ANNOTATE_HITS, f->hits);
@@ -431,14 +431,15 @@ int annotate_source(struct annotate *report, const struct annotate_file *file)
 {
     struct query source =
         query_open(report->db, "SELECT source FROM files WHERE file_id = ?1", report->err);
-    struct query calls = query_open(report->db,
-                                    "SELECT e.caller_line, e.callee_function_id, e.calls + "
-                                    "e.resumes, e.cumulative_ns, e.cumulative_cpu_ns "
-                                    "FROM functions f CROSS JOIN edges e ON e.caller_function_id = "
-                                    "f.function_id WHERE f.file_id = ?1 "
-                                    "ORDER BY e.caller_line, e.cumulative_ns DESC, e.callee_file, "
-                                    "e.callee_line, e.callee_function_id",
-                                    report->err);
+    struct query calls =
+        query_open(report->db,
+                   "SELECT e.caller_line, e.callee_function_id, " CALLS_OR_SAMPLES(
+                       "e.") ", e.cumulative_ns, e.cumulative_cpu_ns "
+                             "FROM functions f CROSS JOIN edges e ON e.caller_function_id = "
+                             "f.function_id WHERE f.file_id = ?1 "
+                             "ORDER BY e.caller_line, e.cumulative_ns DESC, e.callee_file, "
+                             "e.callee_line, e.callee_function_id",
+                   report->err);
     struct listing listing = {0};
     int status = load_source(report, &listing, &source, file->file);
     bool has_text = listing.count > 0;

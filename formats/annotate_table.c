@@ -77,7 +77,7 @@ int annotate_measure(struct annotate *report)
 {
     return measure(report, "SELECT MAX(line), MAX(hits), MAX(self_ns), MAX(cumulative_ns), "
                            "MAX(self_ns - self_cpu_ns), MAX(self_ns / max(hits, 1)), 0 FROM lines "
-                           "UNION ALL SELECT 0, MAX(calls + resumes), MAX(cumulative_ns), "
+                           "UNION ALL SELECT 0, MAX(" CALLS_OR_SAMPLES("") "), MAX(cumulative_ns), "
                            "MAX(cumulative_ns), MAX(cumulative_ns - cumulative_cpu_ns), "
                            "MAX(cumulative_ns / max(calls + resumes, 1)), 0 FROM edges");
 }

@@ -12,14 +12,16 @@
     "WITH same AS (SELECT function_id, MIN(function_id) OVER (PARTITION BY file, first_line, "     \
     "name) AS id FROM functions WHERE kind <> 'outside') "
 #define FIGURES                                                                                    \
-    "SUM(s.calls + s.resumes), SUM(s.primitive_calls + s.primitive_resumes), SUM(s.self_ns), "     \
+    "SUM(CASE ?2 WHEN 0 THEN s.calls + s.resumes ELSE s.samples END), "                            \
+    "SUM(CASE ?2 WHEN 0 THEN s.primitive_calls + s.primitive_resumes ELSE s.samples END), "        \
+    "SUM(s.self_ns), "                                                                             \
     "SUM(s.cumulative_ns) "
 
-/* Parameter 1 is the thread, 0 for all. */
+/* Parameter 1 is the thread, 0 for all; 2 says whether the run was sampled. */
 static const char functions_sql[] =
     SAME "SELECT " FIGURES ", same.id, f.kind = 'c', f.file, f.first_line, f.name, "
          "(SELECT raw_path FROM files WHERE file_id = f.file_id) "
-         "FROM function_stats s JOIN same USING (function_id) "
+         "FROM (SELECT *, hits AS samples FROM function_stats) s JOIN same USING (function_id) "
          "JOIN functions f ON f.function_id = same.id "
          "WHERE ?1 = 0 OR s.thread_id = ?1 GROUP BY same.id ORDER BY same.id";
 static const char edges_sql[] =
@@ -169,6 +171,7 @@ static int load(struct call_stats *stats, sqlite3 *db, int64_t thread_id, const 
     int status = 0;
 
     query_bind(&query, 1, thread_id);
+    query_bind(&query, 2, stats->is_sampled);
     while (status == 0 && query_next(&query))
         status = load_row(stats, &query);
     return query_close(&query) < 0 ? -1 : status;
@@ -177,6 +180,8 @@ static int load(struct call_stats *stats, sqlite3 *db, int64_t thread_id, const 
 int call_stats_load(struct call_stats *stats, sqlite3 *db, int64_t thread_id, struct error *err)
 {
     *stats = (struct call_stats){0};
+    if (query_is_sampled(db, &stats->is_sampled, err) < 0)
+        return -1;
     if (load(stats, db, thread_id, functions_sql, load_function, err) < 0)
         return -1;
     return load(stats, db, thread_id, edges_sql, load_edge, err);

@@ -3,11 +3,13 @@
  * A function is (file, line, name), a C function ("~", 0, name). Code objects that agree in these
  * (two lambdas of one line) are one function and are added up. A call is a fresh call or the
  * continuation of a generator; primitive is one that found the function, or the pair of caller and
- * callee, not active on its thread. Times are seconds in floating point, as pstats has them.
+ * callee, not active on its thread. Times are seconds in floating point, as pstats has them. Of a
+ * sampled run, which knows no calls, the samples in a function itself stand in their place.
  */
 #ifndef FORMATS_CALL_STATS_H
 #define FORMATS_CALL_STATS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -45,6 +47,7 @@ struct call_stats {
     size_t function_count;
     struct call_stats_edge *edges; /* owned; ascending by callee, then caller */
     size_t edge_count;
+    bool is_sampled;
     struct pool pool; /* owns the names */
 };
 

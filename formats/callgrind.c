@@ -93,7 +93,9 @@ static const char lines_sql[] =
     "WHERE kind = 'outside') "
     "GROUP BY function_id, line ORDER BY function_id, line";
 static const char calls_sql[] = "SELECT caller_function_id, caller_line, callee_function_id, "
-                                "SUM(calls + resumes), SUM(outer_cumulative_ns), "
+                                "SUM(CASE (SELECT mode FROM runs LIMIT 1) WHEN 'sample' THEN "
+                                "cumulative_hits ELSE calls + resumes END), "
+                                "SUM(outer_cumulative_ns), "
                                 "SUM(outer_cumulative_cpu_ns), SUM(outer_cumulative_hits) FROM "
                                 "edge_stats WHERE ?1 = 0 OR thread_id = ?1 "
                                 "GROUP BY caller_function_id, caller_line, callee_function_id "
@@ -218,7 +220,7 @@ static void write_call(const struct writer *writer, const struct row *row)
     write_function_name(writer, "cfn", callee);
     output_text(writer->out, "calls=");
     output_uint(writer->out,
-                row->calls > 0 ? row->calls : 1); /* a frame that was open before recording began */
+                row->calls > 0 ? row->calls : 1); /* open before recording began, or sampled */
     output_text(writer->out, " ");
     output_uint(writer->out, callee->first_line > 0 ? (uint64_t)callee->first_line : 0);
     output_text(writer->out, "\n");
@@ -331,18 +333,32 @@ static void write_total(struct output *out, const char *key, const struct cost *
     output_text(out, "\n");
 }
 
+static int write_sampling(const struct writer *writer)
+{
+    bool sampled;
+
+    if (query_is_sampled(writer->db, &sampled, writer->err) < 0)
+        return -1;
+    if (sampled)
+        output_text(writer->out, "desc: Sampled: times are estimates, calls are not known: those "
+                                 "counted are the samples below\n");
+    output_format(writer->out,
+                  "positions: line\n"
+                  "event: ns : Time (ns)\n"
+                  "event: cpu_ns : CPU time (ns)\n"
+                  "event: hits : %s\n"
+                  "event: wait_ns = ns - cpu_ns : Waiting (ns)\n"
+                  "events: ns cpu_ns hits\n",
+                  sampled ? "Samples" : "Line executions");
+    return 0;
+}
+
 /* The first line is how KCachegrind knows the file; `cmd` and `event` must come before `events`. */
 static int write_header(const struct writer *writer, const struct part *part)
 {
     output_text(writer->out, "# callgrind format\nversion: 1\n");
-    if (write_run(writer, part->thread_id) < 0)
+    if (write_run(writer, part->thread_id) < 0 || write_sampling(writer) < 0)
         return -1;
-    output_text(writer->out, "positions: line\n"
-                             "event: ns : Time (ns)\n"
-                             "event: cpu_ns : CPU time (ns)\n"
-                             "event: hits : Line executions\n"
-                             "event: wait_ns = ns - cpu_ns : Waiting (ns)\n"
-                             "events: ns cpu_ns hits\n");
     write_total(writer->out, "summary: ", &part->total);
     return 0;
 }

@@ -233,7 +233,8 @@ CREATE TABLE function_edges (
     self_ns BIGINT NOT NULL,         -- self time of the callee when called so
     self_cpu_ns BIGINT NOT NULL,
     cumulative_ns BIGINT NOT NULL,   -- while no call of the callee by the caller was active
-    cumulative_cpu_ns BIGINT NOT NULL
+    cumulative_cpu_ns BIGINT NOT NULL,
+    samples BIGINT NOT NULL DEFAULT 0 -- of a sampled run: those in the callee itself, when called so
 );
 
 -- Statements of several lines; only with pyanalyze --statements, else both tables are empty. A statement is a logical

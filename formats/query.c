@@ -91,3 +91,12 @@ int query_number(sqlite3 *db, const char *sql, uint64_t *number, struct error *e
     *number = query_next(&query) ? query_sum(&query, 0) : 0;
     return query_close(&query);
 }
+
+int query_is_sampled(sqlite3 *db, bool *sampled, struct error *err)
+{
+    uint64_t count = 0;
+    int status = query_number(db, "SELECT count(*) FROM runs WHERE mode = 'sample'", &count, err);
+
+    *sampled = count > 0;
+    return status;
+}

@@ -49,6 +49,9 @@ bool query_is_null(const struct query *query, int column);
 /* The bytes of a text or blob, good until the next step; "" for NULL. */
 const char *query_text(struct query *query, int column, size_t *size);
 
+/* Was it sampled? Then hits are samples, times are estimates, and calls are not known. */
+int query_is_sampled(sqlite3 *db, bool *sampled, struct error *err);
+
 /* One number from a query without parameters, 0 if it gives no row. */
 int query_number(sqlite3 *db, const char *sql, uint64_t *number, struct error *err);
 

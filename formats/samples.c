@@ -67,7 +67,7 @@ static void write_row(struct output *out, struct query *query, struct text *text
 {
     size_t size;
     const char *file = query_text(query, FILE_NAME, &size);
-    bool in_doubt = query_sum(query, SELF) > 0 && query_sum(query, SELF) < query_sum(query, ERROR);
+    bool in_doubt = query_sum(query, SELF) > 0 && query_sum(query, SELF) / 2 < query_sum(query, ERROR);
 
     text_clear(text);
     text_add_printable(text, file, size);

@@ -38,6 +38,7 @@ struct printer {
     struct output *out;
     struct error *err;
     double per_second; /* of the unit of times */
+    bool is_sampled;
     struct text line;
 };
 
@@ -264,13 +265,15 @@ static void add_time(struct printer *printer, double seconds)
     text_add_format(&printer->line, "%8.3f", seconds * printer->per_second);
 }
 
-/* Of nothing there is no average. */
+/* Of nothing there is no average, and per sample there is nothing to tell. */
 static void add_average(struct printer *printer, double seconds, uint64_t count)
 {
+    if (printer->is_sampled)
+        return;
     if (count == 0)
-        text_add_spaces(&printer->line, 8);
+        text_add_spaces(&printer->line, 9);
     else
-        text_add_format(&printer->line, "%8.3f", seconds * printer->per_second / (double)count);
+        text_add_format(&printer->line, " %8.3f", seconds * printer->per_second / (double)count);
 }
 
 static void add_calls(struct printer *printer, const struct call_stats_figures *sum, int width)
@@ -289,11 +292,9 @@ static void print_row(struct printer *printer, const struct stats_row *row)
 {
     add_calls(printer, &row->sum, 9);
     add_time(printer, row->sum.self);
-    text_add_string(&printer->line, " ");
     add_average(printer, row->sum.self, row->sum.calls);
     text_add_string(&printer->line, " ");
     add_time(printer, row->sum.cumulative);
-    text_add_string(&printer->line, " ");
     add_average(printer, row->sum.cumulative, row->sum.primitive_calls);
     text_add_string(&printer->line, " ");
     text_add_string(&printer->line, row->label);
@@ -305,13 +306,16 @@ static void print_totals(struct printer *printer, const struct profile *profile)
     const struct call_stats_figures *total = &profile->total;
     const char *unit = printer->options->unit;
 
-    text_add_format(&printer->line, "         %llu function calls ",
-                    (unsigned long long)total->calls);
+    text_add_format(&printer->line, "         %llu %s ", (unsigned long long)total->calls,
+                    printer->is_sampled ? "samples" : "function calls");
     if (total->calls != total->primitive_calls)
         text_add_format(&printer->line, "(%llu primitive calls) ",
                         (unsigned long long)total->primitive_calls);
     text_add_format(&printer->line, "in %.3f %s\n", total->self * printer->per_second,
                     unit != NULL ? unit : "seconds");
+    if (printer->is_sampled)
+        text_add_string(&printer->line, "         Counts are samples, times are estimates: calls "
+                                        "are not known\n");
     end_line(printer);
 }
 
@@ -390,7 +394,8 @@ static void print_lists(struct printer *printer, const struct profile *profile,
     text_add_format(&printer->line, "%-*s%s", width, "Function ", direction->title);
     end_line(printer);
     if (profile->call_count > 0) {
-        text_add_format(&printer->line, "%*s    ncalls  tottime  cumtime", width, "");
+        text_add_format(&printer->line, "%*s   %s  tottime  cumtime", width, "",
+                        printer->is_sampled ? "samples" : " ncalls");
         end_line(printer);
     }
     for (size_t i = 0; i < count; i++)
@@ -449,8 +454,10 @@ static int choose_rows(const struct printer *printer, const struct profile *prof
 
 static void print_table(struct printer *printer, const struct stats_row *const *rows, size_t count)
 {
-    text_add_string(&printer->line, "   ncalls  tottime  percall  cumtime  percall "
-                                    "filename:lineno(function)");
+    text_add_string(&printer->line, printer->is_sampled
+                                        ? "  samples  tottime  cumtime filename:lineno(function)"
+                                        : "   ncalls  tottime  percall  cumtime  percall "
+                                          "filename:lineno(function)");
     end_line(printer);
     for (size_t i = 0; i < count; i++)
         print_row(printer, rows[i]);
@@ -505,6 +512,7 @@ static int print_part(struct printer *printer, sqlite3 *db, int64_t thread_id)
     struct profile profile;
     int status = load_profile(&profile, db, thread_id, printer->options->strip_dirs, printer->err);
 
+    printer->is_sampled = profile.stats.is_sampled;
     if (status == 0)
         status = print_profile(printer, &profile);
     free_profile(&profile);

@@ -1,12 +1,15 @@
 """Random sampled traces: every table of the database equals what the definitions say (tests/oracle/brute_samples.py)."""
 import json
 import os
+import pstats
+import re
 import tempfile
 import unittest
 
 import support
 import test_random_traces as exact
 
+import brute
 import brute_samples
 import random_samples
 
@@ -111,6 +114,50 @@ class RandomSamples(unittest.TestCase):
         self.assertEqual(result.status, 0, (seed, result))
         found = [tuple(row.values()) for row in json.loads(result.out)]
         self.compare_rows((seed, "events"), sorted(found, key=str), sorted(expected.rows(), key=str))
+
+    def compare_stats(self, seed, folder):
+        """The table `stats`, and what pstats reads of the format `pstats`: samples in place of calls, the same in both."""
+        data, told, clock, ended = random_samples.make(seed, 40)
+        readers = random_samples.read(told, clock, ended).values()
+        if not readers:
+            return 0
+        trace, path = os.path.join(folder, "t.bin"), os.path.join(folder, "t.pstats")
+        with open(trace, "wb") as file:
+            file.write(data)
+        self.assertEqual(support.run([support.PYANALYZE, trace, "--force", "-o", path]).status, 0)
+        text = support.run([support.PYANALYZE, trace, "-f", "stats", "--unit", "ns", "--sort", "stdname"]).out.decode()
+        theirs = pstats.Stats(path)
+        expected, pairs = brute.Sums(), brute.Sums()
+        for reader in readers:
+            for (file, name, line), row in reader.functions_.items():
+                if file != brute.OUTSIDE:
+                    expected.add((file, line, name), hits=row["hits"], self=row["self"], time=row["time"])
+            for (caller, callee), row in reader.pairs.items():
+                if caller:
+                    pairs.add(((callee[0], callee[2], callee[1]), (caller[0], caller[2], caller[1])), samples=row["samples"],
+                              time=row["time"])
+        lines = text.split("\n")
+        total = sum(row["hits"] for row in expected.values())
+        self.assertEqual(lines[0], "         %d samples in %d.000 ns" % (total, sum(row["self"] for row in expected.values())))
+        self.assertEqual(lines[1], "         Counts are samples, times are estimates: calls are not known")
+        self.assertIn("  samples  tottime  cumtime filename:lineno(function)", lines)
+        rows = re.findall(r"(?m)^ *(\d+) +(\d+)\.000 +(\d+)\.000 (.*):(\d+)\((.*)\)$", text)
+        found = {(file, int(line), name): tuple(map(int, figures)) for *figures, file, line, name in rows}
+        self.assertEqual({key: row for key, row in found.items() if any(row)},
+                         {key: (row["hits"], row["self"], row["time"]) for key, row in expected.items() if any(row.values())}, seed)
+        read = {key: (calls, round(1e9 * self_), round(1e9 * below)) for key, (_, calls, self_, below, _) in
+                theirs.stats.items()}
+        self.assertEqual(read, found, seed)
+        self.assertEqual(theirs.total_calls, total)
+        self.assertEqual({(callee, caller): (row[0], round(1e9 * row[3])) for callee, (*_, callers) in theirs.stats.items()
+                          for caller, row in callers.items()},
+                         {key: (row["samples"], row["time"]) for key, row in pairs.items()}, seed)
+        return total
+
+    def test_stats(self):
+        with tempfile.TemporaryDirectory() as folder:
+            found = [self.compare_stats(seed, folder) for seed in range(exact.FIRST, exact.FIRST + exact.COUNT // 4)]
+        self.assertGreater(sum(map(bool, found)), exact.COUNT // 8)
 
     def test_small(self):
         with tempfile.TemporaryDirectory() as folder:

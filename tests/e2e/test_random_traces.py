@@ -51,7 +51,7 @@ class Tables:
 
     def function_edges(self):
         return {(thread, *(caller or (None, None, None)), *callee, row["calls"], row["primitive"], row["resumes"],
-                 row["primitive_resumes"], *four(row)) for thread, reader in self.readers.items()
+                 row["primitive_resumes"], *four(row), row["samples"]) for thread, reader in self.readers.items()
                 for (caller, callee), row in reader.pairs.items()}
 
     def line_rows(self):

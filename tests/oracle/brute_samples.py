@@ -117,6 +117,7 @@ class Reader(brute.Reader):
         self.lines.add((function, line), hits=count)
         self.file_lines.add((function[0], line), hits=count)
         self.context_lines.add((self.nodes_of(stack)[-1], line), hits=count)
+        self.pairs.add(self.pairs_of(stack)[-1], samples=count)
         for edge in set(self.edges_of(stack)):
             self.edges.add(edge, hits=count)
         for edge in self.outer_edges_of(stack):
