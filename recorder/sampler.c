@@ -83,11 +83,12 @@ struct scheduling {
  */
 static void ask_to_run_soon(void)
 {
-    struct scheduling scheduling;
+    struct scheduling scheduling = {0};
 
     if (syscall(SYS_sched_getattr, 0, &scheduling, sizeof scheduling, 0) < 0 ||
         scheduling.policy != SCHED_OTHER)
         return;
+    scheduling.size = sizeof scheduling;
     scheduling.runtime = SLICE_NS;
     syscall(SYS_sched_setattr, 0, &scheduling, 0);
 }
