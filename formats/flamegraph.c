@@ -339,8 +339,9 @@ static int describe_run(struct graph *graph, struct text *facts)
     struct query query = query_open(
         graph->db,
         "SELECT command, duration_ns, started_at, python, host, (SELECT count(*) FROM threads), "
-        "(SELECT count(*) FROM processes), (SELECT count(*) FROM runs) FROM runs ORDER BY run_id "
-        "LIMIT 1",
+        "(SELECT count(*) FROM processes), (SELECT count(*) FROM runs), "
+        "CASE mode WHEN 'sample' THEN (SELECT min(period_ns) FROM samplers) END, "
+        "(SELECT sum(samples) FROM samplers) FROM runs ORDER BY run_id LIMIT 1",
         graph->err);
     struct text plain = {0};
 
@@ -359,6 +360,10 @@ static int describe_run(struct graph *graph, struct text *facts)
         add_column(&plain, &query, 3);
         text_add_string(&plain, " on ");
         add_column(&plain, &query, 4);
+        if (!query_is_null(&query, 8))
+            text_add_format(&plain, " · %llu samples, one every %g ms",
+                            (unsigned long long)query_sum(&query, 9),
+                            (double)query_sum(&query, 8) / 1e6);
     }
     text_add_xml(facts, text_string(&plain));
     facts->failed |= plain.failed;

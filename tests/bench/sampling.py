@@ -4,8 +4,8 @@
 
 Each figure beside its target, for each interpreter. Parts: cost, slowdown, ontime, shares, threads, peers. Costs are
 CPU time. Of the slowdown each figure is a median over pairs, plain and sampled in turns, and between what the truth
-lies 95 times in 100 (paired.py). Beside what is on time stands what a thread gets that only sleeps (sleeper.c), at the same time; with
-`fifo` as the scheduler's first, if that is allowed: the difference is not the machine's but the other programs'.
+lies 95 times in 100 (paired.py). Beside what is on time stands what a thread gets that only sleeps (sleeper.c), at the same time and with
+the same wishes; and as the scheduler's first, if that is allowed: the difference is not the machine's but other programs'.
 py-spy and pyinstrument take part where they are installed (`make bench-peers`): nearness.py. All figures go to
 BUILD/bench/sampling.json, the README's table to BUILD/bench/sampling.md.
 """
@@ -124,7 +124,7 @@ def share_on_time(rounds, late):
 
 def on_time(bench):
     for kind, what in (("gil", "while a C call holds the GIL"), ("join", "while the main thread joins")):
-        with bench.sleeping("plain", "fifo") as sleepers:
+        with bench.sleeping("slice", "fifo") as sleepers:
             bench.sampled("1kHz", "waiting.py", kind, str(bench.options.seconds))
         rounds, late, missed, samples, own = bench.query(
             "SELECT sum(rounds), sum(late), sum(missed), sum(samples), sum(cpu_ns) FROM samplers")[0]
@@ -187,6 +187,8 @@ def peers(bench):
                 100 * figure["sampler"]["median"], paired.percent(paired.Interval(**figure["wall"]))), "least", \
                 least(costs, name, lambda figure: figure["sampler"]["median"] + max(figure["slowdown"]["median"], 0))
         for name, figure in near.items():
+            yield "%4d Hz, %s: samples of those due" % (rate, name), "%.0f %%; %s" % (
+                100 * figure["samples"] / figure["seconds"] / rate, figure["problems"][-1] or "nothing said"), "", True
             yield "%4d Hz, %s: lines off by (mean, most)" % (rate, name), "%.2f, %.2f points; %.1f standard errors" % (
                 figure["lines"]["mean"], figure["lines"]["most"], figure["lines"]["most_errors"]), "nearest", \
                 least(near, name, lambda figure: figure["lines"]["mean"])

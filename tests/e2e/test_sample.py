@@ -687,10 +687,13 @@ class Sample(unittest.TestCase):
     def test_every_format(self):
         recording = self.record(support.PYTHONS[0], SHARES, ["--sample", "200us"])
         self.assertTrue(recording.database_path)
-        for name in ("annotate", "callgrind", "folded", "flamegraph"):
+        for name in ("annotate", "callgrind", "folded", "flamegraph", "tree"):
             result = support.run([support.PYANALYZE, recording.trace, "--format", name])
             self.assertEqual((result.status, result.err), (0, b""), name)
             self.assertIn(b"three", result.out)
+            if name == "flamegraph":
+                samples = recording.value("SELECT sum(samples) FROM samplers")
+                self.assertIn("%d samples, one every 0.2 ms" % samples, result.out.decode())
 
     def test_depth(self):
         program = "def f(n):\n    return f(n - 1) if n else sum(range(3000000))\nf(200)\n"

@@ -1,7 +1,7 @@
 """Lines whose shares of the time are known, because the program measures each of them: known.py STEPS [SEED].
 
-Long calls of C that keep the interpreter's lock, one that gives it back, loops without a call, short functions, lines of
-one function, and lines that keep step with the clock. In a random order, of random lengths; where all are done the
+Long calls of C that keep the interpreter's lock, one that gives it back, loops without a call, code that is compiled each
+time, short functions, lines of one function, and lines that keep step with the clock. In a random order, of random lengths; where all are done the
 times are printed as JSON: what every line took on the wall and of the thread's processor time, and how often it ran.
 `brief` has two functions with the same body of which one is called three times as often: their ratio is known by that alone.
 """
@@ -17,6 +17,7 @@ PATTERN, TEXT = re.compile("(a+)+$"), "a" * 17 + "b"       # exponential: it tri
 chance = random.Random(1)
 NUMBERS = [chance.random() for _ in range(100000)]
 BYTES = bytes(chance.choices(b"etaoin shrdlu", k=1 << 18))
+TEMPLATE = "def inner(n):\n return sum(range(n * 15000))\ninner(n)\n"
 lines = {}
 
 
@@ -46,6 +47,10 @@ def numbers(n):
 
 def loop(n):
     for i in range(n * 80000): i + i
+
+
+def made(n):
+    exec(compile(TEMPLATE, "<made>", "exec"), {"n": n})
 
 
 def mixed(n):
@@ -94,7 +99,7 @@ def brief(n):
         often(i)
 
 
-PLAIN = (sort, compress, match, numbers, loop)          # one hot line, the first
+PLAIN = (sort, compress, match, numbers, loop, made)          # one hot line, the first
 OTHERS = (mixed, in_step, brief)
 
 
