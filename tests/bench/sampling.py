@@ -2,7 +2,7 @@
 
     python3 tests/bench/sampling.py [--build DIR] [--pythons "PATH..."] [--parts a,b] [--rounds N] [--pairs N] [--quick]
 
-Each figure beside its target, for each interpreter. Parts: cost, slowdown, ontime, shares, threads, peers. Costs are
+Each figure beside its target, for each interpreter. Parts: cost, slowdown, ontime, shares, threads, size, peers. Costs are
 CPU time. Of the slowdown each figure is a median over pairs, plain and sampled in turns, and between what the truth
 lies 95 times in 100 (paired.py). Beside what is on time stands what a thread gets that only sleeps (sleeper.c), at the same time and with
 the same wishes; and as the scheduler's first, if that is allowed: the difference is not the machine's but other programs'.
@@ -24,11 +24,12 @@ import paired
 import run
 import samplers
 import sampling_table
+import trace_bytes
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 HERE = os.path.join(ROOT, "tests", "bench")
 PROGRAMS = os.path.join(HERE, "programs")
-PARTS = ("cost", "slowdown", "ontime", "shares", "threads", "peers")
+PARTS = ("cost", "slowdown", "ontime", "shares", "threads", "size", "peers")
 
 
 class Bench:
@@ -41,9 +42,9 @@ class Bench:
     def plain(self, name, *arguments):
         return run.run([self.python, os.path.join(PROGRAMS, name), *arguments], self.environment, keep=True).output
 
-    def sampled(self, period, name, *arguments):
+    def sampled(self, period, name, *arguments, options=()):
         return run.run([os.path.join(self.build, "pyrec"), "run", "-q", "--force", "--python", self.python, "--sample", period,
-                        "-o", self.trace, os.path.join(PROGRAMS, name), *arguments], self.environment, keep=True).output
+                        *options, "-o", self.trace, os.path.join(PROGRAMS, name), *arguments], self.environment, keep=True).output
 
     def query(self, sql):
         subprocess.run([os.path.join(self.build, "pyanalyze"), self.trace, "--db", self.database], check=True)
@@ -164,6 +165,22 @@ def threads(bench):
     yield "200 idle threads at 100 Hz, of a core", "%.2f %%" % (100 * own / wall), "<= 0.5 %", own / wall <= 0.005
 
 
+def size(bench):
+    """How fast the trace of a server under load grows, once it has begun: what the second half of a run adds."""
+    seconds = 4 * bench.options.seconds
+    for what, *words in (("with 1 thread", "1"), ("with 16 threads", "16"), ("with 100 threads", "100"),
+                         ("with a thread a request", "4", "once")):
+        sizes, requests = [], 0
+        for factor in (1, 2):
+            arguments = [words[0], str(factor * seconds)] + words[1:]
+            requests = int(bench.sampled("1kHz", "server.py", *arguments, options=["--no-children"]))
+            sizes.append(trace_bytes.used(bench.trace))
+        hour = (sizes[1] - sizes[0]) * 3600 / seconds
+        bench.results["bytes an hour, " + what] = hour
+        yield "an hour at 1 kHz of a server " + what, "%.0f MB; %.0f requests a second" % (
+            hour / 1e6, requests / seconds / 2), "<= 100 MB", hour <= 100e6
+
+
 def least(figures, name, key):
     """Is pyrec's the least of these?"""
     return name != "pyrec" or all(key(figures["pyrec"]) <= key(figure) for figure in figures.values())
@@ -194,7 +211,7 @@ def peers(bench):
                 least(near, name, lambda figure: figure["lines"]["mean"])
 
 
-FUNCTIONS = dict(zip(PARTS, (cost, slowdown, on_time, shares, threads, peers)))
+FUNCTIONS = dict(zip(PARTS, (cost, slowdown, on_time, shares, threads, size, peers)))
 
 
 def arguments():
