@@ -2,6 +2,7 @@
 import collections
 import json
 import os
+import struct
 import sys
 import tempfile
 import unittest
@@ -11,6 +12,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(
 import nearness  # noqa: E402 (it is there from here on)
 import paired  # noqa: E402
 import samplers  # noqa: E402
+import sampling_table  # noqa: E402
+import trace_bytes  # noqa: E402
 
 
 class Paired(unittest.TestCase):
@@ -68,6 +71,29 @@ class Readers(unittest.TestCase):
         frames = ["MainThread\0<thread>\x001", "f\0/x.py\x0010\x01l12", "sum\0<built-in>\x000"]
         self.write(json.dumps({"sample_count": 2, "frame_records": [[frames, 0.5], [frames[:2], 0.25]]}))
         self.assertEqual(samplers.read_session(self.path), ({(("f", 12),): 0.75}, 2))
+
+
+class Table(unittest.TestCase):
+    def test_a_row_a_profiler(self):
+        figure = {"sampler": {"median": 0.0512}, "slowdown": {"median": -0.001}, "lines": {"mean": 0.25, "most": 1}}
+        peers = {"versions": {"py-spy": "1.2"}, "100": {"py-spy nonblocking": figure}, "1000": {"py-spy nonblocking": figure}}
+        text = sampling_table.markdown({"versions": {"3.1": {"figures": {"peers": peers}}, "3.2": {"figures": {}},
+                                                     "3.3": {"figures": {"peers": peers}}}})
+        self.assertEqual(text.splitlines()[2], "| py-spy 1.2 nonblocking | 5.1 / 5.1 | 5.1 / 5.1 | -0.1 / -0.1 | 0.25 / 0.25 | "
+                                               "1.00 / 1.00 |")
+        self.assertIn("(3.1 / 3.3)", text)
+        self.assertEqual(sampling_table.markdown({"versions": {"3.2": {"figures": {}}}}), "")
+
+
+class Size(unittest.TestCase):
+    def test_room_for_what_comes_is_not_counted(self):
+        def chunk(capacity, length):
+            return (b"0123456789abcdef" + struct.pack("<IIIIIIQQQ", 0, 6, 1, 1, 1, 0, 0, capacity, length)).ljust(capacity, b"x")
+
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(b"\0" * 16 + b"0123456789abcdef" + b"\0" * 4064 + chunk(4096, 10) + chunk(65536, 1000) + b"\0" * 4096)
+            file.flush()
+            self.assertEqual(trace_bytes.used(file.name), 4096 + 4096 + 1096)
 
 
 if __name__ == "__main__":
