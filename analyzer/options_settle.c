@@ -159,8 +159,8 @@ static int check_sorts(const struct options *options, struct error *err)
     return error_set_usage(err, "--sort: no format has '%s'", options->sorts.items[0]);
 }
 
-/* What only one format heeds is not ignored in silence. */
-static int check_trace(const struct options *options, struct error *err)
+/* What only some formats heed is not ignored in silence. */
+static int check_by_time(const struct options *options, struct error *err)
 {
     const struct format_options *format = &options->format;
     const char *option = format->from.given         ? "--from"
@@ -169,9 +169,11 @@ static int check_trace(const struct options *options, struct error *err)
                                                     : NULL;
 
     for (size_t i = 0; option != NULL && i < options->report_count; i++)
-        if (strcmp(options->reports[i].format->name, "trace") == 0)
+        if (options->reports[i].format->by_time)
             return 0;
-    return option == NULL ? 0 : error_set_usage(err, "%s is for --format trace", option);
+    return option == NULL
+               ? 0
+               : error_set_usage(err, "%s is for --format trace and chrometrace", option);
 }
 
 /* Every report must be able to do what was asked. */
@@ -243,7 +245,7 @@ static int settle_defaults(struct options *options, struct error *err)
     options->format.zipped = options->zip_path != NULL;
     options->format.zip_path = options->zip_path;
     options->format.restricts = options->restricts.items;
-    if (check_trace(options, err) < 0 || settle_sorts(options, err) < 0)
+    if (check_by_time(options, err) < 0 || settle_sorts(options, err) < 0)
         return -1;
     return check_reports(options, err);
 }

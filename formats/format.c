@@ -9,6 +9,7 @@
 extern const struct format format_annotate;
 extern const struct format format_callgrind;
 extern const struct format format_callgrindzip;
+extern const struct format format_chrometrace;
 extern const struct format format_flamegraph;
 extern const struct format format_folded;
 extern const struct format format_functions;
@@ -26,6 +27,7 @@ const struct format *const formats[] = {
     &format_annotate,
     &format_callgrind,
     &format_callgrindzip,
+    &format_chrometrace,
     &format_flamegraph,
     &format_folded,
     &format_functions,

@@ -40,7 +40,7 @@ struct format_options {
     const char *const *sorts;     /* --sort: all keys as typed, NULL-terminated; NULL: none */
     bool reverse;                 /* --reverse: the other way round */
     enum format_weight weight;    /* --by: what a flame graph's widths are */
-    struct format_time from, to;  /* --from, --to: the part of the run that `trace` shows */
+    struct format_time from, to;  /* --from, --to: the part of the run that is shown, by_time */
     const char *function;         /* --function: activations of this function only; NULL: all */
     const char *unit;             /* --unit: s, ms, us, ns; NULL: chosen by the format */
     const char *const *restricts; /* --restrict, NULL-terminated; NULL: none */
@@ -71,6 +71,7 @@ struct format {
                                     ("callgrind.out."), NULL-terminated */
     const char *summary;         /* one line for --help */
     bool binary;                 /* never written to a terminal */
+    bool by_time;                /* shows events: heeds --from, --to and --function */
 
     /* Are these the first bytes (up to 512) of a file of this kind? An existing file of another
      * kind is not replaced without --force. */

@@ -283,6 +283,22 @@ void output_uint(struct output *out, uint64_t value)
     output_write(out, digits + at, sizeof digits - at);
 }
 
+void output_json_string(struct output *out, const char *text)
+{
+    output_text(out, "\"");
+    while (*text != '\0') {
+        size_t size = strcspn(text, "\"\\");
+
+        output_write(out, text, size);
+        text += size;
+        if (*text != '\0') {
+            output_text(out, "\\");
+            output_write(out, text++, 1);
+        }
+    }
+    output_text(out, "\"");
+}
+
 const struct output_terminal *output_terminal(const struct output *out)
 {
     return &out->terminal;

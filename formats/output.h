@@ -46,6 +46,9 @@ void output_format(struct output *out, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void output_uint(struct output *out, uint64_t value); /* decimal, fast */
 
+/* Printable text (text.h) as a string of JSON. */
+void output_json_string(struct output *out, const char *text);
+
 const struct output_terminal *output_terminal(const struct output *out);
 bool output_failed(const struct output *out);
 

@@ -32,6 +32,8 @@ static void names_of_files_say_the_format(void **state)
         {"callgrind.out.4242", "callgrind"},
         {"/x/cachegrind.out.app", "callgrind"},
         {"app.svg", "flamegraph"},
+        {"app.trace.json", "chrometrace"},
+        {"app.json", NULL},
         {"dir/app.folded", "folded"},
         {"src.zip", "zip"},
         {"app.pstats", "pstats"},
