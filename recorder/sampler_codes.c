@@ -174,18 +174,34 @@ static void released(uint32_t place)
     give_back(place);
 }
 
+/* What the sampler may read while it is written: birth and `alive` say whether it has been. */
+#define EACH_MEMBER(X)                                                                             \
+    X(address)                                                                                     \
+    X(start)                                                                                       \
+    X(table)                                                                                       \
+    X(table_size)                                                                                  \
+    X(size)                                                                                        \
+    X(prologue)                                                                                    \
+    X(number)                                                                                      \
+    X(first_line)
+
 static void describe(struct sampler_code *entry, PyCodeObject *code, const struct code_info *info)
 {
     PyObject *table = pycompat_code_line_table(code);
+    const struct sampler_code made = {
+        .address = (uintptr_t)code,
+        .start = pycompat_code_start(code),
+        .size = (uint32_t)pycompat_code_size(code),
+        .prologue = (uint32_t)pycompat_code_first_traceable(code),
+        .table = (uintptr_t)PyBytes_AS_STRING(table),
+        .table_size = (uint32_t)PyBytes_GET_SIZE(table),
+        .number = info->wanted ? info->number : 0,
+        .first_line = info->first_line,
+    };
 
-    entry->address = (uintptr_t)code;
-    entry->start = pycompat_code_start(code);
-    entry->size = (uint32_t)pycompat_code_size(code);
-    entry->prologue = (uint32_t)pycompat_code_first_traceable(code);
-    entry->table = (uintptr_t)PyBytes_AS_STRING(table);
-    entry->table_size = (uint32_t)PyBytes_GET_SIZE(table);
-    entry->number = info->wanted ? info->number : 0;
-    entry->first_line = info->first_line;
+#define PUT_MEMBER(name) __atomic_store_n(&entry->name, made.name, __ATOMIC_RELAXED);
+    EACH_MEMBER(PUT_MEMBER)
+#undef PUT_MEMBER
 }
 
 /* The birth first: who holds a copy of what was here before sees that it is gone. */
@@ -195,6 +211,7 @@ static void bear(uint32_t place, PyCodeObject *code, const struct code_info *inf
     uint64_t birth = atomic_load(&codes.generation) + 1;
 
     __atomic_store_n(&entry->birth, birth, __ATOMIC_SEQ_CST);
+    atomic_thread_fence(memory_order_seq_cst);
     describe(entry, code, info);
     __atomic_store_n(&entry->alive, 1, __ATOMIC_SEQ_CST);
     atomic_store(&codes.generation, birth);
@@ -395,15 +412,17 @@ uint64_t sampler_codes_generation(void)
     return atomic_load(&codes.generation);
 }
 
-static bool copy_entry(const struct sampler_code *entry, struct sampler_code *copy)
+bool sampler_codes_copy(const struct sampler_code *entry, struct sampler_code *copy)
 {
-    uint64_t birth = __atomic_load_n(&entry->birth, __ATOMIC_SEQ_CST);
-
-    if (__atomic_load_n(&entry->alive, __ATOMIC_SEQ_CST) == 0)
+    copy->birth = __atomic_load_n(&entry->birth, __ATOMIC_SEQ_CST);
+    copy->alive = __atomic_load_n(&entry->alive, __ATOMIC_SEQ_CST);
+    if (copy->alive == 0)
         return false;
-    *copy = *entry;
+#define GET_MEMBER(name) copy->name = __atomic_load_n(&entry->name, __ATOMIC_RELAXED);
+    EACH_MEMBER(GET_MEMBER)
+#undef GET_MEMBER
     atomic_thread_fence(memory_order_seq_cst);
-    return birth == copy->birth && birth == __atomic_load_n(&entry->birth, __ATOMIC_SEQ_CST);
+    return copy->birth == __atomic_load_n(&entry->birth, __ATOMIC_SEQ_CST);
 }
 
 const struct sampler_code *sampler_codes_find(uintptr_t address, struct sampler_code *copy)
@@ -416,7 +435,8 @@ const struct sampler_code *sampler_codes_find(uintptr_t address, struct sampler_
         if (place != GONE) {
             const struct sampler_code *entry = entry_at(place);
 
-            if (entry->address == address && copy_entry(entry, copy) && copy->address == address)
+            if (__atomic_load_n(&entry->address, __ATOMIC_RELAXED) == address &&
+                sampler_codes_copy(entry, copy) && copy->address == address)
                 return entry;
         }
         i = (i + 1) & table->mask;

@@ -49,6 +49,9 @@ uint64_t sampler_codes_generation(void);
 /* The entry of the code object at `address`, copied. NULL: none. */
 const struct sampler_code *sampler_codes_find(uintptr_t address, struct sampler_code *copy);
 
+/* Copies an entry. False: it is being given to another code. */
+bool sampler_codes_copy(const struct sampler_code *entry, struct sampler_code *copy);
+
 /* Is this entry still the one that was born as `birth`, by generation `g`? */
 static inline bool sampler_codes_hold(const struct sampler_code *entry, uint64_t birth, uint64_t g)
 {

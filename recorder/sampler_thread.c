@@ -249,8 +249,8 @@ static bool find_line(struct sampler_frame *frame, struct sampler_known *lines)
         frame->line = (int32_t)*known;
         return true;
     }
-    copy = *frame->entry;
-    if (!sampler_codes_line(&copy, (int)frame->offset, &frame->line) ||
+    if (!sampler_codes_copy(frame->entry, &copy) ||
+        !sampler_codes_line(&copy, (int)frame->offset, &frame->line) ||
         !sampler_codes_hold(frame->entry, frame->birth, UINT64_MAX))
         return false;
     sampler_known_put(lines, frame->birth, frame->offset, frame->line);

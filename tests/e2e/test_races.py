@@ -72,6 +72,10 @@ void race(void)
 '''
 
 
+OPTIONS = ((), ("--c-calls",), ("--max-size", "600K"), ("--max-size", "2M"), ("--no-children",), ("--sample", "100us"),
+           ("--sample", "100us", "--max-size", "600K"))
+
+
 @unittest.skipUnless(support.LONG, "a part of `make torture`")
 class Races(unittest.TestCase):
     def setUp(self):
@@ -100,8 +104,10 @@ class Races(unittest.TestCase):
         reports = []
         for name in glob.glob(self.path("report.*")):
             with open(name, encoding="utf-8", errors="replace") as file:
-                reports.append(file.read())
-        return "\n".join(text for text in reports if "WARNING: ThreadSanitizer" in text)
+                reports += file.read().split("==================")
+        # The sampler has a table of open files of its own, where a number is another file than the program's.
+        return "\n".join(text for text in reports
+                         if "WARNING: ThreadSanitizer" in text and "Location is file descriptor" not in text)
 
     def test_no_race(self):
         with open(self.path("canary.c"), "w", encoding="utf-8") as file:
@@ -114,7 +120,7 @@ class Races(unittest.TestCase):
             with self.subTest(python=python):
                 pyrec = self.build(python)
                 self.assertIn("data race", self.run_with_sanitizer(python, pyrec, self.path("canary.py")))
-                for options in ((), ("--c-calls",), ("--max-size", "600K"), ("--max-size", "2M"), ("--no-children",)):
+                for options in OPTIONS:
                     self.assertEqual(self.run_with_sanitizer(python, pyrec, self.path("program.py"), options), "", options)
                     support.figure("runs of eight threads with forks under ThreadSanitizer without a report", 1)
 
