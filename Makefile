@@ -148,7 +148,7 @@ $(library)/preload.so $(out)/pyrec_events.so $(extensions): $(obj)/flags
 # The loadable extension reaches SQLite through the pointers it is given, so its objects are its own.
 $(obj)/events/needed.a: $(filter-out %/extension.o,$(call objects,events,$(events_sources)))
 $(obj)/tests.a: $(filter-out %/analyzer/main.o %/recorder/pyrec.o,\
-                  $(sort $(call objects,plain,$(analyzer_sources) $(command_sources) recorder/suspended.c)))
+                  $(sort $(call objects,plain,$(analyzer_sources) $(command_sources) recorder/suspended.c recorder/codes_known.c)))
 %.a:
 	$(call say,archive,$@)
 	$(quiet)rm -f $@ && $(AR) rcs $@ $^

@@ -6,7 +6,7 @@
 
 #include "formats/trace/encode.h"
 #include "recorder/callables.h"
-#include "recorder/codes_twins.h"
+#include "recorder/codes_known.h"
 #include "recorder/cost.h"
 #include "recorder/echo.h"
 #include "recorder/facts.h"
@@ -17,39 +17,60 @@
 /* What a code object gets when there is no memory for its own. */
 static struct code_info not_wanted;
 
-static struct code_info *first_info;
+/* All others come from blocks, which stay: code objects come by the thousand, and go again. */
+#define BLOCK_INFOS 127
+
+static struct info_block {
+    struct info_block *next;
+    struct code_info infos[BLOCK_INFOS];
+} * blocks;
+
+static struct code_info *free_infos;
 
 void (*codes_released)(uint32_t sampled);
+
+static void put_back(struct code_info *info)
+{
+    info->next_free = free_infos;
+    free_infos = info;
+}
+
+static bool make_infos(void)
+{
+    struct info_block *block = calloc(1, sizeof *block);
+
+    if (block == NULL)
+        return false;
+    block->next = blocks;
+    blocks = block;
+    for (size_t i = BLOCK_INFOS; i-- > 0;)
+        put_back(&block->infos[i]);
+    return true;
+}
 
 static void release_info(void *released)
 {
     struct code_info *info = released;
 
-    if (info->following != NULL)
-        info->following->preceding = info->preceding;
-    if (info->preceding != NULL)
-        info->preceding->following = info->following;
-    else
-        first_info = info->following;
     if (info->sampled != 0 && codes_released != NULL)
         codes_released(info->sampled);
-    free(info);
+    info->sampled = 0;
+    put_back(info);
 }
 
 /* A new one, on the code object. NULL: no memory. */
 static struct code_info *new_info(PyCodeObject *code)
 {
-    struct code_info *info = calloc(1, sizeof *info);
+    struct code_info *info;
 
-    if (info == NULL)
+    if (free_infos == NULL && !make_infos())
         return NULL;
-    info->following = first_info;
-    if (first_info != NULL)
-        first_info->preceding = info;
-    first_info = info;
+    info = free_infos;
+    free_infos = info->next_free;
+    memset(info, 0, sizeof *info);
     if (codes_extra_set(code, info))
         return info;
-    release_info(info);
+    put_back(info);
     return NULL;
 }
 
@@ -127,18 +148,23 @@ uint32_t codes_string(const char *text, size_t size)
 
 /* Code objects. */
 
-static void put_text(struct fact *fact, PyObject *object)
+struct text {
+    const char *bytes;
+    size_t size;
+    char *copy; /* owned; NULL: the bytes are the object's */
+};
+
+static struct text text_of(PyObject *object)
 {
-    size_t size = 0;
-    char *text;
+    struct text text = {NULL, 0, NULL};
 
     if (object != NULL && PyUnicode_Check(object) && PyUnicode_IS_COMPACT_ASCII(object)) {
-        fact_put_string(fact, PyUnicode_1BYTE_DATA(object), (size_t)PyUnicode_GET_LENGTH(object));
-        return;
+        text.bytes = (const char *)PyUnicode_1BYTE_DATA(object);
+        text.size = (size_t)PyUnicode_GET_LENGTH(object);
+    } else if (object != NULL) {
+        text.bytes = text.copy = files_text(object, &text.size);
     }
-    text = object != NULL ? files_text(object, &size) : NULL;
-    fact_put_string(fact, text, text != NULL ? size : 0);
-    free(text);
+    return text;
 }
 
 static PyObject *module_name(PyObject *globals)
@@ -168,12 +194,21 @@ static bool is_generator(const PyCodeObject *code)
     return (code->co_flags & (CO_GENERATOR | CO_COROUTINE | CO_ASYNC_GENERATOR)) != 0;
 }
 
+/* As the trace has it: never negative. */
+static int first_line_of(const PyCodeObject *code)
+{
+    return code->co_firstlineno > 0 ? code->co_firstlineno : 0;
+}
+
+/* No step between two lines needs more. */
+#define STEP_SIZE_MAX 5
+
 static void put_lines(struct fact *fact, PyCodeObject *code)
 {
     size_t count;
     const int *lines = codes_lines(code, &count);
-    int previous = code->co_firstlineno;
-    uint8_t *at = fact_room(fact, (1 + count) * TRACE_VARINT_SIZE_MAX);
+    int previous = first_line_of(code);
+    uint8_t *at = fact_room(fact, TRACE_VARINT_SIZE_MAX + count * STEP_SIZE_MAX);
 
     if (at == NULL)
         return;
@@ -186,6 +221,11 @@ static void put_lines(struct fact *fact, PyCodeObject *code)
 }
 
 static PyObject *filename_hook; /* owned; NULL: none */
+
+/* What the names of a code object are, for as long as it is being defined. */
+struct code_texts {
+    struct text name, qualname, module;
+};
 
 struct definition {
     const struct file_info *file;
@@ -204,43 +244,85 @@ static void define_echo(PyCodeObject *code, uint32_t number, const struct defini
     free(qualname);
 }
 
-/* The number of a code of which a fact says what this one does. Only samples ask: they write little
- * else. */
-static uint32_t number_of_twin(const struct fact *fact, size_t at, uint32_t number)
+static uint64_t code_flags(const PyCodeObject *code)
 {
-    if (recorder.settings.sample_ns == 0 || fact->failed)
-        return number;
-    return codes_twins_number(fact->bytes + FACT_HEAD + at, fact->size - at, number);
+    return (is_generator(code) ? TRACE_CODE_GENERATOR : 0u) |
+           (is_toplevel(code) ? TRACE_CODE_MODULE : 0u) |
+           (is_class_body(code) ? TRACE_CODE_CLASS : 0u);
 }
 
-/* *number may become that of a twin, and nothing is written. */
-static bool write_code_fact(PyCodeObject *code, uint32_t *number, const struct definition *d)
+/* Everything but the lines. */
+static void put_code(struct fact *fact, const PyCodeObject *code, uint32_t number,
+                     const struct definition *d, const struct code_texts *texts)
+{
+    size_t size = texts->name.size + texts->qualname.size + texts->module.size;
+    uint8_t *at = fact_room(fact, size + 8 * TRACE_VARINT_SIZE_MAX);
+
+    if (at == NULL)
+        return;
+    at = trace_put_varint(at, number);
+    at = trace_put_varint(at, d->parent_number != 0 ? (uint64_t)d->parent_number + 1 : 0);
+    at = trace_put_varint(at, d->file->number);
+    at = trace_put_varint(at, (uint64_t)first_line_of(code));
+    at = trace_put_varint(at, code_flags(code));
+    at = trace_put_string(at, texts->name.bytes, texts->name.size);
+    at = trace_put_string(at, texts->qualname.bytes, texts->qualname.size);
+    at = trace_put_string(at, texts->module.bytes, texts->module.size);
+    fact_end(fact, at);
+}
+
+static bool write_code_fact(PyCodeObject *code, uint32_t number, const struct definition *d,
+                            const struct code_texts *texts)
 {
     struct fact fact;
-    uint32_t twin;
-    size_t at;
 
     fact_init(&fact);
-    fact_put_uint(&fact, *number);
-    at = fact.size;
-    fact_put_uint(&fact, d->parent_number != 0 ? (uint64_t)d->parent_number + 1 : 0);
-    fact_put_uint(&fact, d->file->number);
-    fact_put_uint(&fact, code->co_firstlineno > 0 ? (uint64_t)code->co_firstlineno : 0);
-    fact_put_uint(&fact, (is_generator(code) ? TRACE_CODE_GENERATOR : 0u) |
-                             (is_toplevel(code) ? TRACE_CODE_MODULE : 0u) |
-                             (is_class_body(code) ? TRACE_CODE_CLASS : 0u));
-    put_text(&fact, code->co_name);
-    put_text(&fact, pycompat_code_qualname(code));
-    put_text(&fact, d->module);
+    put_code(&fact, code, number, d, texts);
     put_lines(&fact, code);
-    twin = number_of_twin(&fact, at, *number);
-    if (twin != *number) {
-        fact_fini(&fact);
-        *number = twin;
-        return true;
-    }
-    define_echo(code, *number, d);
+    define_echo(code, number, d);
     return facts_write(TRACE_FACT_CODE, &fact);
+}
+
+/* Of all that the fact is made from; the number aside. */
+static struct codes_digest digest_of(PyCodeObject *code, const struct definition *d,
+                                     const struct code_texts *texts)
+{
+    const uint64_t numbers[] = {d->parent_number, d->file->number, code_flags(code),
+                                (uint64_t)code->co_firstlineno,
+                                (uint64_t)pycompat_code_prologue(code)};
+    PyObject *table = pycompat_code_line_table(code);
+    bool has_table = table != NULL && PyBytes_Check(table);
+    const struct codes_part parts[] = {
+        {numbers, sizeof numbers},
+        {texts->name.bytes, texts->name.size},
+        {texts->qualname.bytes, texts->qualname.size},
+        {texts->module.bytes, texts->module.size},
+        {has_table ? PyBytes_AS_STRING(table) : NULL,
+         has_table ? (size_t)PyBytes_GET_SIZE(table) : 0},
+    };
+
+    return codes_known_digest(parts, sizeof parts / sizeof *parts, recorder.sink.mark);
+}
+
+/* The number of the code in the trace, which has its fact then. 0: it could not be written. */
+static uint32_t number_of(PyCodeObject *code, const struct definition *d)
+{
+    struct code_texts texts = {text_of(code->co_name), text_of(pycompat_code_qualname(code)),
+                               text_of(d->module)};
+    uint32_t *place = codes_known_place(digest_of(code, d, &texts));
+    uint32_t number = place != NULL ? *place : 0;
+
+    if (number == 0) {
+        number = facts_next_number();
+        if (!write_code_fact(code, number, d, &texts))
+            number = 0; /* no event may name what no fact defines */
+        if (place != NULL)
+            *place = number;
+    }
+    free(texts.name.copy);
+    free(texts.qualname.copy);
+    free(texts.module.copy);
+    return number;
 }
 
 /* The number as it stands in every CALL. */
@@ -264,7 +346,7 @@ static const struct code_info *attach_info(PyCodeObject *code, uint32_t number, 
     }
     info->number = number;
     encode_number(info);
-    info->first_line = code->co_firstlineno > 0 ? code->co_firstlineno : 0;
+    info->first_line = first_line_of(code);
     info->wanted = wanted;
     info->generator = is_generator(code);
     info->is_stale = false;
@@ -296,11 +378,11 @@ static void define_nested(PyCodeObject *code, const struct definition *outer, ui
 
 static const struct code_info *define(PyCodeObject *code, const struct definition *d)
 {
-    uint32_t number = facts_next_number();
+    uint32_t number = number_of(code, d);
     const struct code_info *info;
 
-    if (!write_code_fact(code, &number, d))
-        return &not_wanted; /* no event may name what no fact defines */
+    if (number == 0)
+        return &not_wanted;
     info = attach_info(code, number, true);
     if (info->wanted && filename_hook == NULL) /* which names each for itself */
         define_nested(code, d, number);
@@ -361,21 +443,27 @@ static PyObject *filename_of(PyCodeObject *code, const pycompat_frame *frame)
     return name;
 }
 
+static void forget_info(struct code_info *info)
+{
+    info->number = 0;
+    info->wanted = false;
+    info->is_stale = true;
+    if (info->sampled != 0 && codes_released != NULL)
+        codes_released(info->sampled);
+    info->sampled = 0;
+}
+
 void codes_forget(void)
 {
-    for (struct code_info *info = first_info; info != NULL; info = info->following) {
-        info->number = 0;
-        info->wanted = false;
-        info->is_stale = true;
-        if (info->sampled != 0 && codes_released != NULL)
-            codes_released(info->sampled);
-        info->sampled = 0;
+    for (struct info_block *block = blocks; block != NULL; block = block->next) {
+        for (size_t i = 0; i < BLOCK_INFOS; i++)
+            forget_info(&block->infos[i]);
     }
     codes_set_filename_hook(NULL);
+    codes_known_forget();
     echo_forget();
     forget_strings();
     callables_forget();
-    codes_twins_forget();
     files_forget();
 }
 

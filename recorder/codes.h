@@ -22,8 +22,8 @@ struct code_info {
     bool wanted;          /* false: excluded, or part of pyrec */
     bool generator;       /* its frames may be suspended */
     bool is_stale;        /* of a recording that is over; then not wanted either */
-    struct code_info *following, *preceding; /* in the list of all */
-    uint32_t sampled; /* its place with the sampler (sampler_codes.h), 0: none */
+    uint32_t sampled;     /* its place with the sampler (sampler_codes.h), 0: none */
+    struct code_info *next_free; /* of those that hang on no code object */
 };
 
 /* Called with `sampled` of a code object that is being destroyed, if that is not 0; the GIL is

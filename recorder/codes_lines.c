@@ -8,20 +8,33 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Kept from one code object to the next: the GIL guards it. */
+/* What is kept from one code object to the next is guarded by the GIL. */
+
+/* The lines from the code's first one on, a bit each: tables go forth and back. */
+#define SET_WORDS 1024u
+#define SET_LINES (64 * SET_WORDS)
+
+static struct line_set {
+    uint64_t words[SET_WORDS]; /* all zero between two code objects */
+    uint32_t base;             /* the line of the first bit */
+    uint32_t used;             /* words that may have bits */
+} set;
+
+/* First the lines that have no place in the set; in the end all. */
 static struct line_list {
     int *lines; /* owned; ascending, without duplicates */
     size_t count, capacity;
-    int latest; /* the line added last */
 } list;
 
-static bool make_room(void)
+static bool make_room(size_t more)
 {
-    size_t capacity = list.capacity != 0 ? 2 * list.capacity : 256;
+    size_t capacity = list.capacity != 0 ? list.capacity : 256;
     int *lines;
 
-    if (list.count < list.capacity)
+    if (list.count + more <= list.capacity)
         return true;
+    while (capacity < list.count + more)
+        capacity *= 2;
     lines = realloc(list.lines, capacity * sizeof *lines);
     if (lines == NULL)
         return false;
@@ -46,15 +59,12 @@ static size_t find_place(int line)
     return low;
 }
 
-/* Tables mostly ascend; where they go back, it is nearly always to a line that was there before.
- * Without memory lines are left out. */
+/* Without memory lines are left out. */
 static void insert_line(int line)
 {
-    size_t place = list.count;
+    size_t place = find_place(line);
 
-    if (place > 0 && list.lines[place - 1] >= line)
-        place = find_place(line);
-    if ((place < list.count && list.lines[place] == line) || !make_room())
+    if ((place < list.count && list.lines[place] == line) || !make_room(1))
         return;
     memmove(list.lines + place + 1, list.lines + place, (list.count - place) * sizeof *list.lines);
     list.lines[place] = line;
@@ -63,10 +73,42 @@ static void insert_line(int line)
 
 static inline void add_line(int line)
 {
-    if (line == list.latest || line <= 0)
-        return;
-    list.latest = line;
-    insert_line(line);
+    uint32_t place = (uint32_t)line - set.base;
+
+    if (__builtin_expect(place < SET_LINES, 1)) {
+        set.words[place / 64] |= UINT64_C(1) << place % 64;
+        if (place / 64 >= set.used)
+            set.used = place / 64 + 1;
+    } else if (line > 0) {
+        insert_line(line);
+    }
+}
+
+/* Tables that the program made may lead anywhere. */
+static inline int step_line(int line, int step)
+{
+    return (int)((uint32_t)line + (uint32_t)step);
+}
+
+/* Empties the set into the list, between the lines before and behind it. */
+static void collect_lines(void)
+{
+    size_t place = find_place((int)set.base), count = 0;
+    int *at;
+
+    for (uint32_t i = 0; i < set.used; i++)
+        count += (size_t)__builtin_popcountll(set.words[i]);
+    if (make_room(count)) {
+        at = list.lines + place;
+        memmove(at + count, at, (list.count - place) * sizeof *at);
+        list.count += count;
+        for (uint32_t i = 0; i < set.used; i++) {
+            for (uint64_t bits = set.words[i]; bits != 0; bits &= bits - 1)
+                *at++ = (int)(set.base + 64 * i + (uint32_t)__builtin_ctzll(bits));
+        }
+    }
+    memset(set.words, 0, set.used * sizeof *set.words);
+    set.used = 0;
 }
 
 /* A line counts if one of its instructions lies behind the code's prologue. */
@@ -102,35 +144,71 @@ static const unsigned char *next_entry(const unsigned char *at, const unsigned c
 }
 
 /* Goes on to the next entry. False: this one has no line. */
-static inline bool read_entry(const unsigned char **at, const unsigned char *end, int *line)
+static bool read_entry(const unsigned char **at, const unsigned char *end, int *line)
 {
     unsigned kind = **at >> 3 & 15;
 
     if (kind < 13) {
-        *line += fixed_kinds[kind].lines;
+        *line = step_line(*line, fixed_kinds[kind].lines);
         *at += fixed_kinds[kind].size;
         return true;
     }
     if (kind < 15)
-        *line += signed_step(*at + 1, end);
+        *line = step_line(*line, signed_step(*at + 1, end));
     *at = next_entry(*at + 1, end);
     return kind < 15;
+}
+
+/* Eight bytes of the table, zeros behind its end. */
+static inline uint64_t load_bytes(const unsigned char *at, const unsigned char *end)
+{
+    uint64_t bytes = 0;
+
+    if (end - at >= (ptrdiff_t)sizeof bytes)
+        memcpy(&bytes, at, sizeof bytes);
+    else
+        memcpy(&bytes, at, (size_t)(end - at));
+    return bytes;
+}
+
+/* The top bit of each byte that begins an entry of a kind from 11 on: the others, most of them,
+ * stay on their line. */
+static inline uint64_t find_steps(uint64_t bytes)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+
+    return ((bytes & 0x7f * ones) + (0x80 - (11 << 3)) * ones) & bytes & 0x80 * ones;
+}
+
+/* All the lines behind an entry whose `line` has been added. */
+static void read_steps(const unsigned char *at, const unsigned char *end, int line)
+{
+    for (; at < end; at += 8) {
+        for (uint64_t found = find_steps(load_bytes(at, end)); found != 0; found &= found - 1) {
+            const unsigned char *entry = at + __builtin_ctzll(found) / 8;
+            unsigned kind = *entry >> 3 & 15;
+
+            if (kind == 15)
+                continue;
+            line = step_line(line, kind < 13 ? (int)kind - 10 : signed_step(entry + 1, end));
+            add_line(line);
+        }
+    }
 }
 
 static void read_table(const unsigned char *at, const unsigned char *end, int first_line,
                        int prologue)
 {
     int line = first_line, offset = 0;
+    bool has_line = false;
 
-    while (at < end && offset <= prologue) {
+    while (at < end && !(has_line && offset > prologue)) {
         offset += ((*at & 7) + 1) * (int)sizeof(_Py_CODEUNIT);
-        if (read_entry(&at, end, &line) && offset > prologue)
-            add_line(line);
+        has_line = read_entry(&at, end, &line);
     }
-    while (at < end) {
-        if (read_entry(&at, end, &line))
-            add_line(line);
-    }
+    if (has_line && offset > prologue)
+        add_line(line);
+    read_steps(at, end, line);
 }
 
 int codes_line_at(const unsigned char *table, size_t size, int first_line, int offset)
@@ -187,7 +265,7 @@ static void read_table(const unsigned char *at, const unsigned char *end, int fi
         offset += at[0];
         if (step == -128)
             continue;
-        line += step;
+        line = step_line(line, step);
         if (at[0] != 0 && offset > prologue)
             add_line(line);
     }
@@ -218,7 +296,7 @@ static void read_table(const unsigned char *at, const unsigned char *end, int fi
     for (; at + 1 < end; at += 2) {
         if (at[0] != 0)
             add_line(line);
-        line += (signed char)at[1];
+        line = step_line(line, (signed char)at[1]);
     }
     add_line(line);
 }
@@ -231,12 +309,13 @@ const int *codes_lines(PyCodeObject *code, size_t *count)
     const unsigned char *bytes;
 
     list.count = 0;
-    list.latest = 0;
+    set.base = code->co_firstlineno > 0 ? (uint32_t)code->co_firstlineno : 1;
     if (table != NULL && PyBytes_Check(table)) {
         bytes = (const unsigned char *)PyBytes_AS_STRING(table);
         read_table(bytes, bytes + PyBytes_GET_SIZE(table), code->co_firstlineno,
                    pycompat_code_prologue(code));
     }
+    collect_lines();
     *count = list.count;
     return list.lines;
 }

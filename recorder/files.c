@@ -24,6 +24,10 @@
 #define SOURCE_HEAD (3 * TRACE_VARINT_SIZE_MAX)
 #define SOURCE_LIMIT (UINT64_C(1) << 30)
 
+/* The room that one text was read into is kept for the next, unless it is larger than this. */
+#define ROOM_KEPT (256u << 10)
+#define ROOM_LEAST (32u << 10)
+
 /* A file as it was when we first saw it; a module loaded again from another text is another. */
 struct known_file {
     char *path; /* owned; the absolute path, or <...> */
@@ -42,6 +46,8 @@ static struct {
     const char *command_name; /* what the code is called whose text it is: */
     uint8_t *command; /* owned: SOURCE_HEAD and the text of -c, until its file has been defined */
     size_t command_size;
+    uint8_t *room; /* owned: for the next text that is read from a file, NULL: none */
+    size_t room_size;
 } files;
 
 /* Text. */
@@ -284,8 +290,37 @@ static bool is_source_of(const char *path, const struct origin *origin)
 struct source {
     uint8_t *bytes; /* owned: SOURCE_HEAD bytes of room, then the text; NULL: none */
     size_t size;    /* of the text */
+    size_t room;    /* of the bytes, if they come from take_room() */
     struct stat st;
 };
+
+static void take_room(struct source *source, size_t size)
+{
+    size_t room = ROOM_LEAST;
+
+    while (room < size)
+        room *= 2;
+    if (files.room_size < room) {
+        source->bytes = malloc(room);
+        source->room = source->bytes != NULL ? room : 0;
+        return;
+    }
+    source->bytes = files.room;
+    source->room = files.room_size;
+    files.room = NULL;
+    files.room_size = 0;
+}
+
+static void release_source(struct source *source)
+{
+    if (source->room <= files.room_size || source->room > ROOM_KEPT) {
+        free(source->bytes);
+        return;
+    }
+    free(files.room);
+    files.room = source->bytes;
+    files.room_size = source->room;
+}
 
 static void read_source(const char *path, struct source *source)
 {
@@ -296,7 +331,7 @@ static void read_source(const char *path, struct source *source)
         return;
     if (fstat(fd, &source->st) == 0 && S_ISREG(source->st.st_mode) &&
         (uint64_t)source->st.st_size <= SOURCE_LIMIT)
-        source->bytes = malloc(SOURCE_HEAD + (size_t)source->st.st_size);
+        take_room(source, SOURCE_HEAD + (size_t)source->st.st_size);
     while (source->bytes != NULL && source->size < (size_t)source->st.st_size) {
         n = read(fd, source->bytes + SOURCE_HEAD + source->size,
                  (size_t)source->st.st_size - source->size);
@@ -454,7 +489,7 @@ static struct known_file *add_file(char *path, size_t size, const struct origin 
     file->has_text = source.bytes != NULL;
     file->st = source.st;
     write_file_fact(file, &source);
-    free(source.bytes);
+    release_source(&source);
     file->next = *bucket;
     *bucket = file;
     return file;
@@ -492,6 +527,9 @@ void files_forget(void)
             free(file);
         }
     }
+    free(files.room);
+    files.room = NULL;
+    files.room_size = 0;
 }
 
 /* Beginning. */
