@@ -20,11 +20,12 @@ static struct code_info not_wanted;
 /* All others come from blocks, which stay: code objects come by the thousand, and go again. */
 #define BLOCK_INFOS 127
 
-static struct info_block {
+struct info_block {
     struct info_block *next;
     struct code_info infos[BLOCK_INFOS];
-} * blocks;
+};
 
+static struct info_block *blocks;
 static struct code_info *free_infos;
 
 void (*codes_released)(uint32_t sampled);

@@ -108,16 +108,11 @@ __attribute__((target("sha,sse4.1"))) static inline __m128i next_words(const __m
     return _mm_sha256msg2_epu32(sum, w[(i + 3) & 3]);
 }
 
-/* The instructions want the state as (a, b, e, f) and (c, d, g, h), highest first, and do two
- * rounds at a time. */
-__attribute__((target("sha,sse4.1"))) static void absorb_fast(uint32_t state[8],
-                                                              const uint8_t *block)
+/* Sixteen times four rounds over one block. */
+__attribute__((target("sha,sse4.1"))) static inline void do_rounds(__m128i *abef, __m128i *cdgh,
+                                                                   const uint8_t *block)
 {
     const __m128i big_endian = _mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203);
-    __m128i dcba = _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)(void *)state), 0xB1);
-    __m128i hgfe = _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)(void *)(state + 4)), 0x1B);
-    __m128i abef = _mm_alignr_epi8(dcba, hgfe, 8), abef_before = abef;
-    __m128i cdgh = _mm_blend_epi16(hgfe, dcba, 0xF0), cdgh_before = cdgh;
     __m128i w[4];
 
     for (int i = 0; i < 16; i++) {
@@ -130,11 +125,30 @@ __attribute__((target("sha,sse4.1"))) static void absorb_fast(uint32_t state[8],
             w[i & 3] = next_words(w, i);
         sum = _mm_add_epi32(w[i & 3],
                             _mm_loadu_si128((const __m128i *)(const void *)&round_keys[4 * i]));
-        cdgh = _mm_sha256rnds2_epu32(cdgh, abef, sum);
-        abef = _mm_sha256rnds2_epu32(abef, cdgh, _mm_shuffle_epi32(sum, 0x0E));
+        *cdgh = _mm_sha256rnds2_epu32(*cdgh, *abef, sum);
+        *abef = _mm_sha256rnds2_epu32(*abef, *cdgh, _mm_shuffle_epi32(sum, 0x0E));
     }
-    abef = _mm_shuffle_epi32(_mm_add_epi32(abef, abef_before), 0x1B);
-    cdgh = _mm_shuffle_epi32(_mm_add_epi32(cdgh, cdgh_before), 0xB1);
+}
+
+/* The instructions want the state as (a, b, e, f) and (c, d, g, h), highest first, and do two
+ * rounds at a time. */
+__attribute__((target("sha,sse4.1"))) static void absorb_fast(uint32_t state[8],
+                                                              const uint8_t *blocks, size_t count)
+{
+    __m128i dcba = _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)(void *)state), 0xB1);
+    __m128i hgfe = _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)(void *)(state + 4)), 0x1B);
+    __m128i abef = _mm_alignr_epi8(dcba, hgfe, 8);
+    __m128i cdgh = _mm_blend_epi16(hgfe, dcba, 0xF0);
+
+    for (; count > 0; count--, blocks += BLOCK) {
+        const __m128i abef_before = abef, cdgh_before = cdgh;
+
+        do_rounds(&abef, &cdgh, blocks);
+        abef = _mm_add_epi32(abef, abef_before);
+        cdgh = _mm_add_epi32(cdgh, cdgh_before);
+    }
+    abef = _mm_shuffle_epi32(abef, 0x1B);
+    cdgh = _mm_shuffle_epi32(cdgh, 0xB1);
     _mm_storeu_si128((__m128i *)(void *)state, _mm_blend_epi16(abef, cdgh, 0xF0));
     _mm_storeu_si128((__m128i *)(void *)(state + 4), _mm_alignr_epi8(cdgh, abef, 8));
 }
@@ -145,8 +159,7 @@ static void absorb(uint32_t state[8], const uint8_t *blocks, size_t count)
 {
 #ifdef SHA256_HAS_INSTRUCTIONS
     if (has_instructions()) {
-        for (size_t i = 0; i < count; i++)
-            absorb_fast(state, blocks + i * BLOCK);
+        absorb_fast(state, blocks, count);
         return;
     }
 #endif
