@@ -501,7 +501,19 @@ def write(folder, name, text):
 
 # (file, function, line) of all instructions of some files, as their own interpreter compiles them.
 PLACES = """
-import dis, json, sys
+import _imp, dis, json, sys
+def frozen(name):
+    for name in {"importlib._bootstrap": "_frozen_importlib", "importlib._bootstrap_external": "_frozen_importlib_external"}.get(
+            name, name), name:
+        try:
+            return _imp.get_frozen_object(name)
+        except ImportError:
+            pass
+def compiled(file):
+    if file.startswith("<frozen "):
+        return frozen(file[8:-1])
+    with open(file, "rb") as text:
+        return compile(text.read(), file, "exec")
 def places(file, code):
     name = getattr(code, "co_qualname", code.co_name)
     yield from ((file, name, line) for _, line in dis.findlinestarts(code))
@@ -511,14 +523,13 @@ def places(file, code):
             yield from places(file, constant)
 found = []
 for file in sys.argv[1:]:
-    with open(file, "rb") as text:
-        found += places(file, compile(text.read(), file, "exec"))
+    found += places(file, compiled(file))
 print(json.dumps(sorted({place for place in found if place[2] is not None})))
 """
 
 
 def compiled_places(python, files):
-    files = sorted(file for file in files if os.path.exists(file))
+    files = sorted(file for file in files if file.startswith("<frozen ") or os.path.exists(file))
     return {tuple(place) for place in json.loads(support.run([python, "-c", PLACES, *files]).out)}
 
 
@@ -734,7 +745,7 @@ class Sample(unittest.TestCase):
         there = {(os.path.basename(file) if file.endswith("program.py") else file, name, line)
                  for file, name, line in exact.query(places % 0)}
         seen.discard(("<unknown>", "<unknown>", 0))     # of code that has not been announced yet: nothing is claimed
-        elsewhere = {place for place in seen - there if place[0].startswith("/")}
+        elsewhere = {place for place in seen - there if place[0].startswith(("/", "<frozen "))}
         self.assertEqual(seen - there - elsewhere, set())
         self.assertEqual(elsewhere - compiled_places(sampled.python, {place[0] for place in elsewhere}), set())
         calls = "SELECT DISTINCT caller_function, caller_line, callee_function FROM edges " \
