@@ -3,10 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analyzer/events_chunk.h"
 #include "formats/error.h"
 
 enum {
-    STACK_HEAD = 4096,        /* bytes that hold most stack records */
     UNKNOWN_FRAMES = 1 << 18, /* in all; a damaged trace may claim any number, at each event */
     AT_END = 2,               /* no more events in the thread */
 };
@@ -73,7 +73,8 @@ bool events_walk_push(struct events_walk *walk, uint64_t code, int64_t line_step
 {
     const struct facts_code *at = find_code(walk, code);
 
-    return push(walk, (struct events_frame){at, add_line(first_line(at), line_step), walk->thread, 0});
+    return push(walk,
+                (struct events_frame){at, add_line(first_line(at), line_step), walk->thread, 0});
 }
 
 /* Frames that a record says were kept but nobody has seen. */
@@ -114,63 +115,15 @@ static bool take_stack(struct events_walk *walk, struct trace_stack record)
 
 /* ---- chunks ---- */
 
-/* Reads the whole payload, or only its first bytes. */
-static int read_chunk(const struct events_walk *walk, const struct trace_chunk *chunk, bool head,
-                      struct trace_buffer *buffer, struct error *err)
-{
-    struct trace_chunk part = *chunk;
-
-    if (head && part.size > STACK_HEAD && part.kept == NULL)
-        part.size = STACK_HEAD;
-    return trace_file_read(walk->file, &part, buffer, err);
-}
-
-/* Reads a chunk and puts the cursor before its first event. *record is the stack record that stands
- * there; record->at is NULL if there is none: it is apart, or the chunk was begun and nothing else.
- */
-static int open_chunk(const struct events_walk *walk, const struct trace_chunk *chunk, bool head,
-                      struct trace_buffer *buffer, struct trace_cursor *cursor,
-                      struct trace_stack *record, struct error *err)
-{
-    if (read_chunk(walk, chunk, head, buffer, err) < 0)
-        return -1;
-    *cursor = trace_cursor_over(buffer->bytes, buffer->size);
-    *record = (struct trace_stack){.at = NULL};
-    if (chunk->stack_apart || walk->is_sampled)
-        return 0;
-    if (!trace_read_stack(cursor, record) && buffer->size < chunk->size)
-        return open_chunk(walk, chunk, false, buffer, cursor, record, err);
-    if (cursor->status != TRACE_OK || record->next == 0)
-        record->at = NULL;
-    return 0;
-}
-
-/* The record of a chunk that has it apart, in the buffer `ahead`. */
-static int read_stack_apart(struct events_walk *walk, const struct trace_chunk *chunk,
-                            struct trace_stack *record, struct error *err)
-{
-    const struct trace_chunk *apart = trace_file_stack(walk->file, chunk);
-    struct trace_cursor cursor;
-
-    if (apart == NULL)
-        return 0;
-    if (read_chunk(walk, apart, false, &walk->ahead, err) < 0)
-        return -1;
-    cursor = trace_cursor_over(walk->ahead.bytes, walk->ahead.size);
-    if (!trace_read_stack(&cursor, record))
-        record->at = NULL;
-    return 0;
-}
-
 /* Makes the chunk's stack record the stack. With `head` only as much as that takes is read. */
 static int enter_chunk(struct events_walk *walk, const struct trace_chunk *chunk, bool head,
                        struct error *err)
 {
     struct trace_stack record;
 
-    if (open_chunk(walk, chunk, head, &walk->buffer, &walk->cursor, &record, err) < 0)
+    if (events_chunk_open(walk, chunk, head, &walk->buffer, &walk->cursor, &record, err) < 0)
         return -1;
-    if (chunk->stack_apart && read_stack_apart(walk, chunk, &record, err) < 0)
+    if (chunk->stack_apart && events_chunk_read_stack_apart(walk, chunk, &record, err) < 0)
         return -1;
     if (record.at != NULL && !take_stack(walk, record))
         return out_of_memory(walk, err);
@@ -504,8 +457,7 @@ void events_walk_begin(struct events_walk *walk, const struct trace_thread *thre
     walk->chunk = thread->first;
     walk->chunk_end = thread->first + thread->count;
     walk->in_chunk = false;
-    walk->is_sampled =
-        thread->count > 0 && walk->file->chunks[thread->first].kind == TRACE_SAMPLES;
+    walk->is_sampled = thread->count > 0 && walk->file->chunks[thread->first].kind == TRACE_SAMPLES;
     walk->cursor = trace_cursor_over(NULL, 0);
     walk->depth = 0;
     walk->unknown_frames = 0;
@@ -576,7 +528,7 @@ static int find_stamp_ahead(struct events_walk *walk, const struct trace_chunk *
         struct trace_cursor cursor;
         struct trace_stack record;
 
-        if (open_chunk(walk, chunk, head, &walk->ahead, &cursor, &record, err) < 0)
+        if (events_chunk_open(walk, chunk, head, &walk->ahead, &cursor, &record, err) < 0)
             return -1;
         found = find_stamp(walk, cursor, hand);
         if (walk->ahead.size == chunk->size)

@@ -75,21 +75,11 @@ static void add_label(struct text *text, const struct stats_row *row)
     }
 }
 
-static int count_characters(const char *bytes, size_t size)
-{
-    const char *end = bytes + size;
-    int count = 0;
-
-    for (; bytes < end; count++)
-        text_next(&bytes, end);
-    return count;
-}
-
 static int name_row(struct profile *profile, struct stats_row *row, struct text *text)
 {
     text_clear(text);
     add_label(text, row);
-    row->width = count_characters(text->at, text->size);
+    row->width = text_characters(text->at, text->size);
     row->label = text->failed ? NULL : pool_string(&profile->pool, text->at, text->size);
     return row->label != NULL ? 0 : -1;
 }

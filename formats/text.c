@@ -153,6 +153,16 @@ uint32_t text_next(const char **at, const char *end)
     return c;
 }
 
+int text_characters(const char *bytes, size_t size)
+{
+    const char *end = bytes + size;
+    int count = 0;
+
+    for (; bytes < end; count++)
+        text_next(&bytes, end);
+    return count;
+}
+
 struct range {
     uint32_t first;
     uint32_t last;

@@ -50,6 +50,9 @@ void text_add_xml(struct text *text, const char *string);
 #define TEXT_BYTE 0x200000u
 uint32_t text_next(const char **at, const char *end);
 
+/* How many characters those bytes are. */
+int text_characters(const char *bytes, size_t size);
+
 /* May it be shown as it is? False for controls, for what reorders or hides text, and for TEXT_BYTE.
  */
 bool text_is_printable(uint32_t character);

@@ -603,6 +603,46 @@ static void test_events(void **state)
     free(records.at);
 }
 
+/* The sample behind the last one of a chunk is told of by the next chunk, behind however many
+ * nodes. */
+static void test_time_to_the_next_chunk(void **state)
+{
+    struct bytes trace, records = {0};
+    struct error err = {.text = ""};
+    char path[64];
+    int64_t self = -1;
+
+    (void)state;
+    begin(&trace, true);
+    put_main_and_f(&records);
+    put_sample(&records, TRACE_SAMPLE_RUNNING, 8, 1, 0);
+    add_samples(&trace, (struct build_chunk){.ticks = 0}, &records);
+    for (uint64_t i = 0; i < 3000; i++) /* a deep stack */
+        put_node(&records, i, F, 1);
+    put_sample(&records, TRACE_SAMPLE_RUNNING, 2, 3000, 0);
+    add_samples(&trace, (struct build_chunk){.sequence = 1, .ticks = 1024, .events_before = 1},
+                &records);
+    add_samples(&trace, (struct build_chunk){.sequence = 2, .ticks = 1280, .events_before = 2},
+                &records);
+    build_file(&trace, path);
+    struct trace_file *file = trace_file_open(path, &err);
+    struct facts *facts = facts_read(file, &err);
+    struct events_walk *walk = events_walk_new(file, facts);
+    events_walk_window(walk, 0, CLOCK_MAX_NS);
+    events_walk_begin(walk, &file->threads[0]);
+    assert_int_equal(events_walk_next(walk, &err), 1);
+    assert_int_equal(events_walk_self(walk, &self, &err), 0);
+    assert_int_equal(self, 2 * UNIT);
+    assert_int_equal(events_walk_next(walk, &err), 1);
+    assert_int_equal(walk->row_depth, 2999);
+    events_walk_free(walk);
+    facts_free(facts);
+    trace_file_close(file);
+    unlink(path);
+    free(trace.at);
+    free(records.at);
+}
+
 /* --- Sums --- */
 
 static void test_table(void **state)
@@ -671,6 +711,7 @@ int main(void)
         cmocka_unit_test(test_sealed_chunk_that_does_not_decode),
         cmocka_unit_test(test_hostile_numbers),
         cmocka_unit_test(test_events),
+        cmocka_unit_test(test_time_to_the_next_chunk),
         cmocka_unit_test(test_table),
         cmocka_unit_test(test_errors),
     };
