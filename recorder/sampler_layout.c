@@ -302,8 +302,7 @@ static bool ask_interpreter(void)
 {
     const _Py_DebugOffsets *said = &_PyRuntime.debug_offsets;
 
-    if (memcmp(said->cookie, _Py_Debug_Cookie, sizeof said->cookie) != 0 ||
-        said->version >> 16 != PY_VERSION_HEX >> 16)
+    if (memcmp(said->cookie, _Py_Debug_Cookie, sizeof said->cookie) != 0)
         return false;
     interpreter_at.next_id += said->interpreter_state.threads_head - interpreter_at.newest;
     interpreter_at.newest = said->interpreter_state.threads_head;
