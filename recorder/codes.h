@@ -1,7 +1,7 @@
 /* codes.h - which code objects are in the trace, and as what.
  *
- * A code object is known by what goes with it (codes_extra.h), never by its address or its bytecode:
- * addresses come back, twins exist. At its first sight its CODE fact is written, with its
+ * A code object is known by what goes with it (codes_extra.h), never by its address or its
+ * bytecode: addresses come back, twins exist. At its first sight its CODE fact is written, with its
  * executable lines, and with it those of the code nested in it, so that what never ran is known
  * too; and its FILE fact with the source text.
  */
@@ -18,11 +18,11 @@ struct code_info {
     uint64_t operand; /* the number as a varint, zeros behind it */
     uint32_t number;  /* in the trace; 0 if not wanted */
     int32_t first_line;
-    uint8_t operand_size; /* of the varint */
-    bool wanted;          /* false: excluded, or part of pyrec */
-    bool generator;       /* its frames may be suspended */
-    bool is_stale;        /* of a recording that is over; then not wanted either */
-    uint32_t sampled;     /* its place with the sampler (sampler_codes.h), 0: none */
+    uint8_t operand_size;        /* of the varint */
+    bool wanted;                 /* false: excluded, or part of pyrec */
+    bool generator;              /* its frames may be suspended */
+    bool is_stale;               /* of a recording that is over; then not wanted either */
+    uint32_t sampled;            /* its place with the sampler (sampler_codes.h), 0: none */
     struct code_info *next_free; /* of those that hang on no code object */
 };
 
@@ -67,7 +67,8 @@ uint32_t codes_string(const char *text, size_t size);
  */
 const int *codes_lines(PyCodeObject *code, size_t *count);
 
-/* The line of the instruction at `offset` bytes, by a copy of the code's line table; 0: it has none.
+/* The line of the instruction at `offset` bytes, by a copy of the code's line table; 0: it has
+ * none.
  */
 int codes_line_at(const unsigned char *table, size_t size, int first_line, int offset);
 
