@@ -15,9 +15,9 @@
 #define WASTE_FACTOR                                                                               \
     8 /* checksums of damaged chunks may cost this many passes over the file ...                   \
        */
-#define WASTE_FREE (1u << 23) /* ... and that many bytes */
+#define WASTE_FREE (1u << 23)   /* ... and that many bytes */
 #define EVENTS_MAX (1ull << 39) /* no thread has so many; a header may say anything */
-#define WALK_STOPPED (-2)     /* not damage: an error was reported */
+#define WALK_STOPPED (-2)       /* not damage: an error was reported */
 
 struct walk {
     struct trace_file *file;
@@ -179,6 +179,45 @@ static int take_chunk(struct walk *walk, const struct trace_chunk_header *header
     return WALK_STOPPED;
 }
 
+/* The sealed chunk that may begin at walk->at, within a PACK chunk that ends at `limit`, and its
+ * size. 1: taken; 0: none that is right. */
+static int take_packed(struct walk *walk, uint64_t limit, uint64_t *size)
+{
+    struct trace_chunk_header header;
+    uint8_t head[TRACE_CHUNK_PAYLOAD];
+    size_t there;
+
+    const uint8_t *bytes = look(walk, walk->at, sizeof head, &there);
+    if (!bytes)
+        return WALK_STOPPED;
+    if (there < sizeof head)
+        return 0;
+    memcpy(head, bytes, sizeof head);
+    if (!trace_read_chunk_header(head, walk->file->header.mark, &header) ||
+        header.kind != TRACE_SAMPLES || !(header.flags & TRACE_FLAG_SEALED) ||
+        header.length > limit - walk->at - sizeof head ||
+        header.capacity != sizeof head + header.length)
+        return 0;
+    *size = header.capacity;
+    int right = check_crc(walk, &header, head);
+    return right == 1 && take_chunk(walk, &header, walk->at + *size) < 0 ? WALK_STOPPED : right;
+}
+
+/* The chunks in a PACK chunk, up to the first that is not there. */
+static int take_pack(struct walk *walk, uint64_t end)
+{
+    uint64_t start = walk->at, size;
+    int taken = 1;
+
+    walk->at += TRACE_CHUNK_PAYLOAD;
+    while (taken == 1 && end - walk->at >= TRACE_CHUNK_PAYLOAD) {
+        taken = take_packed(walk, end, &size);
+        walk->at += taken == 1 ? size : 0;
+    }
+    walk->at = start;
+    return taken == WALK_STOPPED ? WALK_STOPPED : 0;
+}
+
 /* A cut chunk goes on until a page begins with the mark, at the latest up to the end. */
 static int find_cut(struct walk *walk, uint64_t *end)
 {
@@ -229,6 +268,8 @@ static int try_chunk(struct walk *walk, uint64_t *end)
         if (right != 1)
             return right;
     }
+    if (header.kind == TRACE_PACK && header.encoding == TRACE_ENCODING_RAW)
+        return take_pack(walk, *end) < 0 ? WALK_STOPPED : 1;
     return take_chunk(walk, &header, *end) < 0 ? WALK_STOPPED : 1;
 }
 

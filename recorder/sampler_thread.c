@@ -538,6 +538,12 @@ void sampler_thread_seal(struct sampler_thread *thread, struct sampler_shared *s
     sampler_writer_end(&thread->writer);
 }
 
+void sampler_thread_over(struct sampler_thread *thread, struct sampler_shared *shared)
+{
+    wake(thread, shared);
+    sampler_writer_pack(&thread->writer);
+}
+
 void sampler_thread_fini(struct sampler_thread *thread, struct sampler_shared *shared,
                          bool of_parent)
 {

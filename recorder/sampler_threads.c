@@ -5,6 +5,7 @@
 
 #include "recorder/clock.h"
 #include "recorder/recorder.h"
+#include "recorder/sampler_pack.h"
 
 #define THREADS_MAX 65536u
 
@@ -81,6 +82,7 @@ static void list_thread(const struct layout_thread *at, struct sampler_shared *s
 static void remove_thread(size_t i, struct sampler_shared *shared)
 {
     list.unseen += (int64_t)list.threads[i].seen;
+    sampler_thread_over(&list.threads[i], shared);
     sampler_thread_fini(&list.threads[i], shared, false);
     if (i < list.awake) {
         swap_threads(i, --list.awake);
@@ -238,6 +240,7 @@ void sampler_threads_forget(struct sampler_shared *shared, bool of_parent)
 {
     while (list.count > 0)
         sampler_thread_fini(&list.threads[--list.count], shared, of_parent);
+    sampler_pack_end(of_parent);
     list.awake = 0;
     list.unseen = 0;
     list.next_id = 0;

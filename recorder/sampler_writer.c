@@ -7,6 +7,7 @@
 #include "recorder/clock.h"
 #include "recorder/facts.h"
 #include "recorder/recorder.h"
+#include "recorder/sampler_pack.h"
 
 #define SMALLEST_CAPACITY (4u << 10)
 #define LARGEST_CAPACITY (256u << 10)
@@ -77,7 +78,8 @@ static bool next_chunk(struct sampler_writer *writer, size_t need)
     chunk.monotonic_ns =
         clock_read_ns(CLOCK_MONOTONIC) -
         (uint64_t)((double)(now - writer->last) * 1e9 / (double)recorder.sink.tick_rate);
-    if (!sink_slot_open(&recorder.sink, &writer->slot, capacity, &chunk)) {
+    if ((capacity != SMALLEST_CAPACITY || !sampler_pack_take(&writer->slot, &chunk)) &&
+        !sink_slot_open(&recorder.sink, &writer->slot, capacity, &chunk)) {
         recorder_halt();
         return false;
     }
@@ -245,6 +247,21 @@ void sampler_writer_end(struct sampler_writer *writer)
         return;
     flush(writer);
     seal(writer);
+}
+
+void sampler_writer_pack(struct sampler_writer *writer)
+{
+    uint64_t length;
+
+    if (writer->slot.bytes == NULL)
+        return;
+    flush(writer);
+    length = (uint64_t)(writer->at - writer->slot.bytes) - TRACE_CHUNK_PAYLOAD;
+    if (!sampler_pack_put(&writer->slot, length))
+        return;
+    writer->sequence++;
+    writer->at = writer->end = NULL;
+    count_samples(writer);
 }
 
 void sampler_writer_fini(struct sampler_writer *writer, bool of_parent)

@@ -52,7 +52,8 @@ uint32_t sampler_writer_node(struct sampler_writer *writer, uint32_t parent, uin
 void sampler_writer_sample(struct sampler_writer *writer, enum trace_sample_tag state, uint64_t now,
                            uint32_t node, uint64_t cpu);
 
-/* `count` samples more, the last of them at `now`, like the one before: the thread has not moved. */
+/* `count` samples more, the last of them at `now`, like the one before: the thread has not moved.
+ */
 void sampler_writer_same(struct sampler_writer *writer, uint64_t count, uint64_t now);
 
 /* Nothing is known of the time from the last record to `now`. */
@@ -61,6 +62,9 @@ void sampler_writer_gap(struct sampler_writer *writer, uint64_t now, enum trace_
 
 /* Writes what is pending and seals. */
 void sampler_writer_end(struct sampler_writer *writer);
+
+/* The same for a thread that is over: what it leaves may go into a PACK chunk. */
+void sampler_writer_pack(struct sampler_writer *writer);
 
 /* Frees; with `of_parent`, in a fork's child, the chunk is left as it is. */
 void sampler_writer_fini(struct sampler_writer *writer, bool of_parent);

@@ -569,6 +569,23 @@ void sink_slot_seal(struct sink_slot *slot, uint64_t length)
                      trace_get_u32(header + TRACE_CHUNK_FLAGS), __ATOMIC_RELEASE);
 }
 
+void sink_slot_pack(const struct sink_slot *slot, uint64_t length, uint8_t *at)
+{
+    uint8_t header[TRACE_CHUNK_PAYLOAD];
+
+    memcpy(header, slot->bytes, sizeof header);
+    trace_put_u64(header + TRACE_CHUNK_CAPACITY, TRACE_CHUNK_PAYLOAD + length);
+    seal_header(header, slot->bytes + TRACE_CHUNK_PAYLOAD, length);
+    memcpy(at + TRACE_CHUNK_PAYLOAD, slot->bytes + TRACE_CHUNK_PAYLOAD, length);
+    memcpy(at, header, sizeof header); /* until it is whole its checksum is wrong */
+}
+
+void sink_slot_clear(struct sink_slot *slot)
+{
+    memset(slot->bytes + TRACE_CHUNK_PAYLOAD, 0, slot->capacity - TRACE_CHUNK_PAYLOAD);
+    memset(slot->bytes, 0, TRACE_CHUNK_PAYLOAD);
+}
+
 void sink_slot_unmap(struct sink_slot *slot)
 {
     if (slot->bytes != NULL) {

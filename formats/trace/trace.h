@@ -66,6 +66,7 @@ enum trace_chunk_kind {
     TRACE_STACK = 4,
     TRACE_SOURCE = 5,
     TRACE_SAMPLES = 6,
+    TRACE_PACK = 7,
 };
 #define TRACE_CHUNK_OPTIONAL 0x80000000u
 #define TRACE_FLAG_SEALED 1u

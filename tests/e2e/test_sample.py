@@ -102,6 +102,28 @@ for i in range(300):
 exec(compile("\\n" + TEXT, "<template>", "exec"))
 '''
 
+# A thread for each request, as many servers have it; then the end that is asked for.
+REQUESTS = '''
+import os, signal, sys, threading
+def request(n):
+    sum(range(n))
+def serve(count):
+    for i in range(count):
+        thread = threading.Thread(target=request, args=(100000,))
+        thread.start()
+        thread.join()
+END = "%s"
+serve(60)
+if END == "fork":
+    if os.fork() == 0:
+        serve(60)
+        os._exit(0)
+    serve(60)
+    os.wait()
+if END == "kill":
+    os.kill(os.getpid(), signal.SIGKILL)
+'''
+
 # Calls of every kind, some too short to be copied while they last; code that comes and goes; threads; generators.
 MIXTURE = '''
 import threading
@@ -620,6 +642,49 @@ class Sample(unittest.TestCase):
                     "SELECT (SELECT sum(samples) FROM functions WHERE name = 'inner'), sum(missed), sum(samples) FROM samplers")[0]
                 self.assertGreater(inner, samples / 2)
                 self.assertLess(missed, samples / 2)
+
+    def test_a_thread_a_request(self):
+        """What short threads leave is packed; nothing of it is lost, however it ends, and our two readers agree."""
+        for python in support.PYTHONS:
+            for end in "exit", "fork", "kill":
+                with self.subTest(support.version_name(python), end=end):
+                    recording = self.record(python, REQUESTS % end, ["--sample", "200us"])
+                    old_fork = end == "fork" and support.version(python) < (3, 12)     # its child's threads are not foreseen
+                    recording.warnings = b"did not end in order" if end == "kill" else b"unrecorded" if old_fork else b""
+                    self.assertEqual(recording.recorded.status, -9 if end == "kill" else 0)
+                    self.check_books(recording)
+                    with open(recording.trace, "rb") as file:
+                        trace = decode.Trace(file.read())
+                    self.assertEqual((trace.damaged, trace.skipped), (0, 0))
+                    packed = [chunk for chunk in trace.chunks if chunk.kind == decode.SAMPLES and chunk.capacity % 4096]
+                    self.assertGreater(len(packed), 10)
+                    self.assertEqual(len({(chunk.process, chunk.thread) for chunk in packed}), len(packed))
+                    rows = collections.Counter((event.process, event.thread, event.name) for event in trace.events())
+                    self.assertEqual(trace.lost_events, 0)
+                    self.assertEqual(rows, {tuple(row[:3]): row[3] for row in recording.sql(
+                        "SELECT t.process_id, t.number, event, count(*) FROM events e JOIN threads t USING (thread_id) "
+                        "GROUP BY 1, 2, 3")})
+                    self.assertGreater(recording.value("SELECT sum(samples) FROM functions WHERE name = 'request'"), 20)
+                    self.assertLess(os.path.getsize(recording.trace) - sum(
+                        chunk.capacity for chunk in trace.chunks if chunk.kind != decode.SAMPLES), len(packed) * 2048 + 300000)
+
+    def test_a_damaged_pack_gives_less(self):
+        recording = self.record(support.PYTHONS[0], REQUESTS % "kill", ["--sample", "200us"])
+        recording.recorded
+        with open(recording.trace, "rb") as file:
+            whole = file.read()
+        packed = [chunk for chunk in decode.Trace(whole).chunks if chunk.kind == decode.SAMPLES and chunk.capacity % 4096]
+        last = max(packed, key=lambda chunk: chunk.offset)      # in the pack that is not sealed
+        for chunk, at in ((last, 20), (last, 48), (last, 56), (last, 100), (packed[0], 100), (packed[0], 0)):
+            damaged = bytearray(whole)
+            damaged[chunk.offset + at] ^= 0x41
+            path = os.path.join(recording.folder, "damaged.bin")
+            with open(path, "wb") as file:
+                file.write(damaged)
+            result = support.run([support.PYANALYZE, path, "--sql", "SELECT count(*) FROM threads WHERE events > 0"])
+            self.assertEqual(result.status, 0, result)
+            left = {(chunk.process, chunk.thread) for chunk in decode.Trace(bytes(damaged)).chunks if chunk.kind == decode.SAMPLES}
+            self.assertEqual(int(result.out.split()[-1]), len(left), (chunk.offset, at))
 
     def test_no_wrong_frame(self):
         """Each (function, line) and each call that was seen is one that exact recording has."""

@@ -13,7 +13,7 @@ import sys
 MAGIC = b"\x89PYT\r\n\x1a\n"
 PAGE = 4096
 READ_VERSION = 1
-RUN, FACTS, EVENTS, STACK, SOURCE, SAMPLES = 1, 2, 3, 4, 5, 6
+RUN, FACTS, EVENTS, STACK, SOURCE, SAMPLES, PACK = 1, 2, 3, 4, 5, 6, 7
 OPTIONAL = 1 << 31
 SEALED, STACK_APART = 1, 2
 GAP_REASONS = {1: "paused", 2: "replaced", 3: "full", 4: "lost", 5: "failed", 6: "unseen"}
@@ -227,7 +227,10 @@ class Trace:
                 at += PAGE
             else:
                 at += chunk.capacity
-                yield chunk
+                if chunk.kind == PACK and chunk.encoding == 0:
+                    yield from self.packed(chunk)
+                else:
+                    yield chunk
 
     def chunk_at(self, at):
         data = self.data
@@ -249,6 +252,19 @@ class Trace:
             payload = data[at + 96:at + capacity]
         return Chunk(at, kind, sealed, bool(flags & STACK_APART), process, thread, encoding, sequence, capacity,
                      payload, ticks, monotonic, before, cpu)
+
+    def packed(self, pack):
+        """The chunks in a PACK chunk."""
+        at, end = pack.offset + 96, pack.offset + 96 + len(pack.payload)
+        while end - at >= 96 and self.data[at:at + 16] == self.header.mark:
+            (crc, kind, flags, process, thread, encoding, sequence, capacity, length, ticks, monotonic, before,
+             cpu) = struct.unpack_from("<IIIIIIQQQQQQQ", self.data, at + 16)
+            if capacity != 96 + length or at + capacity > end or kind != SAMPLES or not flags & SEALED or \
+                    crc != crc32c(self.data[at + 20:at + capacity]):
+                return
+            yield Chunk(at, kind, True, False, process, thread, encoding, sequence, capacity,
+                        self.data[at + 96:at + capacity], ticks, monotonic, before, cpu)
+            at += capacity
 
     def next_mark(self, at):
         """The next page behind `at` that begins with the mark, or the end of the file."""
