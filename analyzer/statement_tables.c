@@ -81,8 +81,8 @@ static void error_final(sqlite3_context *context)
 static int register_error(sqlite3 *db, struct error *err)
 {
     int code = sqlite3_create_function_v2(db, "error_of_sum", 1,
-                                          SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_DIRECTONLY, NULL,
-                                          NULL, error_step, error_final, NULL);
+                                          SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_DIRECTONLY,
+                                          NULL, NULL, error_step, error_final, NULL);
 
     return code == SQLITE_OK ? 0 : error_set(err, "--statements: %s", sqlite3_errmsg(db));
 }

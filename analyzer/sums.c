@@ -413,8 +413,8 @@ static struct sums_entry *make_entry(struct sums *sums, struct sums_cell *caller
 
     if (!entry)
         return NULL;
-    *entry = (struct sums_entry){
-        .function = function, .caller = caller, .caller_node = node->number};
+    *entry =
+        (struct sums_entry){.function = function, .caller = caller, .caller_node = node->number};
     if (!function->excluded) {
         entry->node = find_node(sums, node, function);
         entry->edge = find_edge(sums, caller->at, function);

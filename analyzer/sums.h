@@ -110,7 +110,7 @@ struct sums_edge {
     struct sums_line *caller;
     struct sums_function *callee;
     struct sums_edge *pair; /* the latter; NULL: there is but this line */
-    uint64_t active; /* activations; of the latter, edges that are active */
+    uint64_t active;        /* activations; of the latter, edges that are active */
     uint64_t primitive_calls, primitive_resumes;
     uint64_t calls, resumes; /* of the latter, as `self`, only once the thread is settled */
     int64_t self, self_wait;
@@ -142,8 +142,8 @@ struct sums_table {
 };
 
 struct sums {
-    const struct facts *facts; /* borrowed */
-    struct model *model;       /* borrowed */
+    const struct facts *facts;           /* borrowed */
+    struct model *model;                 /* borrowed */
     const struct statements *statements; /* borrowed; NULL: every line is one */
     uint32_t process;
     struct arena arena;
@@ -161,8 +161,8 @@ struct sums {
     struct sums_cell nowhere;     /* stands in the empty places of tables */
     struct sums_cell *nowhere_at; /* the table of ... */
     struct sums_node lineless;    /* ... a context that has no lines, and never gets one */
-    struct sums_node *root;    /* number 0 */
-    struct sums_cell *outside; /* the root's one cell */
+    struct sums_node *root;       /* number 0 */
+    struct sums_cell *outside;    /* the root's one cell */
     struct sums_function *all_functions;
     struct sums_line *all_lines; /* of functions */
     struct sums_edge *all_edges;
