@@ -215,6 +215,10 @@ def fork(how, n):
 def terminal():
     pid, fd = os.forkpty()
     if pid != 0:
+        try:
+            os.read(fd, 1)      # until the child has ended: without its terminal it would be hung up
+        except OSError:
+            pass
         os.close(fd)
     return pid
 def report(what):
