@@ -575,14 +575,6 @@ static bool chrometrace_recognize(const unsigned char *head, int size)
     return size >= (int)sizeof first - 1 && memcmp(head, first, sizeof first - 1) == 0;
 }
 
-static void chrometrace_advise(const struct format_options *options, const char *path, char *text,
-                               size_t size)
-{
-    (void)options;
-    snprintf(text, size, "%s%s%s", path != NULL ? "open " : "", path != NULL ? path : "",
-             path != NULL ? " at https://ui.perfetto.dev, which keeps it in the browser" : "");
-}
-
 static const char *const suffixes[] = {".trace.json", NULL};
 
 extern const struct format format_chrometrace;
@@ -593,5 +585,4 @@ const struct format format_chrometrace = {
     .by_time = true,
     .recognize = chrometrace_recognize,
     .write = chrometrace_write,
-    .advise = chrometrace_advise,
 };

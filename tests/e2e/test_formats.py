@@ -289,12 +289,11 @@ class KCachegrind(FormatTest):
         cls.display.wait()
         super().tearDownClass()
 
-    def titles(self, path):
-        """The titles of its windows once there is one that speaks of the file, or of an error."""
+    def titles_once(self, path):
         process = subprocess.Popen(["dbus-run-session", "kcachegrind", path], env=self.env, stdout=subprocess.DEVNULL,
                                    stderr=subprocess.DEVNULL, start_new_session=True)
         try:
-            for _ in range(240):
+            for _ in range(80):
                 found = support.run(["bash", "-c", "for w in $(xdotool search --name ''); do xdotool getwindowname $w; done"],
                                     env=self.env).out.decode().splitlines()
                 if any("Error" in title or os.path.basename(path) in title for title in found):
@@ -304,6 +303,15 @@ class KCachegrind(FormatTest):
         finally:
             os.killpg(process.pid, signal.SIGTERM)
             process.wait()
+
+    def titles(self, path):
+        """The titles of its windows once there is one that speaks of the file, or of an error. One start in ten it opens
+        none at all, whatever the file, and waits for ever."""
+        found = [""]
+        for _ in range(4):
+            if not any(found):
+                found = self.titles_once(path)
+        return found
 
     def test_it_opens_callgrind_files(self):
         for options in ([], ["--per-thread"], ["--zipfile", os.path.join(self.folder, "kc.zip")]):

@@ -8,18 +8,23 @@ import unittest
 import support
 
 
+def plain_environment():
+    """Without what a make above hands down."""
+    env = support.environment()
+    for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "DEBUG", "SANITIZE", "PRELOADED"):
+        env.pop(name, None)
+    return env
+
+
 class Install(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.mkdtemp(prefix="pyrec-e2e-")
         self.addCleanup(shutil.rmtree, self.folder)
 
     def make(self, *arguments):
-        env = support.environment()
-        for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "DEBUG", "SANITIZE"):
-            env.pop(name, None)
         result = support.run(
             ["make", "-o", "all", *arguments, "BUILD=" + support.BUILD, "DESTDIR=" + self.folder, "PREFIX=/opt/pyrec",
-             "PYTHONS=" + " ".join(support.PYTHONS)], cwd=support.ROOT, env=env)
+             "PYTHONS=" + " ".join(support.PYTHONS)], cwd=support.ROOT, env=plain_environment())
         self.assertEqual(result.status, 0, result)
         return result
 
@@ -68,7 +73,8 @@ class Help(unittest.TestCase):
                 with open(python, "w", encoding="utf-8") as file:
                     file.write("#!%s\nimport sys, sysconfig\n%s\nexec(sys.argv[2])\n" % (sys.executable, change))
                 os.chmod(python, 0o755)
-                result = support.run(["make", "-C", support.ROOT, "BUILD=" + folder, "DEPS=no", "PYTHON=" + python, "recorder"])
+                result = support.run(["make", "-C", support.ROOT, "BUILD=" + folder, "DEPS=no", "PYTHON=" + python, "recorder"],
+                                     env=plain_environment())
                 self.assertEqual(result.status, 2, result)
                 lines = [line for line in result.err.decode().splitlines() if "***" in line]
                 self.assertEqual(len(lines), 1, result)
@@ -90,7 +96,6 @@ class Help(unittest.TestCase):
 
     def test_help_lists_the_targets(self):
         env = support.environment()
-        env.pop("MAKEFLAGS", None)
         result = support.run(["make", "help"], cwd=support.ROOT, env=env)
         for target in (b"demo", b"check", b"deps", b"install", b"lint", b"sanitize"):
             self.assertIn(b"\n  " + target, b"\n" + result.out)
