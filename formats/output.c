@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,6 +32,8 @@ struct output {
     int fd;      /* of the last part, -1 once closed */
     bool memory; /* nothing but an fd */
     int failure; /* errno of the first failure */
+    bool holds_signals;
+    sigset_t signals; /* that were blocked before */
     size_t used;
     char buffer[BUFFER_SIZE];
 };
@@ -72,17 +75,43 @@ struct output *output_open_stdout(const struct output_terminal *terminal, struct
     return out;
 }
 
+/* As long as a temporary file has a name, a signal that ends the process waits until it has none:
+ * flush() looks for one and fails, and output_close() takes the name away. */
+static void hold_signals(struct output *out)
+{
+    sigset_t ending;
+
+    if (out->holds_signals)
+        return;
+    sigemptyset(&ending);
+    sigaddset(&ending, SIGINT);
+    sigaddset(&ending, SIGTERM);
+    sigaddset(&ending, SIGHUP);
+    out->holds_signals = sigprocmask(SIG_BLOCK, &ending, &out->signals) == 0;
+}
+
+static bool is_to_end(const struct output *out)
+{
+    sigset_t pending;
+
+    return out->holds_signals && sigpending(&pending) == 0 &&
+           ((sigismember(&pending, SIGINT) && !sigismember(&out->signals, SIGINT)) ||
+            (sigismember(&pending, SIGTERM) && !sigismember(&out->signals, SIGTERM)) ||
+            (sigismember(&pending, SIGHUP) && !sigismember(&out->signals, SIGHUP)));
+}
+
 /* A free name for a temporary file: created if `fd` is -1 (its descriptor is the result), else a
  * link to `fd`. */
-static int name_temporary(const char *directory, int fd, char **name)
+static int name_temporary(struct output *out, int fd, char **name)
 {
     char source[64];
 
+    hold_signals(out);
     snprintf(source, sizeof source, "/proc/self/fd/%d", fd);
     for (int i = 0; i < NAME_ATTEMPTS; i++) {
         int result;
 
-        if (asprintf(name, "%s/.pyanalyze-%ld-%d.tmp", directory, (long)getpid(), i) < 0) {
+        if (asprintf(name, "%s/.pyanalyze-%ld-%d.tmp", out->directory, (long)getpid(), i) < 0) {
             *name = NULL;
             errno = ENOMEM;
             return -1;
@@ -125,7 +154,7 @@ static int open_part(struct output *out, char *path)
     *part = (struct part){.path = path};
     out->fd = open_nameless(out->directory);
     if (out->fd < 0)
-        out->fd = name_temporary(out->directory, -1, &part->temporary);
+        out->fd = name_temporary(out, -1, &part->temporary);
     return out->fd < 0 ? -1 : 0;
 }
 
@@ -221,6 +250,8 @@ static void write_through(struct output *out, const char *bytes, size_t size)
 
 static void flush(struct output *out)
 {
+    if (is_to_end(out))
+        fail(out, EINTR);
     write_through(out, out->buffer, out->used);
     out->used = 0;
 }
@@ -322,7 +353,7 @@ static int finish_part(struct output *out)
         return -1;
     failed = fsync(out->fd) < 0 && errno != EINVAL && errno != EROFS;
     if (!failed && part->temporary == NULL)
-        failed = name_temporary(out->directory, out->fd, &part->temporary) < 0;
+        failed = name_temporary(out, out->fd, &part->temporary) < 0;
     if (failed)
         fail(out, errno);
     if (close(out->fd) < 0)
@@ -423,6 +454,8 @@ void output_close(struct output *out)
         free(out->parts[i].temporary);
         free(out->parts[i].path);
     }
+    if (out->holds_signals)
+        sigprocmask(SIG_SETMASK, &out->signals, NULL);
     free(out->parts);
     free(out->directory);
     free(out->path);
