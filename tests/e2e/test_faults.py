@@ -7,6 +7,7 @@ import errno
 import os
 import re
 import shutil
+import signal
 import tempfile
 import unittest
 
@@ -102,6 +103,20 @@ class Analyzer(unittest.TestCase):
         for name in formats():
             with self.subTest(name):
                 self.check(["--format", name, "-o", self.path])
+
+    def test_ended(self):
+        """SIGTERM before any call: the old file or the new one, and nothing beside it."""
+        command = [support.PYANALYZE, TRACE, "--force", "--per-thread", "--format", "callgrind", "-o", self.path]
+        self.fresh(b"old")
+        counts, _ = count_calls(command, self.folder, FAULT_FILE=self.out)
+        for call in ("write", "fsync", "rename", "link", "open"):
+            for number in range(1, counts[call] + 1):
+                self.fresh(b"old")
+                result = faulty(command, "%s:%d:term" % (call, number), FAULT_FILE=self.out)
+                self.assertEqual(result.status, -signal.SIGTERM, (call, number, result))
+                beside = [name for name in os.listdir(self.out) if not name.startswith("result")]
+                self.assertEqual(beside, [], (call, number))
+        self.assertGreater(counts["rename"], 0)
 
     def test_rows(self):
         self.check(["--sql", "SELECT * FROM events", "--json", "-o", self.path])

@@ -9,12 +9,13 @@
  *
  * CALL is write (also pwrite, pwritev), fsync (also fdatasync), ftruncate, fallocate
  * (posix_fallocate), rename, link (linkat), open (for writing, or to create), mmap, or malloc (also
- * calloc, realloc). MODE is once, always (from the N-th on), or short (a write writes half). EINTR
- * is an error like others: nothing was done.
+ * calloc, realloc). MODE is once, always (from the N-th on), short (a write writes half), or term:
+ * nothing fails, but SIGTERM comes before the call. EINTR is an error like others: nothing was done.
  */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -34,7 +35,7 @@ static struct {
     bool ready;
     int call; /* which one fails, -1: none */
     unsigned long n;
-    bool always, shorten;
+    bool always, shorten, terminate;
     int error;
     char file[256], caller[256], log[512];
     unsigned long counts[CALLS];
@@ -71,6 +72,7 @@ __attribute__((constructor)) static void read_settings(void)
             fault.call = i;
     fault.always = strcmp(mode, "always") == 0;
     fault.shorten = strcmp(mode, "short") == 0;
+    fault.terminate = strcmp(mode, "term") == 0;
     fault.error = error ? atoi(error) : EIO;
     copy_setting(fault.file, sizeof fault.file, "FAULT_FILE");
     copy_setting(fault.caller, sizeof fault.caller, "FAULT_CALLER");
@@ -122,7 +124,11 @@ static bool fails(enum call call)
 {
     unsigned long count = __atomic_add_fetch(&fault.counts[call], 1, __ATOMIC_RELAXED);
 
-    return (int)call == fault.call && fault.n && (fault.always ? count >= fault.n : count == fault.n);
+    if ((int)call != fault.call || !fault.n || (fault.always ? count < fault.n : count != fault.n))
+        return false;
+    if (fault.terminate)
+        raise(SIGTERM);
+    return !fault.terminate;
 }
 
 static void *next(const char *name)
