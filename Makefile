@@ -49,6 +49,8 @@ cppflags := -I. -I$(out) -D_GNU_SOURCE -DPYREC_VERSION='"$(VERSION)"' -DPYREC_MU
 # for nothing where the interpreter around it has none: only our own programs have them.
 hardening := -fstack-protector-strong -fstack-clash-protection
 marked_jumps := $(if $(filter x86_64%,$(multiarch)),-fcf-protection)
+# Where the hooks begin in a cache line is worth up to 5 % of recording, and else changes with every line of code.
+aligned := $(if $(optimized),-falign-functions=64)
 cflags := -std=gnu11 -pthread -fPIC $(hardening) $(warnings) $(CFLAGS)
 ldflags := -pthread -Wl,-z,relro,-z,now $(LDFLAGS)
 
@@ -182,7 +184,7 @@ $(package):
 $(obj)/plain/%.o: object_flags = $(sanitize) -fvisibility=hidden $(marked_jumps)
 $(obj)/preload/%.o: object_flags = $(sanitize_inner)
 $(obj)/events/%.o: object_flags = $(sanitize_inner) -fvisibility=hidden $(marked_jumps) -DPYREC_LOADABLE
-$(obj)/cpython-%.o: object_flags = $(sanitize_inner) -fvisibility=hidden $(python_flags)
+$(obj)/cpython-%.o: object_flags = $(sanitize_inner) -fvisibility=hidden $(aligned) $(python_flags)
 
 define define_objects
 $(obj)/$(1)/%.o: %.c $(obj)/flags | $(generated)
