@@ -159,7 +159,7 @@ static void add_place(struct text *text, const struct catalog_file *file, struct
 void annotate_add_place(struct annotate *report, const struct text *place, int width)
 {
     struct text *row = &report->row;
-    const char *at = place->at, *end = place->at + place->size;
+    const char *at = place->size > 0 ? place->at : "", *end = at + place->size;
     int columns = text_width(at, place->size);
 
     if (columns > width) {

@@ -53,6 +53,11 @@ def read(path):
         return file.read()
 
 
+def is_sanitized():
+    return b"__asan_init" in read(support.PYANALYZE)
+
+
+@unittest.skipIf(is_sanitized(), "AddressSanitizer must be loaded first, and so must what fails calls")
 class Analyzer(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.mkdtemp(prefix="pyrec-fault-")
@@ -151,6 +156,7 @@ PYTHONS = sorted({support.PYTHONS[0], support.PYTHONS[-1]})    # the ways to wri
 TURNS = 2000    # more than a chunk holds
 
 
+@unittest.skipIf(is_sanitized(), "AddressSanitizer must be loaded first, and so must what fails calls")
 class Recorder(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.mkdtemp(prefix="pyrec-fault-")
