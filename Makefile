@@ -61,7 +61,7 @@ say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(2)')
 # ---- sources and products -----------------------------------------------------------------------
 
 trace_sources := $(wildcard formats/trace/*.c)
-command_sources := $(wildcard recorder/pyrec*.c) recorder/preload_env.c recorder/sink.c recorder/clock.c $(trace_sources)
+command_sources := $(wildcard recorder/pyrec*.c) recorder/preload_env.c $(wildcard recorder/sink*.c) recorder/clock.c $(trace_sources)
 preload_sources := $(wildcard recorder/preload*.c)
 recorder_sources := $(filter-out $(patsubst %,recorder/%.c,pyrec pyrec_python pyrec_then) recorder/preload%,$(wildcard recorder/*.c)) \
                     $(wildcard recorder/backend/*.c) $(trace_sources)

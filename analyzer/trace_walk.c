@@ -179,27 +179,37 @@ static int take_chunk(struct walk *walk, const struct trace_chunk_header *header
     return WALK_STOPPED;
 }
 
+/* The header of the chunk that may begin at walk->at, and its bytes. 1: read; 0: there is none. */
+static int read_header(struct walk *walk, uint8_t head[TRACE_CHUNK_PAYLOAD],
+                       struct trace_chunk_header *header)
+{
+    size_t there;
+
+    const uint8_t *bytes = look(walk, walk->at, TRACE_CHUNK_PAYLOAD, &there);
+    if (!bytes)
+        return WALK_STOPPED;
+    if (there < TRACE_CHUNK_PAYLOAD)
+        return 0;
+    memcpy(head, bytes, TRACE_CHUNK_PAYLOAD);
+    return trace_read_chunk_header(head, walk->file->header.mark, header) ? 1 : 0;
+}
+
 /* The sealed chunk that may begin at walk->at, within a PACK chunk that ends at `limit`, and its
  * size. 1: taken; 0: none that is right. */
 static int take_packed(struct walk *walk, uint64_t limit, uint64_t *size)
 {
     struct trace_chunk_header header;
     uint8_t head[TRACE_CHUNK_PAYLOAD];
-    size_t there;
+    int right = read_header(walk, head, &header);
 
-    const uint8_t *bytes = look(walk, walk->at, sizeof head, &there);
-    if (!bytes)
-        return WALK_STOPPED;
-    if (there < sizeof head)
-        return 0;
-    memcpy(head, bytes, sizeof head);
-    if (!trace_read_chunk_header(head, walk->file->header.mark, &header) ||
-        header.kind != TRACE_SAMPLES || !(header.flags & TRACE_FLAG_SEALED) ||
+    if (right != 1)
+        return right;
+    if (header.kind != TRACE_SAMPLES || !(header.flags & TRACE_FLAG_SEALED) ||
         header.length > limit - walk->at - sizeof head ||
         header.capacity != sizeof head + header.length)
         return 0;
     *size = header.capacity;
-    int right = check_crc(walk, &header, head);
+    right = check_crc(walk, &header, head);
     return right == 1 && take_chunk(walk, &header, walk->at + *size) < 0 ? WALK_STOPPED : right;
 }
 
@@ -248,23 +258,17 @@ static int try_chunk(struct walk *walk, uint64_t *end)
 {
     struct trace_chunk_header header;
     uint8_t head[TRACE_CHUNK_PAYLOAD];
-    size_t there;
+    int right = read_header(walk, head, &header);
 
-    const uint8_t *bytes = look(walk, walk->at, sizeof head, &there);
-    if (!bytes)
-        return WALK_STOPPED;
-    if (there < sizeof head)
-        return 0;
-    memcpy(head, bytes, sizeof head);
-    if (!trace_read_chunk_header(head, walk->file->header.mark, &header) || !fits(&header))
-        return 0;
+    if (right != 1 || !fits(&header))
+        return right == 1 ? 0 : right;
     if (header.capacity > walk->file->size - walk->at) {
         walk->file->damage.cut = true;
         if (find_cut(walk, end) < 0)
             return WALK_STOPPED;
     } else {
         *end = walk->at + header.capacity;
-        int right = header.flags & TRACE_FLAG_SEALED ? check_crc(walk, &header, head) : 1;
+        right = header.flags & TRACE_FLAG_SEALED ? check_crc(walk, &header, head) : 1;
         if (right != 1)
             return right;
     }

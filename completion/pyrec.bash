@@ -73,7 +73,7 @@ _pyrec_frontend()
 
     [[ $1 == cprofile ]] && options='--outfile --sort --help -o -s -m -h'
     [[ $1 == kernprof ]] && options='--line-by-line --builtin --setup --prof-mod --outfile --verbose --view --quiet --unit
-        --skip-zero --summarize --output-interval --version --help -l -b -s -p -o -v -q -u -z -i -m -c -h'
+        --skip-zero --summarize --inspect --output-interval --version --help -l -b -s -p -o -v -q -u -z -i -m -c -h'
     if [[ $value == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$options" -- "$value")
     else

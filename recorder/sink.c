@@ -7,7 +7,6 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
-#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -18,16 +17,13 @@
 #include "formats/trace/decode.h"
 #include "formats/trace/encode.h"
 #include "recorder/clock.h"
+#include "recorder/sink_bytes.h"
+#include "recorder/sink_start.h"
 
 /* The program's own descriptors keep the numbers they would have had. */
 #define LOWEST_DESCRIPTOR 100
 
 #define SETTINGS_LIMIT (64u << 20)
-
-static uint64_t round_to_page(uint64_t size)
-{
-    return (size + TRACE_PAGE - 1) / TRACE_PAGE * TRACE_PAGE;
-}
 
 /* The shared fields of page 0 are little-endian on disk, as all machines we run on are in memory.
  */
@@ -45,153 +41,11 @@ static uint32_t *shared_u32(const struct sink *sink, enum trace_header_offset of
 
 /* Creating. */
 
-static void format_mark(const uint8_t mark[TRACE_MARK_SIZE], char digits[33])
-{
-    for (int i = 0; i < TRACE_MARK_SIZE; i++)
-        snprintf(digits + 2 * i, 3, "%02x", mark[i]);
-}
-
-static void fill_header(uint8_t *page, const uint8_t mark[TRACE_MARK_SIZE], uint64_t end)
-{
-    enum trace_clock clock = clock_choose();
-    uint64_t rate;
-
-    clock_use(clock);
-    rate = clock_measure_rate();
-    memcpy(page, TRACE_MAGIC, TRACE_MAGIC_SIZE);
-    page[TRACE_HEADER_WRITE_VERSION] = TRACE_WRITE_VERSION;
-    page[TRACE_HEADER_READ_VERSION] = TRACE_READ_VERSION;
-    memcpy(page + TRACE_HEADER_MARK, mark, TRACE_MARK_SIZE);
-    trace_put_u64(page + TRACE_HEADER_REALTIME, clock_read_ns(CLOCK_REALTIME));
-    trace_put_u64(page + TRACE_HEADER_TICKS, clock_ticks());
-    trace_put_u64(page + TRACE_HEADER_MONOTONIC, clock_read_ns(CLOCK_MONOTONIC));
-    trace_put_u64(page + TRACE_HEADER_TICK_RATE, rate);
-    trace_put_u32(page + TRACE_HEADER_CLOCK, clock);
-    trace_put_u32(page + TRACE_HEADER_TICK_SHIFT, clock_tick_shift(rate));
-    trace_put_u32(page + TRACE_HEADER_CRC, crc32c(0, page + TRACE_HEADER_MARK,
-                                                  TRACE_HEADER_CHECKED_END - TRACE_HEADER_MARK));
-    trace_put_u64(page + TRACE_HEADER_END, end);
-    trace_put_u32(page + TRACE_HEADER_NEXT_PROCESS, 1);
-    trace_put_u32(page + TRACE_HEADER_NEXT_THREAD, 1);
-}
-
-static void fill_chunk_header(uint8_t *at, const uint8_t mark[TRACE_MARK_SIZE],
-                              const struct sink_chunk *chunk, uint64_t capacity)
-{
-    memcpy(at + TRACE_CHUNK_MARK, mark, TRACE_MARK_SIZE);
-    trace_put_u32(at + TRACE_CHUNK_CRC, 0);
-    trace_put_u32(at + TRACE_CHUNK_KIND, chunk->kind);
-    trace_put_u32(at + TRACE_CHUNK_FLAGS, chunk->flags);
-    trace_put_u32(at + TRACE_CHUNK_PROCESS, chunk->process);
-    trace_put_u32(at + TRACE_CHUNK_THREAD, chunk->thread);
-    trace_put_u32(at + TRACE_CHUNK_ENCODING, TRACE_ENCODING_RAW);
-    trace_put_u64(at + TRACE_CHUNK_SEQUENCE, chunk->sequence);
-    trace_put_u64(at + TRACE_CHUNK_CAPACITY, capacity);
-    trace_put_u64(at + TRACE_CHUNK_LENGTH, chunk->length);
-    trace_put_u64(at + TRACE_CHUNK_TICKS, chunk->ticks);
-    trace_put_u64(at + TRACE_CHUNK_MONOTONIC, chunk->monotonic_ns);
-    trace_put_u64(at + TRACE_CHUNK_EVENTS_BEFORE, chunk->events_before);
-    trace_put_u64(at + TRACE_CHUNK_CPU, chunk->cpu_ns);
-}
-
-static void seal_header(uint8_t header[TRACE_CHUNK_PAYLOAD], const void *payload, uint64_t length)
-{
-    uint32_t crc;
-
-    trace_put_u32(header + TRACE_CHUNK_FLAGS,
-                  trace_get_u32(header + TRACE_CHUNK_FLAGS) | TRACE_FLAG_SEALED);
-    trace_put_u64(header + TRACE_CHUNK_LENGTH, length);
-    crc = crc32c(0, header + TRACE_CHUNK_KIND, TRACE_CHUNK_PAYLOAD - TRACE_CHUNK_KIND);
-    trace_put_u32(header + TRACE_CHUNK_CRC, crc32c(crc, payload, length));
-}
-
-static size_t settings_size(const struct sink_setting *settings, size_t count)
-{
-    size_t size = 0;
-
-    for (size_t i = 0; i < count; i++)
-        size += 1 + 3 * TRACE_VARINT_SIZE_MAX + strlen(settings[i].key) + settings[i].value_size;
-    return size;
-}
-
-static uint8_t *put_setting(uint8_t *at, const struct sink_setting *setting)
-{
-    size_t key_size = strlen(setting->key);
-    uint8_t sizes[2 * TRACE_VARINT_SIZE_MAX];
-    size_t body =
-        (size_t)(trace_put_varint(trace_put_varint(sizes, key_size), setting->value_size) - sizes) +
-        key_size + setting->value_size;
-
-    *at++ = TRACE_FACT_SETTING;
-    at = trace_put_varint(at, body);
-    at = trace_put_string(at, setting->key, key_size);
-    return trace_put_string(at, setting->value, setting->value_size);
-}
-
-/* Header page and RUN chunk in one piece of memory; NULL: out of memory. */
-static uint8_t *build_start(const struct sink_setting *settings, size_t count,
-                            const uint8_t mark[TRACE_MARK_SIZE], size_t *size)
-{
-    size_t capacity = round_to_page(TRACE_CHUNK_PAYLOAD + settings_size(settings, count));
-    uint8_t *bytes = calloc(1, TRACE_PAGE + capacity);
-    struct sink_chunk chunk = {.kind = TRACE_RUN};
-    uint8_t *run, *payload, *at;
-
-    if (bytes == NULL)
-        return NULL;
-    run = bytes + TRACE_PAGE;
-    payload = at = run + TRACE_CHUNK_PAYLOAD;
-    fill_header(bytes, mark, TRACE_PAGE + capacity);
-    chunk.ticks = clock_ticks();
-    chunk.monotonic_ns = clock_read_ns(CLOCK_MONOTONIC);
-    fill_chunk_header(run, mark, &chunk, capacity);
-    for (size_t i = 0; i < count; i++)
-        at = put_setting(at, &settings[i]);
-    seal_header(run, payload, (uint64_t)(at - payload));
-    *size = TRACE_PAGE + capacity;
-    return bytes;
-}
-
-static int write_all(int fd, const uint8_t *bytes, size_t size, uint64_t offset)
-{
-    while (size > 0) {
-        ssize_t n = pwrite(fd, bytes, size, (off_t)offset);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n < 0 ? errno : ENOSPC;
-        bytes += n;
-        size -= (size_t)n;
-        offset += (uint64_t)n;
-    }
-    return 0;
-}
-
-/* The start of a trace into the empty file `fd`. 0 or an errno. */
-static int write_start(int fd, const struct sink_setting *settings, size_t count, char mark[33])
-{
-    uint8_t mark_bytes[TRACE_MARK_SIZE];
-    uint8_t *bytes;
-    size_t size = 0;
-    int failure;
-
-    if (getrandom(mark_bytes, sizeof mark_bytes, 0) != (ssize_t)sizeof mark_bytes)
-        return errno;
-    bytes = build_start(settings, count, mark_bytes, &size);
-    if (bytes == NULL)
-        return ENOMEM;
-    failure = write_all(fd, bytes, size, 0);
-    format_mark(mark_bytes, mark);
-    free(bytes);
-    return failure;
-}
-
 int sink_create(const char *path, const struct sink_setting *settings, size_t count, char mark[33],
                 char *why, size_t why_size)
 {
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0664);
-    int failure = fd < 0 ? errno : write_start(fd, settings, count, mark);
+    int failure = fd < 0 ? errno : sink_start_write(fd, settings, count, mark);
 
     if (failure != 0)
         snprintf(why, why_size, "%s: %s", path, strerror(failure));
@@ -234,7 +88,7 @@ static int check_header(struct sink *sink, const char *mark, char *why, size_t w
         snprintf(why, why_size, "%s: not a trace", sink->path);
         return -1;
     }
-    format_mark(header.mark, found);
+    sink_bytes_mark(header.mark, found);
     if (strcmp(found, mark) != 0) {
         snprintf(why, why_size, "%s: the trace of another run", sink->path);
         return -1;
@@ -292,7 +146,7 @@ int sink_open_memory(struct sink *sink, const struct sink_setting *settings, siz
 {
     char path[64], mark[33];
     int fd = move_high(memfd_create("pyrec", MFD_CLOEXEC));
-    int failure = fd < 0 ? errno : write_start(fd, settings, count, mark);
+    int failure = fd < 0 ? errno : sink_start_write(fd, settings, count, mark);
 
     *memory = -1;
     if (failure == 0) {
@@ -483,7 +337,7 @@ static int write_zeros(int fd, uint64_t offset, uint64_t size)
     int failure = 0;
 
     for (; size > 0 && failure == 0; size -= TRACE_PAGE, offset += TRACE_PAGE)
-        failure = write_all(fd, zeros, TRACE_PAGE, offset);
+        failure = sink_bytes_write(fd, zeros, TRACE_PAGE, offset);
     return failure;
 }
 
@@ -537,7 +391,7 @@ bool sink_slot_open(struct sink *sink, struct sink_slot *slot, uint64_t capacity
     slot->bytes = bytes;
     slot->capacity = capacity;
     count_mapped(capacity);
-    fill_chunk_header(slot->bytes, sink->mark, chunk, capacity);
+    sink_bytes_header(slot->bytes, sink->mark, chunk, capacity);
     return true;
 }
 
@@ -549,7 +403,7 @@ void sink_slot_reuse(struct sink_slot *slot, const struct sink_chunk *chunk, con
 
     memset(slot->bytes + TRACE_CHUNK_PAYLOAD, 0, slot->capacity - TRACE_CHUNK_PAYLOAD);
     memcpy(slot->bytes + TRACE_CHUNK_PAYLOAD, prefix, prefix_size);
-    fill_chunk_header(header, slot->bytes, chunk, slot->capacity);
+    sink_bytes_header(header, slot->bytes, chunk, slot->capacity);
     trace_put_u64(header + TRACE_CHUNK_SEQUENCE, *sequence);
     memcpy(slot->bytes + TRACE_CHUNK_CRC, header + TRACE_CHUNK_CRC,
            sizeof header - TRACE_CHUNK_CRC);
@@ -562,7 +416,7 @@ void sink_slot_seal(struct sink_slot *slot, uint64_t length)
     uint8_t *bytes = slot->bytes;
 
     memcpy(header, bytes, sizeof header);
-    seal_header(header, bytes + TRACE_CHUNK_PAYLOAD, length);
+    sink_bytes_seal(header, bytes + TRACE_CHUNK_PAYLOAD, length);
     memcpy(bytes + TRACE_CHUNK_LENGTH, header + TRACE_CHUNK_LENGTH, 8);
     memcpy(bytes + TRACE_CHUNK_CRC, header + TRACE_CHUNK_CRC, 4);
     __atomic_store_n((uint32_t *)(void *)(bytes + TRACE_CHUNK_FLAGS),
@@ -575,7 +429,7 @@ void sink_slot_pack(const struct sink_slot *slot, uint64_t length, uint8_t *at)
 
     memcpy(header, slot->bytes, sizeof header);
     trace_put_u64(header + TRACE_CHUNK_CAPACITY, TRACE_CHUNK_PAYLOAD + length);
-    seal_header(header, slot->bytes + TRACE_CHUNK_PAYLOAD, length);
+    sink_bytes_seal(header, slot->bytes + TRACE_CHUNK_PAYLOAD, length);
     memcpy(at + TRACE_CHUNK_PAYLOAD, slot->bytes + TRACE_CHUNK_PAYLOAD, length);
     memcpy(at, header, sizeof header); /* until it is whole its checksum is wrong */
 }
@@ -601,7 +455,7 @@ static bool write_chunk(struct sink *sink, uint8_t header[TRACE_CHUNK_PAYLOAD], 
                         size_t size)
 {
     static const uint8_t zeros[TRACE_PAGE];
-    uint64_t capacity = round_to_page(TRACE_CHUNK_PAYLOAD + size);
+    uint64_t capacity = sink_bytes_round(TRACE_CHUNK_PAYLOAD + size);
     size_t padding = (size_t)(capacity - TRACE_CHUNK_PAYLOAD - size);
     struct iovec parts[3] = {{header, TRACE_CHUNK_PAYLOAD},
                              {(void *)(uintptr_t)payload, size},
@@ -611,7 +465,7 @@ static bool write_chunk(struct sink *sink, uint8_t header[TRACE_CHUNK_PAYLOAD], 
     int failure = 0;
 
     trace_put_u64(header + TRACE_CHUNK_CAPACITY, capacity);
-    seal_header(header, payload, size);
+    sink_bytes_seal(header, payload, size);
     if (!reserve(sink, capacity, &offset))
         return false;
     do
@@ -619,11 +473,12 @@ static bool write_chunk(struct sink *sink, uint8_t header[TRACE_CHUNK_PAYLOAD], 
     while (written < 0 && errno == EINTR);
     if (written == (ssize_t)capacity)
         return true;
-    failure = write_all(descriptor(sink), header, TRACE_CHUNK_PAYLOAD, offset);
+    failure = sink_bytes_write(descriptor(sink), header, TRACE_CHUNK_PAYLOAD, offset);
     if (failure == 0)
-        failure = write_all(descriptor(sink), payload, size, offset + TRACE_CHUNK_PAYLOAD);
+        failure = sink_bytes_write(descriptor(sink), payload, size, offset + TRACE_CHUNK_PAYLOAD);
     if (failure == 0)
-        failure = write_all(descriptor(sink), zeros, padding, offset + TRACE_CHUNK_PAYLOAD + size);
+        failure =
+            sink_bytes_write(descriptor(sink), zeros, padding, offset + TRACE_CHUNK_PAYLOAD + size);
     if (failure != 0)
         sink_stop(sink, TRACE_GAP_FULL);
     return failure == 0;
@@ -642,7 +497,7 @@ bool sink_append(struct sink *sink, const struct sink_chunk *chunk, const void *
 {
     uint8_t header[TRACE_CHUNK_PAYLOAD];
 
-    fill_chunk_header(header, sink->mark, chunk, 0);
+    sink_bytes_header(header, sink->mark, chunk, 0);
     return write_chunk(sink, header, payload, size);
 }
 

@@ -1054,6 +1054,10 @@ class KernprofTests(Case):
         lines = result.out.decode().split("\n")
         self.assertEqual(lines[:3], ["7 5 7 __main__ ['program.py', 'z']", "[]", self.folder])
         self.assertRegex(result.out, rb"(?m)^     5         2 .*total = some.sub")
+        shown = support.run([pyrec, "kernprof", "--inspect", "program.py.lprof"], cwd=self.folder,
+                            env=support.environment(PYREC_PYTHON=self.python))
+        self.assertEqual((shown.status, shown.err), (0, b""), shown)
+        self.assertRegex(shown.out, rb"(?m)^     5         2 .*total = some.sub")
         result = support.run([pyrec, "kernprof", "--help"])
         self.assertTrue(result.out.startswith(b"usage: pyrec kernprof [OPTION]..."), result)
 

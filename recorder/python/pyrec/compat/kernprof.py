@@ -29,8 +29,6 @@ _YES = {"y": True, "yes": True, "t": True, "true": True, "on": True, "1": True,
 class CallProfiler(ByCount, cProfile.Profile):
     """cProfile's, which can decorate."""
 
-    __enter__, __exit__ = ByCount.__enter__, ByCount.__exit__
-
 
 class Targets:
     """What -p names: files, folders, modules and what is in them."""
@@ -122,6 +120,7 @@ def _parser():
     parser.add_argument("-u", "--unit", type=_positive, default=1e-6, help="unit of times printed, in seconds (1e-06)")
     _flag(parser, "-z", "--skip-zero", help="-z: not functions that were not called")
     _flag(parser, "--summarize", help="print a summary, too")
+    parser.add_argument("--inspect", metavar="FILE", help="alone: print the results in FILE, as line_profiler's viewer")
     parser.add_argument("-i", "--output-interval", metavar="N", nargs="?", const=1, default=0, type=float,
                         help="write the results every N seconds (1)")
     return parser
@@ -248,8 +247,8 @@ def _report(profiler, options, out, shown):
     elif options.verbose:
         profiler.print_stats()
     elif not options.quiet:
-        viewer = "-m pyrec.compat.line_profiler -mt" if options.line_by_line else "-m pstats"
-        print("Inspect results with:\npython %s %s" % (viewer, shown))
+        viewer = "pyrec kernprof --inspect" if options.line_by_line else "python -m pstats"
+        print("Inspect results with:\n%s %s" % (viewer, shown))
 
 
 def _profile(profiler, options, form, name, arguments, everything, out):
@@ -268,6 +267,8 @@ def _profile(profiler, options, form, name, arguments, everything, out):
 
 def main(args=None):
     """kernprof's. Returns the program's exit status."""
+    if args is None and sys.argv[1:2] == ["--inspect"]:
+        return line_profiler.main(["-mt", *sys.argv[2:]])
     words, form, name, arguments = _split(sys.argv[1:] if args is None else args)
     options = _parser().parse_args(words)
     if form is None:
