@@ -5,8 +5,9 @@
 `torture` runs those modules of tests/e2e that have much more to try than there is time for every day, with all of it,
 and prints the figures of it.
 
-Whole-program tests run by class, as many at a time as there are processors. The last line is
-`N passed, N failed`; the exit status is 0 only if nothing failed and something ran.
+Whole-program tests run by class, as many at a time as there are processors. What failed is told at once with all that
+is known of it, and in a line each at the end. The last line is `N passed, N failed`; the exit status is 0 only if
+nothing failed and something ran.
 """
 import argparse
 import collections
@@ -23,7 +24,7 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 TORTURE = ("test_kill", "test_ends", "test_processes", "test_limits", "test_extremes", "test_guest", "test_libraries",
            "test_recorder", "test_races", "test_sample", "test_sanitized", "test_stdlib")
-Outcome = collections.namedtuple("Outcome", "passed failed skipped report seconds name", defaults=(0, ""))
+Outcome = collections.namedtuple("Outcome", "passed failed skipped reports seconds name", defaults=(0, ""))
 
 
 def arguments():
@@ -49,10 +50,10 @@ def run_unit_program(path):
         failed = 1
     if passed + failed + skipped == 0:
         failed = 1
-    report = ""
+    reports = []
     if failed:
-        report = "%s: exit status %d\n%s" % (os.path.basename(path), result.returncode, output[-6000:])
-    return Outcome(passed, failed, [], report)
+        reports = ["%s: exit status %d\n%s" % (os.path.basename(path), result.returncode, output[-6000:])]
+    return Outcome(passed, failed, [], reports)
 
 
 def unit_programs(build):
@@ -94,12 +95,12 @@ def run_class(names):
         result = unittest.TextTestRunner(stream=nowhere, verbosity=0).run(suite)
     bad = result.failures + result.errors
     bad += [(test, "unexpected success") for test in result.unexpectedSuccesses]
-    report = "".join("%s\n%s\n" % (test.id(), text) for test, text in bad)
+    reports = ["%s\n%s" % (test.id(), text) for test, text in bad]
     failed = len({getattr(test, "test_case", test).id() for test, _ in bad})
     skipped = ["%s: %s" % (test.id(), reason) for test, reason in result.skipped]
     ran = result.testsRun - len(result.skipped)
     passed = max(0, ran - failed) if result.testsRun else 0
-    return Outcome(passed, failed, skipped, report, time.monotonic() - started, names[0].rpartition(".")[0])
+    return Outcome(passed, failed, skipped, reports, time.monotonic() - started, names[0].rpartition(".")[0])
 
 
 def e2e_classes(only):
@@ -134,9 +135,16 @@ def print_figures():
 
 
 def add(total, outcome):
-    if outcome.report:
-        print(outcome.report, flush=True)
-    return Outcome(total.passed + outcome.passed, total.failed + outcome.failed, total.skipped + outcome.skipped, "")
+    for report in outcome.reports:
+        print(report, flush=True)
+    return Outcome(total.passed + outcome.passed, total.failed + outcome.failed, total.skipped + outcome.skipped,
+                   total.reports + outcome.reports)
+
+
+def in_a_line(report):
+    """Which test it was, its innermost frame, and what was raised there."""
+    name, _, text = report.partition("\n")
+    return "%s: %s" % (name, " ".join(text.rpartition('  File "')[2].split())[:400])
 
 
 def describe_pythons(pythons):
@@ -163,7 +171,7 @@ def main():
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     sys.dont_write_bytecode = True
     sys.path.insert(0, os.path.join(HERE, "e2e"))
-    total = Outcome(0, 0, [], "")
+    total = Outcome(0, 0, [], [])
     with concurrent.futures.ProcessPoolExecutor(options.jobs, initializer=without_terminals) as pool:
         if "unit" in options.what:
             programs = [path for path in unit_programs(options.build) if options.only in path]
@@ -173,7 +181,7 @@ def main():
         if long or "e2e" in options.what:
             describe_pythons(pythons)
             classes, broken = (torture_classes if long else e2e_classes)(options.only)
-            total = add(total, Outcome(0, broken, [], ""))
+            total = add(total, Outcome(0, broken, [], []))
             slowest = []
             for outcome in pool.map(run_class, classes):
                 total = add(total, outcome)
@@ -185,6 +193,8 @@ def main():
     reasons = collections.Counter(line.rpartition(": ")[2] for line in total.skipped)
     for reason, count in sorted(reasons.items()):
         print("skipped %d: %s" % (count, reason))
+    for report in total.reports:
+        print("failed", in_a_line(report))
     print("%d passed, %d failed" % (total.passed, total.failed))
     return 1 if total.failed or not total.passed else 0
 
