@@ -454,7 +454,8 @@ static void warn_ends(const struct run *run, struct store *store)
     }
 }
 
-/* Parts of the run in which recording had to stop; pauses were asked for. */
+/* Parts of the run in which recording had to stop. Pauses were asked for, and whoever replaced the
+ * recorder, or ran where it does not look, did not stop it. */
 static uint64_t failed_parts(const struct run *run)
 {
     size_t count;
@@ -463,7 +464,7 @@ static uint64_t failed_parts(const struct run *run)
 
     for (size_t i = 0; i < count; i++)
         failed += gaps[i].reason != TRACE_GAP_PAUSED && gaps[i].reason != TRACE_GAP_REPLACED &&
-                  run_process_id(run, gaps[i].process);
+                  gaps[i].reason != TRACE_GAP_UNSEEN && run_process_id(run, gaps[i].process);
     return failed;
 }
 

@@ -290,9 +290,12 @@ static uint32_t write_nodes(struct sampler_thread *thread, size_t first)
 
 /* --- One sample --- */
 
+/* In a fork's child any thread may be the main one, with a name that was another's. */
 static bool begin_writing(struct sampler_thread *thread, const struct sampler_shared *shared,
                           uint64_t cpu)
 {
+    static const char main_name[] = "MainThread";
+    bool is_main = thread->at.native == recorder.pid;
     size_t size;
     char *name;
     bool done;
@@ -300,8 +303,9 @@ static bool begin_writing(struct sampler_thread *thread, const struct sampler_sh
     if (thread->writer.number != 0)
         return true;
     name = sampler_names_take(thread->at.id, &size);
-    done = sampler_writer_begin(&thread->writer, name, size, thread->at.native,
-                                thread->at.native == recorder.pid, shared->previous, cpu);
+    done = sampler_writer_begin(&thread->writer, is_main ? main_name : name,
+                                is_main ? strlen(main_name) : size, thread->at.native, is_main,
+                                shared->previous, cpu);
     free(name);
     return done;
 }

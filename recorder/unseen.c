@@ -36,12 +36,17 @@ void unseen_expect_threads(uint64_t count)
     unseen.threads += count;
 }
 
+/* A sampler sees every thread that the interpreter has a state for, whoever made it. */
+static bool is_thread_there(void)
+{
+    uint64_t threads = recorder.settings.sample_ns == 0 ? pycompat_threads_made() : 0;
+
+    return recorder.settings.threads && threads != 0 && threads != unseen.threads;
+}
+
 static bool is_something_there(void)
 {
-    uint64_t threads = pycompat_threads_made();
-
-    return pycompat_interpreters_made() != unseen.interpreters ||
-           (recorder.settings.threads && threads != 0 && threads != unseen.threads);
+    return pycompat_interpreters_made() != unseen.interpreters || is_thread_there();
 }
 
 static void put_gap(struct fact *fact, uint64_t start, uint64_t end)

@@ -1,5 +1,5 @@
 /* unseen.h - Python code that runs where the recorder does not look: in subinterpreters, and to 3.11
- * in threads that C code makes.
+ * in threads that C code makes, unless samples are taken.
  *
  * Nothing tells us of them, but the interpreter counts all that it makes. So the counts are read now
  * and then, and what is more than we know of becomes a declared gap.

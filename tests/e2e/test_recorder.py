@@ -356,6 +356,7 @@ class Unusual(unittest.TestCase):
             self.assertEqual(self.function(recording, "f", "calls"), 2)
             report = support.run([support.PYANALYZE, recording.trace])
             self.assertIn(b"Warning: Python code may have run unrecorded", report.out)
+            self.assertEqual(report.err.count(b"warning"), 1, report)       # nothing had to stop
         self.check(SUBINTERPRETER, verify, warnings=b"Python code may have run unrecorded")
 
     def test_threads_of_c_are_recorded_or_a_declared_gap(self):

@@ -197,6 +197,40 @@ for i in range(20):
 print("done")
 '''
 
+# Ends at which the interpreter still knows what threads there have been.
+FORK_THREADS = '''
+import ctypes, os, sys, threading, warnings
+warnings.simplefilter("ignore")     # that a thread forks
+def spin(n=300000):
+    for i in range(n):
+        pass
+def threads():
+    several = [threading.Thread(target=spin, name="made%d" % i) for i in range(3)]
+    for thread in several:
+        thread.start()
+    for thread in several:
+        thread.join()
+    libc, foreign = ctypes.CDLL(None), ctypes.c_ulong()
+    body = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)(lambda argument: spin())
+    assert libc.pthread_create(ctypes.byref(foreign), None, body, None) == 0
+    assert libc.pthread_join(foreign, None) == 0
+def child():
+    if os.fork() == 0:
+        threads()
+        spin()
+        os._exit(0)
+    os.wait()
+spin()
+threads()
+child()
+thread = threading.Thread(target=child, name="forks")
+thread.start()
+thread.join()
+sys.stdout.write("threads\\n")
+sys.stdout.flush()
+os._exit(0)
+'''
+
 # os.fork() warns of threads from 3.12 on: where the program has some, and nowhere else.
 FORK_WARNINGS = '''
 import os, sys, threading, warnings
@@ -724,6 +758,21 @@ class Sample(unittest.TestCase):
                     "SELECT DISTINCT ended FROM line_stats JOIN threads USING (thread_id) JOIN functions USING "
                     "(function_id) JOIN processes USING (process_id) WHERE qualname = 'spin' AND ended = 'exit 7'")
                 self.assertEqual(spinning, [("exit 7",)])       # the child has a sampler of its own
+
+    def test_threads_of_a_fork(self):
+        """Threads that a fork's child makes are all seen, whoever makes them; its main thread is called that."""
+        for python in support.PYTHONS:
+            with self.subTest(support.version_name(python)):
+                recording = self.record(python, FORK_THREADS, ["--sample", "200us"])
+                result = recording.recorded
+                self.assertEqual((result.status, result.out, result.err), (0, b"threads\n", b""))
+                self.check_books(recording)
+                self.assertEqual(recording.query("SELECT * FROM gaps"), [])
+                self.assertEqual(recording.value("SELECT complete FROM runs"), 1)
+                names = recording.query("SELECT process_id, name FROM threads WHERE name NOT LIKE 'thread %' ORDER BY 1, 2")
+                made = ["MainThread", "made0", "made1", "made2"]
+                self.assertEqual([name for process, name in names if process == 1], ["MainThread", "forks"] + made[1:])
+                self.assertEqual([name for process, name in names if process > 1], 2 * made)
 
     def test_fork_warns_as_without(self):
         for python in support.PYTHONS:
