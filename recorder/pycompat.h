@@ -40,6 +40,11 @@
 #define PYCOMPAT_EXTRA_IN_TABLE 1
 #endif
 
+/* ... and in the version before also those that are monitored. */
+#if PY_VERSION_HEX >= 0x030D0000 && PY_VERSION_HEX < 0x030E0000
+#define PYCOMPAT_ONLY_PLAIN_CODE 1
+#endif
+
 /* For sampler_layout.c, which is about nothing but what differs. */
 #define PYCOMPAT_MINOR PY_MINOR_VERSION
 
@@ -477,6 +482,17 @@ static inline void pycompat_visit_objects(int (*visit)(PyObject *object, void *u
 #define pycompat_code_extra_index _PyEval_RequestCodeExtraIndex
 #define pycompat_code_set_extra _PyCode_SetExtra
 #define pycompat_code_get_extra _PyCode_GetExtra
+#endif
+
+#ifdef PYCOMPAT_ONLY_PLAIN_CODE
+
+/* Does nothing hang on it, and is it not monitored? */
+static inline bool pycompat_code_is_plain(const PyCodeObject *code)
+{
+    return code->co_extra == NULL && code->_co_monitoring == NULL &&
+           code->_co_instrumentation_version == 0;
+}
+
 #endif
 
 /* Hangs `value` on a code object. The interpreter would make room for all indexes there are, and at

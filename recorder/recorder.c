@@ -16,6 +16,7 @@
 #include "recorder/facts.h"
 #include "recorder/files.h"
 #include "recorder/fit.h"
+#include "recorder/handover.h"
 #include "recorder/inside.h"
 #include "recorder/pycompat.h"
 #include "recorder/replaced.h"
@@ -284,6 +285,7 @@ static int begin(uint32_t parent, enum trace_process_how how, char *why, size_t 
         return -1;
     }
     watch_forks();
+    handover_attach();
     unseen_begin();
     return 0;
 }
@@ -406,6 +408,7 @@ void recorder_stop(void)
         set_boundaries();
     chosen()->detach();
     replaced_restore(&real_exit);
+    handover_detach();
     if (!recorder.forked) {
         if (!recorder.running)
             write_gap_fact();

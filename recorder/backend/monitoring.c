@@ -14,6 +14,7 @@
 #include "recorder/backend/local_codes.h"
 #include "recorder/callables.h"
 #include "recorder/events.h"
+#include "recorder/handover.h"
 #include "recorder/recorder.h"
 
 /* Event bits of PEP 669. LINE without PY_START loses one-line functions on 3.13 (CPython issue
@@ -371,7 +372,8 @@ static void enable_for(PyCodeObject *code)
 
 static int on_code_event(PyCodeEvent event, PyCodeObject *code)
 {
-    if (event == PY_CODE_EVENT_CREATE && recorder.active && codes_is_wanted(code))
+    if (event == PY_CODE_EVENT_CREATE && recorder.active && !handover_copying &&
+        codes_is_wanted(code))
         enable_for(code);
     else if (event == PY_CODE_EVENT_DESTROY)
         local_codes_remove(code);

@@ -228,6 +228,49 @@ if __name__ == "__main__":
     other.close()
 '''
 
+# In 3.13 by functions of a private module, which want code that nobody has touched.
+GIVEN_AWAY_BELOW = '''
+import sys
+if "before" in sys.argv:
+    import pyrec, _interpreters     # loaded when recording begins
+    pyrec.start(sys.argv[2])
+import _interpreters
+seen = []
+if "audited" in sys.argv:
+    sys.addaudithook(lambda event, arguments: seen.append(event) if event.startswith(("code.", "marshal.")) else None)
+def script():
+    def inner(n):
+        return [k * n for k in range(3)] if n else list(locals())
+    print("script", inner(2), [name for name in [5] for name in inner(0)], flush=True)
+def fails():
+    raise ValueError("of its own")
+def takes(argument):
+    pass
+def closes():
+    return seen
+def make():
+    here = 1
+    return lambda: here
+module = compile("k = [one for one in (1, 2)]; print('module', k, 'one' in locals(), flush=True)", "<given>", "exec")
+script(), takes(1), closes(), exec(module)
+other = _interpreters.create()
+for n in range(2):
+    for name in "exec", "call", "run_func":
+        for thing in script, script.__code__, fails, takes, make(), closes, module, print, 3:
+            try:
+                made = getattr(_interpreters, name)(other, thing)
+                print(name, getattr(made, "formatted", made), flush=True)
+            except (TypeError, ValueError) as error:
+                print(name, error, flush=True)
+    _interpreters.exec(id=other, code=script)
+    _interpreters.call(other, callable=script)
+    _interpreters.run_func(other, func=script.__code__, shared={"x": 1})
+print(seen, script.__code__ is script.__code__, script())
+_interpreters.destroy(other)
+if "before" in sys.argv:
+    pyrec.stop()
+'''
+
 CODE_EXTRA = '''
 import ctypes, gc, sys
 py = ctypes.pythonapi
@@ -432,6 +475,29 @@ class Unusual(unittest.TestCase):
                                               program])
                         self.assertEqual((result.status, result.out, result.err),
                                          (0, b"script script script 4 4\n[1, 2, 3, 4]\n", b""), result)
+
+    def test_functions_for_other_interpreters_of_3_13(self):
+        pythons = [python for python in support.PYTHONS if support.version(python)[:2] == (3, 13)]
+        if not pythons:
+            self.skipTest("another version has other ways")
+        with tempfile.TemporaryDirectory() as folder:
+            program = os.path.join(folder, "program.py")
+            with open(program, "w", encoding="utf-8") as file:
+                file.write(GIVEN_AWAY_BELOW)
+            for python in pythons:
+                for arguments in ([], ["audited"]):
+                    plain = support.run([python, program, *arguments])
+                    self.assertEqual((plain.status, plain.out.count(b"None"), plain.out.count(b"of its own")),
+                                     (0, 19, 6), plain)
+                    for options in ([], ["--c-calls"], ["--exclude-syspath"], ["--sample", "200us"]):
+                        with self.subTest(support.version_name(python), options=options, arguments=arguments):
+                            result = support.run([support.PYREC, "run", "-o", program + ".bin", "--force", *options, "--python",
+                                                  python, program, *arguments])
+                            self.assertEqual((result.status, result.out, result.err), (0, plain.out, plain.err))
+                env = support.environment(PYTHONPATH=os.path.join(support.BUILD, "python"))
+                plain = support.run([python, program])
+                result = support.run([python, program, "before", program + ".own"], env=env)
+                self.assertEqual((result.status, result.out, result.err), (0, plain.out, plain.err))
 
     def test_other_owners_of_co_extra_are_left_in_peace(self):
         def verify(recording):
