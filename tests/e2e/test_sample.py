@@ -688,8 +688,7 @@ class Sample(unittest.TestCase):
             for end in "exit", "fork", "kill":
                 with self.subTest(support.version_name(python), end=end):
                     recording = self.record(python, REQUESTS % end, ["--sample", "200us"])
-                    old_fork = end == "fork" and support.version(python) < (3, 12)     # its child's threads are not foreseen
-                    recording.warnings = b"did not end in order" if end == "kill" else b"unrecorded" if old_fork else b""
+                    recording.warnings = b"did not end in order" if end == "kill" else b""
                     self.assertEqual(recording.recorded.status, -9 if end == "kill" else 0)
                     self.check_books(recording)
                     with open(recording.trace, "rb") as file:
