@@ -51,10 +51,15 @@ class Result:
             " ".join(self.command), self.status, self.out[-2000:], self.err[-2000:])
 
 
+CALLERS_OWN = ("COLUMNS", "LESS", "LINES", "NO_COLOR", "PAGER", "VIRTUAL_ENV")
+
+
 def environment(**more):
-    """A calm environment: nothing of the caller's Python, no bytecode files, hashes the same each time."""
-    env = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "PYREC"))}
-    env.update(PYTHONDONTWRITEBYTECODE="1", PYTHONHASHSEED="0", LC_ALL="C.UTF-8", **more)
+    """A calm environment: nothing of the caller's Python or terminal, no bytecode files, hashes the same each time."""
+    env = {key: value for key, value in os.environ.items()
+           if not key.startswith(("PYTHON", "PYREC")) and key not in CALLERS_OWN}
+    env.update(PYTHONDONTWRITEBYTECODE="1", PYTHONHASHSEED="0", LC_ALL="C.UTF-8", TERM="xterm")
+    env.update(more)
     return env
 
 

@@ -409,7 +409,8 @@ class Terminal(FormatTest):
         if child == 0:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
             fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
-            os.execv(support.PYANALYZE, [support.PYANALYZE, self.profile, "--no-pager", *arguments])
+            os.execve(support.PYANALYZE, [support.PYANALYZE, self.profile, "--no-pager", *arguments],
+                      support.environment())
         output = b""
         while True:
             try:

@@ -970,10 +970,7 @@ class Terminal(Case):
 
     def on_terminal(self, *words, columns=80, **environment):
         """(status, what the terminal got)."""
-        env = support.environment()
-        for name in ("NO_COLOR", "PAGER", "COLUMNS", "LESS"):
-            env.pop(name, None)
-        env.update({"TERM": "xterm", **environment})
+        env = support.environment(**environment)
         main, side = pty.openpty()
         support.run(["stty", "cols", str(columns)], stdin=side)
         process = subprocess.Popen([PYANALYZE, *words], stdin=subprocess.DEVNULL, stdout=side, stderr=side, env=env,
