@@ -13,6 +13,7 @@ extern const struct format format_chrometrace;
 extern const struct format format_flamegraph;
 extern const struct format format_folded;
 extern const struct format format_functions;
+extern const struct format format_lcov;
 extern const struct format format_lines;
 extern const struct format format_pprofile;
 extern const struct format format_pstats;
@@ -31,6 +32,7 @@ const struct format *const formats[] = {
     &format_flamegraph,
     &format_folded,
     &format_functions,
+    &format_lcov,
     &format_lines,
     &format_pprofile,
     &format_pstats,

@@ -95,6 +95,8 @@ class Golden(FormatTest):
         "folded.txt": ["--format", "folded"],
         "folded_cpu.txt": ["--format", "folded", "--by", "cpu"],
         "folded_lines.txt": ["--format", "folded", "--lines", "--per-thread", "--by", "hits"],
+        "lcov.txt": ["--format", "lcov"],
+        "lcov_file.txt": ["--format", "lcov", "--file", "*/render.py"],
         "tree.txt": ["--format", "tree"],
         "tree_all.txt": ["--format", "tree", "--file", "*", "--min-percent", "0", "--unit", "us"],
         "tree_lines.txt": ["--format", "tree", "--lines", "--per-thread", "--by", "hits"],

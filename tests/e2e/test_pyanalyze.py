@@ -170,6 +170,16 @@ class Usage(Case):
             for name in names:
                 self.assertIn(name.replace("--", "Fl -", 1) if place.endswith(".1") else name, text, place)
 
+    def test_every_format_is_in_manual_and_completions(self):
+        names = re.findall(r"^  ([a-z]+) ", self.good("--help").decode().partition("\nFormats:\n")[2], re.M)
+        self.assertGreater(len(names), 10)
+        for place, form in (("analyzer/pyanalyze.1", ".It Cm %s\n"), ("completion/pyrec.bash", " %s"),
+                            ("completion/_pyrec", "'%s["), ("README.md", "      %s ")):
+            with open(os.path.join(support.ROOT, place), encoding="utf-8") as file:
+                text = file.read().replace("formats='", "formats=' ")
+            for name in names:
+                self.assertIn(form % name, text, place)
+
     def test_full_standard_output_is_a_problem(self):
         with open("/dev/full", "wb") as full:
             for words in (["--help"], [self.trace], [self.trace, "--sql", "SELECT * FROM lines"]):

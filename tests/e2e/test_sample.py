@@ -3,11 +3,14 @@ import collections
 import json
 import os
 import tempfile
+import time
 import unittest
 
 import support
 
 import decode
+
+MINUTES = float(os.environ.get("MINUTES", "0"))      # `make torture`: for how long each hostile program is sampled, at least
 
 # What each line does is known: a thread that is alone spends three parts of its time in one loop, one in another.
 SHARES = '''
@@ -840,7 +843,11 @@ class Sample(unittest.TestCase):
         for python in support.PYTHONS:
             for name in support.share(sorted(HOSTILE), python):
                 with self.subTest(name, python=support.version_name(python)):
-                    self.check_hostile(python, name, min(rounds, 10) if name == "recursion" else rounds)
+                    over = time.monotonic() + MINUTES * 60
+                    while True:
+                        self.check_hostile(python, name, min(rounds, 10) if name == "recursion" else rounds)
+                        if time.monotonic() >= over:
+                            break
 
     def check_hostile(self, python, name, rounds):
         text = HOSTILE[name].replace("ROUNDS", str(rounds))

@@ -34,6 +34,8 @@ static void names_of_files_say_the_format(void **state)
         {"app.svg", "flamegraph"},
         {"app.trace.json", "chrometrace"},
         {"app.json", NULL},
+        {"coverage.info", "lcov"},
+        {"app.lcov", "lcov"},
         {"dir/app.folded", "folded"},
         {"src.zip", "zip"},
         {"app.pstats", "pstats"},
