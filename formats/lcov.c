@@ -173,7 +173,7 @@ extern const struct format format_lcov;
 const struct format format_lcov = {
     .name = "lcov",
     .suffixes = suffixes,
-    .summary = "executed lines and their counts, for genhtml and coverage services",
+    .summary = "executed lines, for genhtml and coverage services",
     .recognize = lcov_recognize,
     .write = lcov_write,
 };
