@@ -839,7 +839,7 @@ class Sample(unittest.TestCase):
 
     def test_hostile(self):
         """At 20 kHz: the program is what it is without, and nothing is seen that is not there."""
-        rounds = 30 if support.LONG else 1
+        rounds = 4 if MINUTES else 30 if support.LONG else 1
         for python in support.PYTHONS:
             for name in support.share(sorted(HOSTILE), python):
                 with self.subTest(name, python=support.version_name(python)):
