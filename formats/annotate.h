@@ -32,6 +32,10 @@ enum annotate_column {
     ANNOTATE_WAITING,
     ANNOTATE_SOURCE_COLUMNS, /* of the annotated source: all before */
     ANNOTATE_CALLS = ANNOTATE_SOURCE_COLUMNS,
+    ANNOTATE_CHANGE, /* of two runs: these, and a count with the difference of that */
+    ANNOTATE_BEFORE,
+    ANNOTATE_AFTER,
+    ANNOTATE_MORE,
     ANNOTATE_COLUMNS,
 };
 
@@ -95,7 +99,10 @@ int annotate_end(struct annotate *report, int status);
 /* annotate_header.c: the run, what 100 % is, what went wrong. */
 int annotate_title(struct annotate *report);
 
-/* The same, and: command, duration, threads, what went wrong, where it was when it ended. -1
+/* What of it is about all runs together: the selection, and what went wrong. */
+int annotate_troubles(struct annotate *report);
+
+/* All that annotate_title() says, and: threads, where it was when it ended. -1
  * with the error set. */
 int annotate_header(struct annotate *report);
 
@@ -105,6 +112,7 @@ int annotate_header(struct annotate *report);
 int annotate_measure(struct annotate *report);
 int annotate_measure_functions(struct annotate *report);
 void annotate_measure_totals(struct annotate *report, uint64_t largest);
+void annotate_measure_changes(struct annotate *report, uint64_t largest_ns, uint64_t largest_count);
 void annotate_headings(struct annotate *report, const enum annotate_column *columns, size_t count,
                        const char *last);
 
@@ -121,6 +129,9 @@ void annotate_cell(struct annotate *report, enum annotate_column column, const c
 void annotate_blank(struct annotate *report, enum annotate_column column);
 void annotate_count(struct annotate *report, enum annotate_column column, uint64_t count);
 void annotate_time(struct annotate *report, enum annotate_column column, uint64_t ns);
+/* With its sign what `after` has more than `before`, a time or a count; blank if they are equal. */
+void annotate_change(struct annotate *report, enum annotate_column column, uint64_t before,
+                     uint64_t after, bool is_time);
 void annotate_per_hit(struct annotate *report, uint64_t ns, uint64_t hits);
 void annotate_percent(struct annotate *report, uint64_t part);
 void annotate_end_figures(struct annotate *report);

@@ -110,11 +110,10 @@ static int print_runs(struct annotate *report)
     return query_close(&query) < 0 ? -1 : print_sampling(report);
 }
 
-static int print_total(struct annotate *report)
+static int print_selection(struct annotate *report)
 {
     struct query query = query_open(
         report->db, "SELECT value FROM meta WHERE key = 'selection' AND value <> ''", report->err);
-    const struct catalog *catalog = report->catalog;
 
     while (query_next(&query)) {
         annotate_start(report);
@@ -122,6 +121,13 @@ static int print_total(struct annotate *report)
         add_text(report, &query, 0);
         annotate_print(report, NULL);
     }
+    return query_close(&query);
+}
+
+static int print_total(struct annotate *report)
+{
+    const struct catalog *catalog = report->catalog;
+
     annotate_start(report);
     text_add_string(&report->row, "100 % is ");
     annotate_add_time(report, catalog->total_self_ns);
@@ -140,7 +146,7 @@ static int print_total(struct annotate *report)
         text_add_string(&report->row, ")");
         annotate_print(report, NULL);
     }
-    return query_close(&query);
+    return 0;
 }
 
 /* ---- threads ---- */
@@ -339,7 +345,16 @@ static int print_parts(struct annotate *report, int (*const *parts)(struct annot
 int annotate_title(struct annotate *report)
 {
     static int (*const parts[])(struct annotate *) = {
-        print_runs, print_total, print_losses, print_warnings, print_gaps, NULL,
+        print_runs, print_selection, print_total, print_losses, print_warnings, print_gaps, NULL,
+    };
+
+    return print_parts(report, parts);
+}
+
+int annotate_troubles(struct annotate *report)
+{
+    static int (*const parts[])(struct annotate *) = {
+        print_selection, print_losses, print_warnings, print_gaps, NULL,
     };
 
     return print_parts(report, parts);

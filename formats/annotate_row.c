@@ -104,6 +104,23 @@ void annotate_time(struct annotate *report, enum annotate_column column, uint64_
     close_cell(report, column, start);
 }
 
+void annotate_change(struct annotate *report, enum annotate_column column, uint64_t before,
+                     uint64_t after, bool is_time)
+{
+    uint64_t difference = before < after ? after - before : before - after;
+    size_t start = report->row.size;
+
+    if (difference > 0) {
+        text_add_string(&report->row, report->in_doubt ? "~" : "");
+        text_add_string(&report->row, before < after ? "+" : "-");
+        if (is_time)
+            annotate_add_number(report, difference);
+        else
+            text_add_uint(&report->row, difference);
+    }
+    close_cell(report, column, start);
+}
+
 void annotate_per_hit(struct annotate *report, uint64_t ns, uint64_t hits)
 {
     int decimals = report->decimals + report->more_decimals;

@@ -21,6 +21,10 @@ static const struct heading headings[ANNOTATE_COLUMNS] = {
     [ANNOTATE_PERCENT] = {"%", "%", false},
     [ANNOTATE_CUMULATIVE] = {"Cumulative", "Cumul.", false},
     [ANNOTATE_WAITING] = {"Waiting", "Waiting", false},
+    [ANNOTATE_CHANGE] = {"Change", "Change", false},
+    [ANNOTATE_BEFORE] = {"Before", "Before", false},
+    [ANNOTATE_AFTER] = {"After", "After", false},
+    [ANNOTATE_MORE] = {"More", "More", false},
 };
 
 static int digits(uint64_t value)
@@ -94,6 +98,19 @@ void annotate_measure_totals(struct annotate *report, uint64_t largest)
     widen(report, ANNOTATE_PERCENT, (int)strlen(report->narrow ? "100.0%" : "100.00%"));
     widen(report, ANNOTATE_TIME, time_width(report, largest, 0));
     widen(report, ANNOTATE_HITS, digits(largest));
+}
+
+void annotate_measure_changes(struct annotate *report, uint64_t largest_ns, uint64_t largest_count)
+{
+    int time = time_width(report, largest_ns, 0), count = digits(largest_count);
+    int value = time > count ? time : count;
+
+    widen(report, ANNOTATE_CHANGE, 1 + value);
+    widen(report, ANNOTATE_BEFORE, value);
+    widen(report, ANNOTATE_AFTER, value);
+    widen(report, ANNOTATE_CALLS, count);
+    widen(report, ANNOTATE_HITS, count);
+    widen(report, ANNOTATE_MORE, 1 + count);
 }
 
 static void add_heading(struct annotate *report, enum annotate_column column)

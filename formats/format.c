@@ -10,6 +10,7 @@ extern const struct format format_annotate;
 extern const struct format format_callgrind;
 extern const struct format format_callgrindzip;
 extern const struct format format_chrometrace;
+extern const struct format format_compare;
 extern const struct format format_flamegraph;
 extern const struct format format_folded;
 extern const struct format format_functions;
@@ -29,6 +30,7 @@ const struct format *const formats[] = {
     &format_callgrind,
     &format_callgrindzip,
     &format_chrometrace,
+    &format_compare,
     &format_flamegraph,
     &format_folded,
     &format_functions,

@@ -83,6 +83,12 @@ static const char events_sql[] =
     "ELSE 'return' END AS event, 1 AS file_id, 7 AS function_id, 48 + i % 9 AS line, "
     "1 + i / 10 % 3 AS depth, CASE i / 2 % 5 WHEN 2 THEN 'ValueError' END AS detail FROM n";
 
+static const char second_run_sql[] =
+    "CREATE TEMP TABLE second AS SELECT * FROM runs WHERE run_id = 1;"
+    "UPDATE second SET run_id = 2, trace_id = 'second'; INSERT INTO runs SELECT * FROM second;"
+    "DROP TABLE second; UPDATE processes SET run_id = 2 WHERE process_id = "
+    "(SELECT max(process_id) FROM processes)";
+
 static sqlite3 *open_fixture(void)
 {
     size_t size;
@@ -96,6 +102,21 @@ static sqlite3 *open_fixture(void)
     assert_int_equal(sqlite3_exec(db, events_sql, NULL, NULL, NULL), SQLITE_OK);
     free(rows);
     return db;
+}
+
+/* A second run, or that one away again. */
+static void add_run(sqlite3 *db)
+{
+    assert_int_equal(sqlite3_exec(db, second_run_sql, NULL, NULL, NULL), SQLITE_OK);
+}
+
+static void remove_run(sqlite3 *db)
+{
+    assert_int_equal(sqlite3_exec(db,
+                                  "DELETE FROM runs WHERE run_id = 2;"
+                                  "UPDATE processes SET run_id = 1",
+                                  NULL, NULL, NULL),
+                     SQLITE_OK);
 }
 
 /* The report as text, to be freed; NULL if there was an error, which has words then. */
@@ -164,9 +185,13 @@ static void no_refusal_changes_a_report(void **state)
     for (size_t i = 0; formats[i] != NULL; i++) {
         if (strcmp(formats[i]->name, "samples") == 0) /* of which the fixture has none */
             continue;
+        if (strcmp(formats[i]->name, "compare") == 0)
+            add_run(db);
         check_format(db, formats[i], &all, path);
         check_format(db, formats[i], &lines, path);
         check_format(db, formats[i], &asked, path);
+        if (strcmp(formats[i]->name, "compare") == 0)
+            remove_run(db);
     }
     snprintf(command, sizeof command, "rm -rf %s", folder);
     assert_int_equal(system(command), 0);
