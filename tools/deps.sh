@@ -39,6 +39,7 @@ torture kcachegrind                     kcachegrind
 torture Xvfb                            xvfb
 torture xdotool                         xdotool
 torture dbus-run-session                dbus-daemon
+torture lcov                    lcov
 lint    clang:clang-14                  clang
 lint    clang-tidy:clang-tidy-14        clang-tidy
 lint    cppcheck                        cppcheck
