@@ -1,6 +1,5 @@
 #include "analyzer/run.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,12 +7,11 @@
 
 #include "analyzer/model.h"
 #include "analyzer/replay.h"
+#include "analyzer/run_warnings.h"
 #include "analyzer/shell_quote.h"
 #include "analyzer/store.h"
 #include "analyzer/windows.h"
 #include "formats/error.h"
-
-#define TEXT_SIZE 256
 
 /* --- Opening --- */
 
@@ -30,8 +28,7 @@ static int check_mode(struct run *run, struct error *err)
     run->is_sampled = is_setting(mode, "sample");
     if (mode.size != 0 && !run->is_sampled && !is_setting(mode, "exact"))
         return error_set(err, "%s: recorded in mode \"%.*s\", which this version cannot read",
-                         file->path, (int)(mode.size < 40 ? mode.size : 40),
-                         (const char *)mode.at);
+                         file->path, (int)(mode.size < 40 ? mode.size : 40), (const char *)mode.at);
     if (file->thread_count == 0)
         return 0;
     if ((file->chunks[file->threads[0].first].kind == TRACE_SAMPLES) != run->is_sampled)
@@ -209,7 +206,7 @@ void run_store_thread(struct run *run, struct store *store, const struct trace_t
 {
     const struct facts_thread *facts = facts_thread(run->facts, thread->process, thread->thread);
     struct run_process *process = find_process(run, thread->process);
-    char fallback[TEXT_SIZE];
+    char fallback[RUN_TEXT_SIZE];
     struct trace_bytes name = {(const uint8_t *)fallback, 0};
 
     if (facts && facts->name.size)
@@ -229,20 +226,20 @@ void run_store_thread(struct run *run, struct store *store, const struct trace_t
 
 /* --- The run's rows --- */
 
-static void how_ended(const struct facts_process *process, char text[TEXT_SIZE])
+void run_tell_end(const struct facts_process *process, char text[RUN_TEXT_SIZE])
 {
     int status = (int)(process->wait_status & 0xffff);
 
     if (process->ended && process->end_how == TRACE_END_EXEC)
-        snprintf(text, TEXT_SIZE, "exec");
+        snprintf(text, RUN_TEXT_SIZE, "exec");
     else if (process->reaped && WIFSIGNALED(status))
-        snprintf(text, TEXT_SIZE, "signal %d", WTERMSIG(status));
+        snprintf(text, RUN_TEXT_SIZE, "signal %d", WTERMSIG(status));
     else if (process->reaped && WIFEXITED(status))
-        snprintf(text, TEXT_SIZE, "exit %d", WEXITSTATUS(status));
+        snprintf(text, RUN_TEXT_SIZE, "exit %d", WEXITSTATUS(status));
     else if (process->ended && process->end_how == TRACE_END_EXIT)
-        snprintf(text, TEXT_SIZE, "exit %llu", (unsigned long long)process->end_status);
+        snprintf(text, RUN_TEXT_SIZE, "exit %llu", (unsigned long long)process->end_status);
     else
-        snprintf(text, TEXT_SIZE, "unknown");
+        snprintf(text, RUN_TEXT_SIZE, "unknown");
 }
 
 static const char *how_began(uint64_t how)
@@ -257,9 +254,9 @@ static void store_process(struct run *run, struct store *store, struct run_proce
     const struct facts_process *facts = process->facts;
     int64_t parent = run_process_id(run, facts->parent);
     struct shell_quote command = {0};
-    char ended[TEXT_SIZE];
+    char ended[RUN_TEXT_SIZE];
 
-    how_ended(facts, ended);
+    run_tell_end(facts, ended);
     shell_quote_add_list(&command, facts->command);
     if (process->start_ns < 0)
         process->start_ns = 0;
@@ -360,163 +357,7 @@ static void store_windows(const struct run *run, struct store *store, const char
             store_window(run, store, &windows[i]);
 }
 
-/* --- Warnings --- */
-
-static void warn(const struct run *run, struct store *store, uint64_t count, const char *format,
-                 ...) __attribute__((format(printf, 4, 5)));
-
-static void warn(const struct run *run, struct store *store, uint64_t count, const char *format,
-                 ...)
-{
-    char text[TEXT_SIZE];
-    va_list values;
-
-    if (count == 0)
-        return;
-    va_start(values, format);
-    vsnprintf(text, sizeof text, format, values);
-    va_end(values);
-    store_row(store, STORE_WARNINGS, "is", run->id, text);
-}
-
-/* Gaps that processes tell of themselves. */
-static uint64_t count_gaps(const struct run *run, enum trace_gap_reason reason)
-{
-    size_t count;
-    const struct facts_gap *gaps = facts_gaps(run->facts, &count);
-    uint64_t found = 0;
-
-    for (size_t i = 0; i < count; i++)
-        found += gaps[i].reason == reason;
-    return found;
-}
-
-/* Processes that could not go on alone, while the run did: out of address space, say. */
-static uint64_t count_stopped(const struct run *run)
-{
-    return run->file->stop ? 0 : count_gaps(run, TRACE_GAP_FAILED);
-}
-
-static void warn_counts(const struct run *run, struct store *store)
-{
-    const struct replay_trouble *trouble = run->trouble;
-    const struct facts_trouble *facts = facts_trouble(run->facts);
-    const struct {
-        uint64_t count;
-        const char *text;
-    } warnings[] = {
-        {run->file->damage.unknown, "chunks of an unknown optional kind or encoding were skipped"},
-        {facts->lost, "chunks of facts (names of code and files) are missing"},
-        {facts->records, "records of facts do not decode"},
-        {facts->unknown, "records of facts of an unknown kind were skipped"},
-        {trouble->lost_chunks, "chunks of events are missing"},
-        {trouble->lost_events, "events are lost"},
-        {trouble->undecoded, "chunks of events decode only in part"},
-        {trouble->mismatches,
-         "chunks begin with another stack than the one before them ended with"},
-        {trouble->strays, "events came when no function was on the stack"},
-        {trouble->unknown_resumes, "generators were resumed that had not yielded"},
-        {trouble->bad_lines, "line numbers are out of range"},
-        {trouble->extensions, "events of an unknown kind were skipped"},
-        {run->missing_texts, "source texts are missing"},
-        {run->unknown_codes, "functions have no known name: shown as <unknown>"},
-    };
-
-    for (size_t i = 0; i < sizeof warnings / sizeof *warnings; i++)
-        warn(run, store, warnings[i].count, "%llu %s", (unsigned long long)warnings[i].count,
-             warnings[i].text);
-}
-
-static void warn_gaps(const struct run *run, struct store *store)
-{
-    warn(run, store, count_stopped(run),
-         "processes stopped being recorded before their end: no memory, no address space, or no way "
-         "to take samples");
-    warn(run, store, count_gaps(run, TRACE_GAP_REPLACED),
-         "another tracer took the recorder's place for a time: see the table gaps");
-    warn(run, store, count_gaps(run, TRACE_GAP_UNSEEN),
-         "Python code may have run unrecorded, in subinterpreters or in threads that C code made: "
-         "see the table gaps");
-}
-
-static void warn_ends(const struct run *run, struct store *store)
-{
-    for (size_t i = 0; i < run->process_count; i++) {
-        const struct facts_process *process = run->processes[i].facts;
-        if (!run->processes[i].id)
-            continue;
-        warn(run, store, !process->known, "nothing is known of process number %u but its events",
-             process->number);
-        warn(run, store, process->known && !process->ended,
-             "process %llu did not end in order: what its threads were doing is in the table "
-             "open_frames",
-             (unsigned long long)process->pid);
-    }
-}
-
-/* Parts of the run in which recording had to stop. Pauses were asked for, and whoever replaced the
- * recorder, or ran where it does not look, did not stop it. */
-static uint64_t failed_parts(const struct run *run)
-{
-    size_t count;
-    const struct facts_gap *gaps = facts_gaps(run->facts, &count);
-    uint64_t failed = 0;
-
-    for (size_t i = 0; i < count; i++)
-        failed += gaps[i].reason != TRACE_GAP_PAUSED && gaps[i].reason != TRACE_GAP_REPLACED &&
-                  gaps[i].reason != TRACE_GAP_UNSEEN && run_process_id(run, gaps[i].process);
-    return failed;
-}
-
-static bool has_settings(const struct run *run)
-{
-    size_t count;
-
-    facts_settings(run->facts, &count);
-    return count > 0;
-}
-
-static void store_warnings(const struct run *run, struct store *store)
-{
-    const struct trace_damage *damage = &run->file->damage;
-
-    warn(run, store, damage->places,
-         "%llu bytes in %llu places are damaged, the first at offset %llu",
-         (unsigned long long)damage->bytes, (unsigned long long)damage->places,
-         (unsigned long long)damage->first_offset);
-    warn(run, store, damage->cut, "the file is cut off at %llu bytes, inside a chunk",
-         (unsigned long long)run->file->size);
-    warn(run, store, damage->missing, "the file ends at %llu bytes; it once had %llu more",
-         (unsigned long long)run->file->size, (unsigned long long)damage->missing);
-    warn(run, store, run->file->stop, "recording stopped: %s",
-         run->file->stop == TRACE_GAP_FULL ? "out of space, or at the limit given"
-                                           : "the trace could not be written any more");
-    warn(run, store, run->file->stop ? 0 : failed_parts(run),
-         "recording had to stop before the end: the table gaps says when");
-    warn(run, store, !has_settings(run),
-         "what the run's chunk told (command, mode, settings) is missing");
-    warn(run, store, run->process_count == 0, "no process was recorded");
-    warn_gaps(run, store);
-    warn_counts(run, store);
-    warn_ends(run, store);
-}
-
 /* --- The run itself --- */
-
-static bool is_complete(const struct run *run)
-{
-    const struct trace_damage *damage = &run->file->damage;
-    const struct replay_trouble *trouble = run->trouble;
-
-    for (size_t i = 0; i < run->process_count; i++)
-        if (!run->processes[i].facts->ended)
-            return false;
-    return run->process_count && has_settings(run) && !failed_parts(run) && !run->file->stop &&
-           !damage->places && !damage->cut && !damage->missing && !run->missing_texts &&
-           !facts_trouble(run->facts)->lost && !trouble->lost_chunks && !trouble->lost_events &&
-           !trouble->undecoded && !trouble->mismatches && !count_stopped(run) &&
-           !count_gaps(run, TRACE_GAP_REPLACED) && !count_gaps(run, TRACE_GAP_UNSEEN);
-}
 
 static void quote_argv(const struct run *run, struct shell_quote *command)
 {
@@ -549,7 +390,7 @@ void run_store(struct run *run, struct store *store, const struct selection *sel
     store_gaps(run, store);
     store_samplers(run, store);
     store_windows(run, store, selection->windows);
-    store_warnings(run, store);
+    run_store_warnings(run, store);
     quote_argv(run, &command);
     double resolution =
         (double)(1u << header->tick_shift) * (double)clock->num / (double)clock->den;
@@ -558,10 +399,10 @@ void run_store(struct run *run, struct store *store, const struct selection *sel
               (int64_t)header->realtime,
               run->last_ns > run->first_ns ? run->last_ns - run->first_ns : 0,
               header->clock == TRACE_CLOCK_TSC ? "tsc" : "monotonic",
-              run->is_sampled ? "sample" : "exact",
-              (int64_t)is_complete(run), (int64_t)run->trouble->lost_events, (int64_t)run->events,
-              (int64_t)run->file->size, resolution, facts_setting(run->facts, "cwd"),
-              facts_setting(run->facts, "system"), facts_setting(run->facts, "recorder"));
+              run->is_sampled ? "sample" : "exact", (int64_t)run_is_complete(run),
+              (int64_t)run->trouble->lost_events, (int64_t)run->events, (int64_t)run->file->size,
+              resolution, facts_setting(run->facts, "cwd"), facts_setting(run->facts, "system"),
+              facts_setting(run->facts, "recorder"));
     if (command.failed)
         store_out_of_memory(store);
     free(command.text);

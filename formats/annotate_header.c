@@ -17,6 +17,18 @@ static void add_text(struct annotate *report, struct query *query, int column)
     text_add_printable(&report->row, bytes, size);
 }
 
+/* The same behind `before`; nothing if the column is empty. */
+static void add_known(struct annotate *report, const char *before, struct query *query, int column)
+{
+    size_t size;
+    const char *bytes = query_text(query, column, &size);
+
+    if (size == 0)
+        return;
+    text_add_string(&report->row, before);
+    text_add_printable(&report->row, bytes, size);
+}
+
 static void add_plural(struct annotate *report, uint64_t count, const char *one, const char *many)
 {
     text_add_uint(&report->row, count);
@@ -57,12 +69,9 @@ static void print_run(struct annotate *report, struct query *run)
     annotate_start(report);
     text_add_string(&report->row, "Recorded: ");
     add_date(report, query_int(run, 5));
-    text_add_string(&report->row, " on ");
-    add_text(report, run, 6);
-    text_add_string(&report->row, ", Python ");
-    add_text(report, run, 7);
-    text_add_string(&report->row, ", in ");
-    add_text(report, run, 8);
+    add_known(report, " on ", run, 6);
+    add_known(report, ", Python ", run, 7);
+    add_known(report, ", in ", run, 8);
     annotate_print(report, NULL);
 }
 

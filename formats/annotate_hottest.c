@@ -96,11 +96,11 @@ static struct query open_rows(const struct annotate *report, const struct annota
 
 /* ---- which rows ---- */
 
-/* Rows so far, and what was left out of those behind them. */
+/* Rows so far, what was left out of those behind them, and what --file hides. */
 struct rest {
     int shown;
-    uint64_t left;
-    uint64_t left_ns;
+    uint64_t left, left_ns;
+    uint64_t hidden, hidden_ns;
 };
 
 static bool is_enough(const struct annotate *report, const struct annotate_ranking *ranking,
@@ -123,8 +123,13 @@ static const struct catalog_file *next_row(const struct annotate *report,
     while (query_next(query)) {
         const struct catalog_file *file = catalog_file(report->catalog, query_int(query, FILE_ID));
 
-        if (file == NULL || !format_file_matches(report->options->files, file->raw_path))
+        if (file == NULL)
             continue;
+        if (!format_file_matches(report->options->files, file->raw_path)) {
+            rest->hidden++;
+            rest->hidden_ns += query_sum(query, SELF);
+            continue;
+        }
         if ((ranking->most == 0 || rest->shown < ranking->most) &&
             is_enough(report, ranking, query)) {
             rest->shown++;
@@ -260,18 +265,19 @@ static void print_headings(struct annotate *report, const struct subject *subjec
     annotate_headings(report, subject->columns, subject->column_count, text_string(place));
 }
 
-static void print_rest(struct annotate *report, const struct subject *subject,
-                       const struct rest *rest)
+/* "and 12 more lines with 1.234 ms (5.67 %)" */
+static void print_rest(struct annotate *report, const struct subject *subject, const char *before,
+                       uint64_t count, uint64_t ns, const char *behind)
 {
-    if (rest->left == 0)
+    if (count == 0)
         return;
     annotate_start(report);
-    text_add_format(&report->row, "and %llu more %s with ", (unsigned long long)rest->left,
-                    rest->left == 1 ? subject->one : subject->many);
-    annotate_add_time(report, rest->left_ns);
+    text_add_format(&report->row, "%s%llu %s%s with ", before, (unsigned long long)count,
+                    *behind == '\0' ? "more " : "", count == 1 ? subject->one : subject->many);
+    annotate_add_time(report, ns);
     text_add_string(&report->row, " (");
-    annotate_add_share(report, rest->left_ns);
-    text_add_string(&report->row, ")");
+    annotate_add_share(report, ns);
+    text_add_format(&report->row, ")%s", behind);
     annotate_print(report, NULL);
 }
 
@@ -301,8 +307,10 @@ int annotate_hottest(struct annotate *report, const struct annotate_ranking *ran
         add_place(&place, file, &query, ranking->what);
         print_row(report, subject, &query, &place, width);
     }
-    if (ranking->tells_rest)
-        print_rest(report, subject, &rest);
+    if (ranking->tells_rest) {
+        print_rest(report, subject, "and ", rest.left, rest.left_ns, "");
+        print_rest(report, subject, "Left out: ", rest.hidden, rest.hidden_ns, " by --file");
+    }
     report->row.failed |= place.failed;
     text_fini(&place);
     output_text(report->out, "\n");

@@ -188,20 +188,27 @@ static void print_row(struct comparison *c, const struct catalog_file *file, str
     annotate_print(report, after < before ? "32" : annotate_heat(report, after - before));
 }
 
-static void print_rest(struct comparison *c, uint64_t left, uint64_t change, bool grew)
+/* Of rows that are not shown: how many, and their changes together. */
+struct rest {
+    uint64_t count, change;
+};
+
+static void print_rest(struct comparison *c, const struct rest *rest, bool grew, const char *before,
+                       const char *behind)
 {
     struct annotate *report = &c->report;
-    bool lines = report->options->lines;
 
-    if (left == 0)
+    if (rest->count == 0)
         return;
     annotate_start(report);
-    text_add_format(&report->row, "and %llu more %s%s with %s", (unsigned long long)left,
-                    lines ? "line" : "function", left == 1 ? "" : "s", grew ? "+" : "-");
+    text_add_format(&report->row, "%s%llu %s%s%s with %s", before, (unsigned long long)rest->count,
+                    *behind == '\0' ? "more " : "", report->options->lines ? "line" : "function",
+                    rest->count == 1 ? "" : "s", grew ? "+" : "-");
     if (c->measure->is_time)
-        annotate_add_time(report, change);
+        annotate_add_time(report, rest->change);
     else
-        text_add_uint(&report->row, change);
+        text_add_uint(&report->row, rest->change);
+    text_add_string(&report->row, behind);
     annotate_print(report, NULL);
 }
 
@@ -217,7 +224,7 @@ static int print_rows(struct comparison *c, bool grew)
 {
     const struct format_options *options = c->report.options;
     struct query query = open_rows(c, grew);
-    uint64_t left = 0, left_change = 0;
+    struct rest left = {0}, hidden = {0};
     int rows = 0, most = options->top > 0 ? options->top : MOST;
 
     while (query_next(&query)) {
@@ -225,18 +232,20 @@ static int print_rows(struct comparison *c, bool grew)
             catalog_file(c->report.catalog, query_int(&query, FILE_ID));
         uint64_t before = query_sum(&query, BEFORE), after = query_sum(&query, AFTER);
         uint64_t change = before < after ? after - before : before - after;
+        bool matches = file != NULL && format_file_matches(options->files, file->raw_path);
 
-        if (file == NULL || !format_file_matches(options->files, file->raw_path))
-            continue;
-        if (rows < most && is_enough(c, change)) {
+        if (matches && rows < most && is_enough(c, change)) {
             print_row(c, file, &query);
             rows++;
         } else {
-            left++;
-            left_change += change;
+            struct rest *rest = matches ? &left : &hidden;
+
+            rest->count++;
+            rest->change += change;
         }
     }
-    print_rest(c, left, left_change, grew);
+    print_rest(c, &left, grew, "and ", "");
+    print_rest(c, &hidden, grew, "Left out: ", " by --file");
     return query_close(&query);
 }
 

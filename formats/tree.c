@@ -70,6 +70,21 @@ static void print_what_is_not_there(struct annotate *report, const struct call_t
     }
 }
 
+/* The title speaks of the time of all threads. */
+static void print_whole(struct annotate *report)
+{
+    annotate_start(report);
+    text_add_string(&report->row, "Here 100 % is ");
+    if (report->options->weight == FORMAT_WEIGHT_CPU) {
+        annotate_add_time(report, report->total_ns);
+        text_add_string(&report->row, ", the time of all threads on a processor");
+    } else {
+        text_add_uint(&report->row, report->total_ns);
+        text_add_string(&report->row, report->total_ns == 1 ? " hit" : " hits");
+    }
+    annotate_print(report, NULL);
+}
+
 static int print_tree(struct annotate *report, const struct call_tree *tree, double least)
 {
     bool is_hits = report->options->weight == FORMAT_WEIGHT_HITS;
@@ -80,6 +95,8 @@ static int print_tree(struct annotate *report, const struct call_tree *tree, dou
         return -1;
     report->total_ns = tree->branches[0].total;
     annotate_measure_totals(report, report->total_ns);
+    if (report->options->weight != FORMAT_WEIGHT_SELF)
+        print_whole(report);
     output_text(report->out, "\n");
     annotate_headings(report, columns, 2,
                       report->options->weight == FORMAT_WEIGHT_CPU ? "Call tree, by CPU time"

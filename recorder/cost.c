@@ -12,7 +12,7 @@
 /* Any thread may count, with or without the GIL. */
 static struct {
     uint64_t ns, times;
-} stages[COST_WRITING + 1];
+} stages[COST_SAMPLING + 1];
 
 uint64_t cost_begin(void)
 {
@@ -21,10 +21,13 @@ uint64_t cost_begin(void)
 
 void cost_end(enum cost_stage stage, uint64_t begun)
 {
-    uint64_t ns = clock_read_ns(CLOCK_MONOTONIC) - begun;
+    cost_add(stage, clock_read_ns(CLOCK_MONOTONIC) - begun, 1);
+}
 
+void cost_add(enum cost_stage stage, uint64_t ns, uint64_t times)
+{
     __atomic_fetch_add(&stages[stage].ns, ns, __ATOMIC_RELAXED);
-    __atomic_fetch_add(&stages[stage].times, 1, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&stages[stage].times, times, __ATOMIC_RELAXED);
 }
 
 #define ROUNDS 8
@@ -77,7 +80,17 @@ static double seconds_of(enum cost_stage stage)
     return (double)stages[stage].ns / 1e9;
 }
 
-void cost_print(uint64_t events, uint64_t bytes, uint32_t processes)
+static void print_samples(const char *whose)
+{
+    uint64_t times = stages[COST_SAMPLING].times;
+    double seconds = seconds_of(COST_SAMPLING);
+
+    dprintf(STDERR_FILENO,
+            "pyrec: own cost%s: samples %.4f s of processor time (%llu, %.1f us each)\n", whose,
+            seconds, (unsigned long long)times, times > 0 ? seconds * 1e6 / (double)times : 0.0);
+}
+
+static void print_events(uint64_t events, uint64_t bytes)
 {
     double each = time_event();
 
@@ -86,12 +99,21 @@ void cost_print(uint64_t events, uint64_t bytes, uint32_t processes)
                 "pyrec: own cost: %.2f bytes and %.1f ns an event (measured now, without CPython's "
                 "part), %.3f s in all\n",
                 (double)bytes / (double)events, each, each * (double)events / 1e9);
+}
+
+void cost_print(uint64_t events, uint64_t bytes, uint32_t processes)
+{
+    const char *whose = processes > 1 ? " of the first process" : "";
+
+    if (recorder.settings.sample_ns > 0)
+        print_samples(whose);
+    else
+        print_events(events, bytes);
     dprintf(
         STDERR_FILENO,
         "pyrec: own cost%s: entering %.4f s; definitions and sources %.4f s (%llu times); chunks "
         "%.4f s (%llu), at most %.0f KB of them mapped\n",
-        processes > 1 ? " of the first process" : "", seconds_of(COST_START),
-        seconds_of(COST_DEFINING), (unsigned long long)stages[COST_DEFINING].times,
-        seconds_of(COST_WRITING), (unsigned long long)stages[COST_WRITING].times,
-        (double)sink_mapped_most() / 1024);
+        whose, seconds_of(COST_START), seconds_of(COST_DEFINING),
+        (unsigned long long)stages[COST_DEFINING].times, seconds_of(COST_WRITING),
+        (unsigned long long)stages[COST_WRITING].times, (double)sink_mapped_most() / 1024);
 }

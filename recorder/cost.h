@@ -9,13 +9,16 @@
 
 #include <stdint.h>
 
-enum cost_stage { COST_START, COST_DEFINING, COST_WRITING };
+enum cost_stage { COST_START, COST_DEFINING, COST_WRITING, COST_SAMPLING };
 
 /* A moment in ns: where something begins that cost_end() counts. */
 uint64_t cost_begin(void);
 void cost_end(enum cost_stage stage, uint64_t begun);
 
-/* Two lines on standard error: the events, and the stages of this process. `events` and `bytes` are
+/* What was measured elsewhere. */
+void cost_add(enum cost_stage stage, uint64_t ns, uint64_t times);
+
+/* Two lines on standard error: the events, or this process's samples, and its stages. `events` and `bytes` are
  * those of the trace; `processes` have been in it. */
 void cost_print(uint64_t events, uint64_t bytes, uint32_t processes);
 

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "recorder/clock.h"
+#include "recorder/cost.h"
 #include "recorder/facts.h"
 #include "recorder/pycompat.h"
 #include "recorder/recorder.h"
@@ -268,6 +269,7 @@ static void write_sampler_fact(void)
     fact_put_uint(&fact, sampler.shared.missed);
     fact_put_uint(&fact, sampler.cpu_ns);
     facts_write_last(TRACE_FACT_SAMPLER, &fact);
+    cost_add(COST_SAMPLING, sampler.cpu_ns, sampler.shared.taken);
 }
 
 static void forget_counts(void)

@@ -333,7 +333,7 @@ static void test_unknown_code(void **state)
           "/p/a.py,11,1,2,128 <unknown>,0,1,2,256");
     check(db, "SELECT self_ns FROM functions WHERE kind = 'outside'", "512");
     check(db, BOOKS, "896,896,0,0");
-    check(db, "SELECT text FROM warnings", "1 functions have no known name: shown as <unknown>");
+    check(db, "SELECT text FROM warnings", "1 function has no known name: shown as <unknown>");
     sqlite3_close(db);
     free(records.at);
 }
@@ -393,7 +393,7 @@ static void test_lost_chunk(void **state)
     check(db, "SELECT self_ns FROM functions WHERE kind = 'outside'", "128");
     check(db, "SELECT lost_events, complete FROM runs", "3,0");
     check(db, "SELECT text FROM warnings ORDER BY 1",
-          "1 chunks of events are missing 1 events came when no function was on the stack "
+          "1 chunk of events is missing 1 event came when no function was on the stack "
           "3 events are lost");
     sqlite3_close(db);
     free(records.at);
@@ -482,7 +482,7 @@ static void test_sealed_chunk_that_does_not_decode(void **state)
     add_samples(&trace, (struct build_chunk){.ticks = 0}, &records);
     sqlite3 *db = analyze(&trace);
     check(db, LINES, "2,0,0,1,0,1024 11,1,1,1,1024,1024");
-    check(db, "SELECT text FROM warnings", "1 chunks of events decode only in part");
+    check(db, "SELECT text FROM warnings", "1 chunk of events decodes only in part");
     sqlite3_close(db);
     free(records.at);
 }

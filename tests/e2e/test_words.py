@@ -1,0 +1,122 @@
+"""What the two programs say to whoever looks at them, where it matters: how a run ended, what is not in a report."""
+import os
+import re
+import tempfile
+import unittest
+
+import support
+
+import trace_writer as w
+
+POOL = """
+import multiprocessing
+def square(x): return x * x
+if __name__ == "__main__":
+    multiprocessing.set_start_method("fork")
+    with multiprocessing.Pool(%d) as pool:
+        pool.map(square, range(20))
+"""
+LOOP = "for i in range(%d):\n    j = i\n"
+
+
+class Words(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory(prefix="pyrec-words-")
+        cls.trace = os.path.join(cls.folder.name, "trace.bin")
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.folder.cleanup()
+
+    def record(self, source, *options, python=support.PYTHONS[0]):
+        program = os.path.join(self.folder.name, "app.py")
+        with open(program, "w", encoding="utf-8") as file:
+            file.write(source)
+        return support.run([support.PYREC, "run", "-o", self.trace, *options, "--python", python, program])
+
+    def analyze(self, *words):
+        return support.run([support.PYANALYZE, self.trace, *words])
+
+    def test_workers_that_were_terminated(self):
+        """multiprocessing ends its workers by SIGTERM: one warning for all of them, which says so."""
+        for python in support.PYTHONS:
+            for workers in (1, 3, 6):
+                with self.subTest(python=python, workers=workers):
+                    self.assertEqual(self.record(POOL % workers, python=python).status, 0)
+                    pids = self.analyze("--sql", "SELECT pid FROM processes WHERE ended = 'signal 15' ORDER BY 1").out.split()[1:]
+                    warnings = self.analyze("-f", "summary").err.decode().splitlines()
+                    self.assertEqual(len(warnings), len(pids) > 0, warnings)
+                    if not pids:
+                        continue   # they were quick enough to leave by themselves
+                    found = re.match(r"pyanalyze: warning: \S+: process(es)? ([\d, ]+?)(?: and (\d+) more)? did not end in order "
+                                     r"\(signal 15\): what (its|their) threads were doing is in the table open_frames$", warnings[0])
+                    self.assertTrue(found, warnings)
+                    listed = found.group(2).split(", ")
+                    self.assertLessEqual(set(listed), {pid.decode() for pid in pids})
+                    self.assertEqual(len(set(listed)), min(len(pids), 4))
+                    self.assertEqual(int(found.group(3) or 0), len(pids) - len(listed))
+                    self.assertEqual(found.group(4), "its" if len(pids) == 1 else "their")
+
+    def test_killed(self):
+        self.record("import os\nos.kill(os.getpid(), 9)\n")
+        self.assertIn(b" did not end in order (killed, or still running): what its threads", self.analyze("-f", "summary").err)
+
+    def test_limit(self):
+        """Whoever set a limit is told that it was reached, and else nothing of it."""
+        stopped = b"; recording stopped early, out of space or at the limit given; see it with"
+        self.assertIn(stopped, self.record(LOOP % 300000, "-v", "--max-size", "100K").err)
+        self.assertNotIn(b"stopped", self.record(LOOP % 3000, "-v").err)
+
+    def test_cost_of_samples(self):
+        for python in support.PYTHONS:
+            with self.subTest(python=python):
+                result = self.record("import time\nwhile time.process_time() < 0.3: pass\n", "-v", "-S",
+                                     python=python)
+                found = re.match(
+                    r"\Apyrec: \S+: [\d.]+ MB, ([\d,]+) samples?, 1 thread, 1 process; see it with: pyanalyze .*\n"
+                    r"pyrec: own cost: samples ([\d.]+) s of processor time \((\d+), ([\d.]+) us each\)\n"
+                    r"pyrec: own cost: entering .*\n\Z", result.err.decode())
+                self.assertTrue(found, result)
+                samples, seconds, times, each = found.groups()
+                self.assertEqual(int(samples.replace(",", "")), int(times))
+                row = self.analyze("--csv", "--sql", "SELECT samples, cpu_ns FROM samplers").out.split()[1].decode().split(",")
+                self.assertEqual(times, row[0])
+                self.assertAlmostEqual(float(seconds), int(row[1]) / 1e9, places=3)
+                self.assertAlmostEqual(float(each), int(row[1]) / 1e3 / int(times), delta=0.1)
+
+    def test_no_samples(self):
+        """A program that was over before the first sample leaves a run without threads."""
+        facts = w.process(pid=7) + w.record(12, *map(w.varint, (1000000, 1, 1, 0, 0, 500))) + w.end(0, 0, 500, 500)
+        with open(self.trace, "wb") as file:
+            file.write(w.header() + w.chunk(w.RUN, w.setting("mode", "sample") + w.setting("argv", "app.py")) +
+                       w.chunk(w.FACTS, facts, process=1))
+        result = self.analyze("-f", "summary")
+        self.assertEqual(result.status, 0, result)
+        self.assertEqual(result.err, b"pyanalyze: warning: %s: no sample was taken: the program was over before the first\n"
+                         % self.trace.encode())
+
+    def test_left_out(self):
+        """Rankings tell what --file hides, all of it together with what they show."""
+        self.assertEqual(self.record("import json\n" + LOOP % 20 + "json.dumps(1)\n").status, 0)
+        for name, source in (("functions", "functions WHERE kind <> 'outside' AND (cumulative_ns > 0 OR calls > 0)"),
+                             ("lines", "lines WHERE hits > 0 OR self_ns > 0")):
+            hidden = self.analyze("--sql", "SELECT count(*), sum(self_ns) FROM (SELECT * FROM %s) WHERE file NOT LIKE '%%/app.py'"
+                                  % source).out.split()[2:]
+            text = self.analyze("-f", name, "--file", "app.py", "--unit", "ns").out.decode()
+            self.assertRegex(text, r"(?m)^Left out: %s %s with %s ns \([\d.]+ %%\) by --file$" % (
+                hidden[0].decode(), name, hidden[1].decode()))
+            self.assertNotIn("Left out", self.analyze("-f", name).out.decode())
+
+    def test_whole_of_a_tree(self):
+        """The percents of a tree by processor time are of that time."""
+        self.assertEqual(self.record("import time\ntime.sleep(0.05)\n" + LOOP % 2000).status, 0)
+        cpu, hits = self.analyze("--sql", "SELECT (SELECT sum(self_cpu_ns) FROM accounts) AS cpu, sum(hits) FROM lines").out.split()[2:]
+        self.assertIn("\nHere 100 %% is %s ns, the time of all threads on a processor\n" % cpu.decode(),
+                      self.analyze("-f", "tree", "--by", "cpu", "--unit", "ns").out.decode())
+        self.assertIn("\nHere 100 %% is %s hits\n" % hits.decode(), self.analyze("-f", "tree", "--by", "hits").out.decode())
+        self.assertNotIn("Here", self.analyze("-f", "tree").out.decode())
+
+
+if __name__ == "__main__":
+    unittest.main()
