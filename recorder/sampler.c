@@ -211,7 +211,7 @@ static void forget_files(void)
 }
 
 /* pthread_join() comes back before the kernel has forgotten the thread; who counts threads would
- * see it. */
+ * see it. Where all processors are busy that takes as long as everything does. */
 static void wait_for_kernel(void)
 {
     const struct timespec pause = {0, 50000};
@@ -227,6 +227,7 @@ static void stop_thread(void)
     __atomic_store_n(&sampler.stopping, 1, __ATOMIC_RELEASE);
     syscall(SYS_futex, &sampler.stopping, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1);
     pthread_join(sampler.thread, NULL);
+    wait_for_kernel();
     sampler.running = false;
     forget_files();
 }
@@ -237,10 +238,8 @@ static void hold(void)
     if (!lock())
         return;
     own_holds++;
-    if (holds++ == 0 && sampler.running) {
-        stop_thread();
-        wait_for_kernel();
-    }
+    holds++;
+    stop_thread();
     unlock();
 }
 

@@ -282,6 +282,22 @@ thread.join()
 report("in a thread")
 '''
 
+# In a pause there is no thread of ours, from its first moment on.
+FORKS_IN_PAUSES = '''
+import os, signal, warnings
+warnings.simplefilter("always")
+warned = []
+warnings.showwarning = lambda message, category, *where: warned.append(category.__name__)
+for i in range(300):
+    signal.raise_signal(signal.SIGUSR1)
+    if os.fork() == 0:
+        os._exit(0)
+    signal.raise_signal(signal.SIGUSR1)
+    os.wait()
+    sum(range(3000))
+print("warned", warned)
+'''
+
 # Attempts that fail, and what comes after: sampled as what came before.
 EXECS = '''
 import os
@@ -789,6 +805,14 @@ class Sample(unittest.TestCase):
                                  (0, recording.plain.out, b""))
                 self.check_books(recording)
                 support.figure("forks at 10 kHz that warn of threads as without us", 70 * (100 if support.LONG else 1))
+
+    def test_fork_in_a_pause(self):
+        for python in support.PYTHONS:
+            with self.subTest(support.version_name(python)):
+                recording = self.record(python, FORKS_IN_PAUSES, ["--sample", "100us", "--toggle-signal", "USR1"])
+                self.assertEqual((recording.recorded.status, recording.recorded.out, recording.recorded.err),
+                                 (0, b"warned []\n", b""))
+                self.check_books(recording)
 
     def test_exec_that_fails(self):
         for python in support.PYTHONS:
