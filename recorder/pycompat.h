@@ -84,6 +84,16 @@ static inline uint64_t pycompat_threads_made(void)
     return main != NULL ? main->tstate_next_unique_id : 0;
 #endif
 }
+
+/* How many objects the garbage collector has got since it last looked at the new ones. */
+static inline int *pycompat_new_objects(PyInterpreterState *interpreter)
+{
+#if PY_VERSION_HEX >= 0x030E0000
+    return &interpreter->gc.young.count;
+#else
+    return &interpreter->gc.generations[0].count;
+#endif
+}
 #endif
 
 #if PY_VERSION_HEX >= 0x030C0000
@@ -431,28 +441,28 @@ static inline size_t pycompat_code_first_traceable(const PyCodeObject *code)
 
 #if PY_VERSION_HEX < 0x030C0000
 
-/* A module gc of our own. To import it would be seen: by -v, -X importtime, and in sys.modules. */
-static inline PyObject *pycompat_make_gc(void)
+/* A list of all objects that the garbage collector knows: what gc.get_objects() returns, called
+ * without its module. To import that would be seen by -v, -X importtime, and in sys.modules. */
+static inline PyObject *pycompat_gc_objects(void)
 {
+    const int flags = METH_FASTCALL | METH_KEYWORDS;
     const struct _inittab *entry = PyImport_Inittab;
-    PyObject *space = PySys_GetObject("implementation"); /* a types.SimpleNamespace */
-    PyObject *made, *name, *nothing, *spec = NULL, *module = NULL;
+    static PyObject *made; /* in 3.9 a module, whose end would be seen as well */
+    const PyMethodDef *method;
 
     while (entry->name != NULL && strcmp(entry->name, "gc") != 0)
         entry++;
-    made = entry->name != NULL && entry->initfunc != NULL ? entry->initfunc() : NULL;
-    if (made == NULL || !PyObject_TypeCheck(made, &PyModuleDef_Type))
-        return made;
-    name = Py_BuildValue("{ss}", "name", "gc");
-    nothing = PyTuple_New(0);
-    if (space != NULL && name != NULL && nothing != NULL)
-        spec = PyObject_Call((PyObject *)Py_TYPE(space), nothing, name);
-    if (spec != NULL)
-        module = PyModule_FromDefAndSpec((PyModuleDef *)made, spec);
-    Py_XDECREF(spec);
-    Py_XDECREF(nothing);
-    Py_XDECREF(name);
-    return module;
+    if (made == NULL)
+        made = entry->name != NULL && entry->initfunc != NULL ? entry->initfunc() : NULL;
+    if (made == NULL)
+        return NULL;
+    method = PyObject_TypeCheck(made, &PyModuleDef_Type) ? ((PyModuleDef *)made)->m_methods
+                                                         : PyModule_GetDef(made)->m_methods;
+    while (method->ml_name != NULL && strcmp(method->ml_name, "get_objects") != 0)
+        method++;
+    if (method->ml_name == NULL || method->ml_flags != flags)
+        return NULL;
+    return ((_PyCFunctionFastWithKeywords)(void (*)(void))method->ml_meth)(NULL, NULL, 0, NULL);
 }
 
 #endif
@@ -463,13 +473,11 @@ static inline void pycompat_visit_objects(int (*visit)(PyObject *object, void *u
 #if PY_VERSION_HEX >= 0x030C0000
     PyUnstable_GC_VisitObjects(visit, NULL);
 #else
-    PyObject *gc = pycompat_make_gc();
-    PyObject *objects = gc != NULL ? PyObject_CallMethod(gc, "get_objects", NULL) : NULL;
+    PyObject *objects = pycompat_gc_objects();
 
     for (Py_ssize_t i = 0; objects != NULL && i < PyList_GET_SIZE(objects); i++)
         visit(PyList_GET_ITEM(objects, i), NULL);
     Py_XDECREF(objects);
-    Py_XDECREF(gc);
     PyErr_Clear();
 #endif
 }

@@ -16,6 +16,7 @@
 #include "recorder/facts.h"
 #include "recorder/files.h"
 #include "recorder/fit.h"
+#include "recorder/garbage.h"
 #include "recorder/handover.h"
 #include "recorder/inside.h"
 #include "recorder/pycompat.h"
@@ -294,6 +295,7 @@ int recorder_start(const struct inside_run *run, struct inside_hooks *hooks, cha
                    size_t why_size)
 {
     uint64_t begun = cost_begin();
+    int garbage = garbage_count();
 
     if (run->version != INSIDE_VERSION) {
         snprintf(why, why_size, "preload.so and the recorder are of different versions of pyrec");
@@ -315,6 +317,7 @@ int recorder_start(const struct inside_run *run, struct inside_hooks *hooks, cha
     }
     *hooks = (struct inside_hooks){process_number_hook, before_exec_hook, exec_failed_hook,
                                    on_exit_hook, child_ended_hook};
+    garbage_set_count(garbage);
     cost_end(COST_START, begun);
     return 0;
 }

@@ -375,6 +375,8 @@ static bool register_at_fork(void)
     PyObject *nothing = PyTuple_New(0), *keywords = NULL, *result = NULL;
     PyObject *after = PyCFunction_New(&after_method, NULL);
 
+    if (after != NULL)
+        PyObject_GC_UnTrack(after); /* nobody finds it there */
     if (function != NULL && nothing != NULL && after != NULL)
         keywords = Py_BuildValue("{sO}", "after_in_child", after);
     if (keywords != NULL)

