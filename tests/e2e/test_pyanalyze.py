@@ -178,7 +178,8 @@ class Usage(Case):
             with open(os.path.join(support.ROOT, place), encoding="utf-8") as file:
                 text = file.read().replace("formats='", "formats=' ")
             for name in names:
-                self.assertIn(form % name, text, place)
+                if name != "compare" or "_pyrec" not in place and "pyrec." not in place:    # it needs two recordings
+                    self.assertIn(form % name, text, place)
 
     def test_full_standard_output_is_a_problem(self):
         with open("/dev/full", "wb") as full:
