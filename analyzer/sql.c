@@ -152,6 +152,12 @@ static bool is_damage(int code)
     return code == SQLITE_CORRUPT || code == SQLITE_NOTADB || code == SQLITE_IOERR;
 }
 
+/* Did the query ask for a table or column that is not there? */
+static bool is_unknown(const char *reason)
+{
+    return strncmp(reason, "no such table", 13) == 0 || strncmp(reason, "no such column", 14) == 0;
+}
+
 static int fail_at(const struct run *run, const char *statement, struct error *err)
 {
     int offset = sqlite3_error_offset(run->db);
@@ -172,7 +178,8 @@ static int fail_at(const struct run *run, const char *statement, struct error *e
         snprintf(which, sizeof which, " (query %zu)", run->number);
     if (sqlite3_errcode(run->db) == SQLITE_AUTH && strstr(reason, "function") == NULL)
         reason = "not allowed: queries only read, and write to temporary tables";
-    return error_set(err, "%s%s:%d:%d: %s", run->query->name, which, line, column, reason);
+    return error_set(err, "%s%s:%d:%d: %s%s", run->query->name, which, line, column, reason,
+                     is_unknown(reason) ? " (--schema shows what there is)" : "");
 }
 
 static int run_statement(struct run *run, sqlite3_stmt *statement, const char *text,

@@ -595,12 +595,12 @@ class Queries(Case):
     def test_errors_name_query_line_and_column(self):
         self.write("q.sql", b"SELECT 1 AS one\nFROM runs\nWHERE absent = 1;\n")
         self.assertEqual(self.bad(1, self.trace, "--sql", "@q.sql"),
-                         b"pyanalyze: q.sql:3:7: no such column: absent\n")
+                         b"pyanalyze: q.sql:3:7: no such column: absent (--schema shows what there is)\n")
         self.assertEqual(self.bad(1, self.trace, "--sql", "SELECT absent"),
-                         b"pyanalyze: --sql:1:8: no such column: absent\n")
+                         b"pyanalyze: --sql:1:8: no such column: absent (--schema shows what there is)\n")
         result = self.run_it(self.trace, "--sql", "SELECT 1 AS a", "--sql", "SELECT 'x', absent")
         self.assertEqual((result.status, result.out, result.err),
-                         (1, b"a\n1\n", b"pyanalyze: --sql (query 2):1:13: no such column: absent\n"))
+                         (1, b"a\n1\n", b"pyanalyze: --sql (query 2):1:13: no such column: absent (--schema shows what there is)\n"))
 
     def test_nothing_can_be_changed(self):
         path = shutil.copy(self.database, self.path("mine.db"))

@@ -254,11 +254,14 @@ static void temporary_things_are_allowed(void **state)
 static void errors_name_their_place(void **state)
 {
     (void)state;
-    check_failure("SELECT absent FROM numbers", "--sql:1:8: no such column: absent");
+    check_failure("SELECT absent FROM numbers",
+                  "--sql:1:8: no such column: absent (--schema shows what there is)");
     check_failure("SELECT 1;\nSELECT n,\n  absent FROM numbers",
-                  "--sql:3:3: no such column: absent");
-    check_failure("SELECT '\xc3\xa9', absent FROM numbers", "--sql:1:13: no such column: absent");
-    check_failure("SELECT 1 FROM missing", "--sql:1:1: no such table: missing");
+                  "--sql:3:3: no such column: absent (--schema shows what there is)");
+    check_failure("SELECT '\xc3\xa9', absent FROM numbers",
+                  "--sql:1:13: no such column: absent (--schema shows what there is)");
+    check_failure("SELECT 1 FROM missing",
+                  "--sql:1:1: no such table: missing (--schema shows what there is)");
     check_failure("SELEKT 1", "--sql:1:1: near \"SELEKT\": syntax error");
     check_failure("SELECT 1 WHERE", "--sql:1:1: incomplete input");
     check_failure("SELECT t REGEXP '(' FROM numbers", "--sql:1:1: regexp: Unmatched ( or \\(: (");
