@@ -51,7 +51,7 @@ static const char *const orders[] = {
 };
 
 static const char *const titles[] = {
-    [FORMAT_SORT_CPU] = "CPU time",
+    [FORMAT_SORT_CPU] = "CPU time (Time less Waiting)",
     [FORMAT_SORT_WALL] = "time",
     [FORMAT_SORT_HITS] = "hits",
     [FORMAT_SORT_CUMULATIVE] = "cumulative time",
