@@ -312,7 +312,7 @@ static int print_open_frames(struct annotate *report)
         query_open(report->db,
                    "SELECT o.thread_id, t.name, t.native_id, p.pid, p.ended, o.depth, "
                    "o.function_id, o.line, o.since_ns, "
-                   "(SELECT MAX(depth) FROM open_frames i WHERE i.thread_id = o.thread_id) "
+                   "MAX(o.depth) OVER (PARTITION BY o.thread_id) "
                    "FROM open_frames o JOIN threads t ON t.thread_id = o.thread_id JOIN processes "
                    "p ON p.process_id = t.process_id "
                    "ORDER BY o.thread_id, o.depth",

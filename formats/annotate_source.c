@@ -383,9 +383,10 @@ static void print_listing(struct annotate *report, const struct listing *listing
 
     for (size_t i = 0; i < listing->count && !output_failed(report->out);) {
         const struct line *line = &listing->lines[i];
-        size_t end = stretch_end(listing, i);
 
         if (!line->is_kept) {
+            size_t end = stretch_end(listing, i);
+
             print_fold(report, line, end - i);
             i = end;
         } else {

@@ -12,24 +12,27 @@
     "WITH same AS (SELECT function_id, MIN(function_id) OVER (PARTITION BY file, first_line, "     \
     "name) AS id FROM functions WHERE kind <> 'outside') "
 #define FIGURES                                                                                    \
-    "SUM(CASE ?2 WHEN 0 THEN s.calls + s.resumes ELSE s.samples END), "                            \
-    "SUM(CASE ?2 WHEN 0 THEN s.primitive_calls + s.primitive_resumes ELSE s.samples END), "        \
+    "SUM(CASE ?1 WHEN 0 THEN s.calls + s.resumes ELSE s.samples END), "                            \
+    "SUM(CASE ?1 WHEN 0 THEN s.primitive_calls + s.primitive_resumes ELSE s.samples END), "        \
     "SUM(s.self_ns), "                                                                             \
     "SUM(s.cumulative_ns) "
 
-/* Parameter 1 is the thread, 0 for all; 2 says whether the run was sampled. */
-static const char functions_sql[] =
-    SAME "SELECT " FIGURES ", same.id, f.kind = 'c', f.file, f.first_line, f.name, "
-         "(SELECT raw_path FROM files WHERE file_id = f.file_id) "
-         "FROM (SELECT *, hits AS samples FROM function_stats) s JOIN same USING (function_id) "
-         "JOIN functions f ON f.function_id = same.id "
-         "WHERE ?1 = 0 OR s.thread_id = ?1 GROUP BY same.id ORDER BY same.id";
-static const char edges_sql[] =
-    SAME "SELECT " FIGURES ", callee.id, caller.id FROM function_edges s "
-         "JOIN same callee ON callee.function_id = s.callee_function_id "
-         "JOIN same caller ON caller.function_id = s.caller_function_id "
-         "WHERE ?1 = 0 OR s.thread_id = ?1 GROUP BY callee.id, caller.id "
-         "ORDER BY callee.id, caller.id";
+/* Parameter 1 says whether the run was sampled, 2 is the thread, for `condition`. */
+#define FUNCTIONS(condition)                                                                       \
+    SAME "SELECT " FIGURES ", same.id, f.kind = 'c', f.file, f.first_line, f.name, "               \
+         "(SELECT raw_path FROM files WHERE file_id = f.file_id) "                                 \
+         "FROM (SELECT *, hits AS samples FROM function_stats) s JOIN same USING (function_id) "   \
+         "JOIN functions f ON f.function_id = same.id " condition                                  \
+         "GROUP BY same.id ORDER BY same.id"
+#define EDGES(condition)                                                                           \
+    SAME "SELECT " FIGURES ", callee.id, caller.id FROM function_edges s "                         \
+         "JOIN same callee ON callee.function_id = s.callee_function_id "                          \
+         "JOIN same caller ON caller.function_id = s.caller_function_id " condition                \
+         "GROUP BY callee.id, caller.id ORDER BY callee.id, caller.id"
+
+/* Of all threads, and of one: by an index then, there may be many. */
+static const char *const functions_sql[] = {FUNCTIONS(""), FUNCTIONS("WHERE s.thread_id = ?2 ")};
+static const char *const edges_sql[] = {EDGES(""), EDGES("WHERE s.thread_id = ?2 ")};
 
 static int no_memory(struct error *err)
 {
@@ -164,14 +167,15 @@ static int load_edge(struct call_stats *stats, struct query *query)
 
 /* ---- all ---- */
 
-static int load(struct call_stats *stats, sqlite3 *db, int64_t thread_id, const char *sql,
+static int load(struct call_stats *stats, sqlite3 *db, int64_t thread_id, const char *const *sql,
                 int (*load_row)(struct call_stats *, struct query *), struct error *err)
 {
-    struct query query = query_open(db, sql, err);
+    struct query query = query_open(db, sql[thread_id != 0], err);
     int status = 0;
 
-    query_bind(&query, 1, thread_id);
-    query_bind(&query, 2, stats->is_sampled);
+    query_bind(&query, 1, stats->is_sampled);
+    if (thread_id != 0)
+        query_bind(&query, 2, thread_id);
     while (status == 0 && query_next(&query))
         status = load_row(stats, &query);
     return query_close(&query) < 0 ? -1 : status;

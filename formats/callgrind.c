@@ -85,23 +85,39 @@ static struct row *new_row(struct rows *rows)
     return &rows->at[rows->count++];
 }
 
-/* Parameter 1 is the thread, 0 for all. Both queries give: function, line, callee, calls, ns,
- * cpu_ns, hits. */
-static const char lines_sql[] =
+/* Of all threads, and of the one that parameter 1 names: by an index then, there may be many. */
+#define ALL_OR_ONE(before, condition, after)                                                       \
+    {                                                                                              \
+        before after, before condition after                                                       \
+    }
+
+/* Both give: function, line, callee, calls, ns, cpu_ns, hits. */
+static const char *const lines_sql[] = ALL_OR_ONE(
     "SELECT function_id, line, NULL, 0, SUM(self_ns), SUM(self_cpu_ns), SUM(hits) FROM line_stats "
-    "WHERE (?1 = 0 OR thread_id = ?1) AND function_id NOT IN (SELECT function_id FROM functions "
-    "WHERE kind = 'outside') "
-    "GROUP BY function_id, line ORDER BY function_id, line";
-static const char calls_sql[] = "SELECT caller_function_id, caller_line, callee_function_id, "
-                                "SUM(CASE (SELECT mode FROM runs LIMIT 1) WHEN 'sample' THEN "
-                                "cumulative_hits ELSE calls + resumes END), "
-                                "SUM(outer_cumulative_ns), "
-                                "SUM(outer_cumulative_cpu_ns), SUM(outer_cumulative_hits) FROM "
-                                "edge_stats WHERE ?1 = 0 OR thread_id = ?1 "
-                                "GROUP BY caller_function_id, caller_line, callee_function_id "
-                                "ORDER BY caller_function_id, caller_line, callee_function_id";
-static const char outside_sql[] = "SELECT SUM(self_ns), SUM(self_cpu_ns) FROM contexts WHERE "
-                                  "parent_id IS NULL AND (?1 = 0 OR thread_id = ?1)";
+    "WHERE function_id NOT IN (SELECT function_id FROM functions WHERE kind = 'outside') ",
+    "AND thread_id = ?1 ", "GROUP BY function_id, line ORDER BY function_id, line");
+static const char *const calls_sql[] =
+    ALL_OR_ONE("SELECT caller_function_id, caller_line, callee_function_id, "
+               "SUM(CASE (SELECT mode FROM runs LIMIT 1) WHEN 'sample' THEN cumulative_hits "
+               "ELSE calls + resumes END), "
+               "SUM(outer_cumulative_ns), SUM(outer_cumulative_cpu_ns), SUM(outer_cumulative_hits) "
+               "FROM edge_stats ",
+               "WHERE thread_id = ?1 ",
+               "GROUP BY caller_function_id, caller_line, callee_function_id "
+               "ORDER BY caller_function_id, caller_line, callee_function_id");
+static const char *const outside_sql[] =
+    ALL_OR_ONE("SELECT SUM(self_ns), SUM(self_cpu_ns) FROM contexts WHERE parent_id IS NULL ",
+               "AND thread_id = ?1", "");
+
+static struct query open_part(const struct writer *writer, const char *const *sql,
+                              int64_t thread_id)
+{
+    struct query query = query_open(writer->db, sql[thread_id != 0], writer->err);
+
+    if (thread_id != 0)
+        query_bind(&query, 1, thread_id);
+    return query;
+}
 
 static int load_row(const struct writer *writer, struct rows *rows, struct query *query,
                     bool is_call)
@@ -124,13 +140,12 @@ static int load_row(const struct writer *writer, struct rows *rows, struct query
     return 0;
 }
 
-static int load_rows(const struct writer *writer, int64_t thread_id, const char *sql,
+static int load_rows(const struct writer *writer, int64_t thread_id, const char *const *sql,
                      struct rows *rows)
 {
-    struct query query = query_open(writer->db, sql, writer->err);
+    struct query query = open_part(writer, sql, thread_id);
     int status = 0;
 
-    query_bind(&query, 1, thread_id);
     while (status == 0 && query_next(&query))
         status = load_row(writer, rows, &query, sql == calls_sql);
     return query_close(&query) < 0 ? -1 : status;
@@ -143,8 +158,7 @@ static int load_part(const struct writer *writer, struct part *part)
     if (load_rows(writer, part->thread_id, lines_sql, &part->lines) < 0 ||
         load_rows(writer, part->thread_id, calls_sql, &part->calls) < 0)
         return -1;
-    query = query_open(writer->db, outside_sql, writer->err);
-    query_bind(&query, 1, part->thread_id);
+    query = open_part(writer, outside_sql, part->thread_id);
     if (query_next(&query))
         part->outside = (struct cost){query_sum(&query, 0), query_sum(&query, 1), 0};
     part->total = part->outside;

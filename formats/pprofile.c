@@ -20,6 +20,8 @@ static const char header[] = "Line #|      Hits|         Time| Time per hit|    
 
 static const char recognized[] = "Total duration: ";
 
+enum { BLANKS_MAX = 100000 }; /* rows of a file that show neither text nor figures */
+
 struct writer {
     sqlite3 *db;
     const struct format_options *options;
@@ -38,6 +40,7 @@ struct listing {
     struct query lines, calls;
     bool has_line, has_call; /* a row that is not printed yet */
     int64_t last;            /* the last line with a row */
+    int blanks;              /* rows so far behind the end of the text that show nothing */
 };
 
 static double seconds(int64_t ns)
@@ -114,26 +117,27 @@ static void flush(struct writer *writer)
 
 /* ---- lines and calls ---- */
 
+/* What functions of file ?1 call, from line to line; SQLite keeps this order of reading. */
+#define CALLS_OF_FILE                                                                              \
+    "FROM functions f CROSS JOIN edges e ON e.caller_function_id = f.function_id "                 \
+    "CROSS JOIN functions c ON c.function_id = e.callee_function_id WHERE f.file_id = ?1 "
+
+/* C functions have no lines: their time is that of the lines that call them. */
 static const char lines_sql[] =
-    "SELECT line, hits, text, self_ns + ifnull((SELECT SUM(e.self_ns) FROM edges e "
-    "JOIN functions f ON f.function_id = e.caller_function_id "
-    "JOIN functions c ON c.function_id = e.callee_function_id "
-    "WHERE c.kind = 'c' AND f.file_id = ?1 AND e.caller_line = lines.line), 0) "
-    "FROM lines WHERE file_id = ?1 AND (hits OR self_ns OR cumulative_ns) ORDER BY line";
+    "SELECT l.line, l.hits, l.text, l.self_ns + ifnull(c.ns, 0) FROM lines l "
+    "LEFT JOIN (SELECT e.caller_line AS line, SUM(e.self_ns) AS ns " CALLS_OF_FILE
+    "AND c.kind = 'c' GROUP BY e.caller_line) c ON c.line = l.line "
+    "WHERE l.file_id = ?1 AND (l.hits OR l.self_ns OR l.cumulative_ns) ORDER BY l.line";
 /* Of a sampled run calls are not known: as in pprofile, the samples below. */
 static const char calls_sql[] =
     "SELECT e.caller_line, SUM(CASE (SELECT mode FROM runs LIMIT 1) WHEN 'sample' THEN "
     "e.cumulative_hits ELSE e.calls + e.resumes END) AS count, SUM(e.cumulative_ns), "
-    "e.callee_function_id, c.name FROM edges e "
-    "JOIN functions f ON f.function_id = e.caller_function_id "
-    "JOIN functions c ON c.function_id = e.callee_function_id "
-    "WHERE f.file_id = ?1 AND c.kind <> 'c' "
+    "e.callee_function_id, c.name " CALLS_OF_FILE "AND c.kind <> 'c' "
     "GROUP BY e.caller_line, e.caller_function_id, e.callee_function_id "
     "HAVING count > 0 ORDER BY e.caller_line, MIN(e.rowid)";
 static const char last_sql[] =
     "SELECT MAX(line) FROM (SELECT MAX(line) AS line FROM lines WHERE file_id = ?1 AND (hits OR "
-    "self_ns) UNION ALL SELECT MAX(e.caller_line) FROM edges e JOIN functions f ON f.function_id = "
-    "e.caller_function_id WHERE f.file_id = ?1)";
+    "self_ns) UNION ALL SELECT MAX(e.caller_line) " CALLS_OF_FILE ")";
 
 static void write_line(struct writer *writer, struct listing *listing, int64_t number,
                        const char *text, size_t size)
@@ -188,17 +192,42 @@ static void skip_to(struct query *rows, bool *has_row, int64_t number)
         *has_row = query_next(rows);
 }
 
+/* Is there nothing to say of that line, behind the end of the text, and was that shown often
+ * enough? A program can have what line numbers it likes. */
+static bool is_passed_over(struct listing *listing, int64_t number)
+{
+    bool is_blank = (!listing->has_line || query_int(&listing->lines, 0) > number) &&
+                    (!listing->has_call || query_int(&listing->calls, 0) > number);
+
+    return is_blank && ++listing->blanks > BLANKS_MAX;
+}
+
+/* The next line with a row, from `number` on. */
+static int64_t next_number(const struct listing *listing, int64_t number)
+{
+    int64_t line = listing->has_line ? query_int(&listing->lines, 0) : INT64_MAX;
+    int64_t call = listing->has_call ? query_int(&listing->calls, 0) : INT64_MAX;
+    int64_t next = line < call ? line : call;
+
+    return next < number ? number : next;
+}
+
 static void write_lines(struct writer *writer, struct listing *listing)
 {
     const char *text;
     size_t size;
+    bool has_text;
 
     listing->has_line = query_next(&listing->lines);
     listing->has_call = query_next(&listing->calls);
-    for (int64_t number = 1; take_line(listing, &text, &size) || number <= listing->last;
-         number++) {
+    for (int64_t number = 1;
+         (has_text = take_line(listing, &text, &size)) || number <= listing->last; number++) {
         skip_to(&listing->lines, &listing->has_line, number);
         skip_to(&listing->calls, &listing->has_call, number);
+        if (!has_text && is_passed_over(listing, number))
+            number = next_number(listing, number);
+        if (number > listing->last && !has_text)
+            break;
         write_line(writer, listing, number, text, size);
         while (listing->has_call && query_int(&listing->calls, 0) == number) {
             write_call(writer, &listing->calls);

@@ -32,12 +32,12 @@ enum column {
 };
 
 static const char rows_sql[] =
-    "SELECT t.thread_id, t.name, "
-    "(SELECT coalesce(sum(samples), 0) FROM line_stats l WHERE l.thread_id = t.thread_id), "
-    "a.wall_ns, f.name, f.path, s.line, u.qualname, "
+    "SELECT t.thread_id, t.name, l.samples, a.wall_ns, f.name, f.path, s.line, u.qualname, "
     "s.self_cpu_ns, s.cumulative_cpu_ns, s.self_ns, s.cumulative_ns, s.samples, "
     "s.cumulative_samples, s.error_ns "
     "FROM line_stats s JOIN threads t USING (thread_id) JOIN accounts a USING (thread_id) "
+    "JOIN (SELECT thread_id, sum(samples) AS samples FROM line_stats GROUP BY thread_id) l "
+    "USING (thread_id) "
     "JOIN functions u USING (function_id) JOIN files f USING (file_id) "
     "WHERE s.cumulative_ns > 0 "
     "ORDER BY t.thread_id, s.self_cpu_ns DESC, s.self_ns DESC, s.cumulative_cpu_ns DESC, "
@@ -67,7 +67,8 @@ static void write_row(struct output *out, struct query *query, struct text *text
 {
     size_t size;
     const char *file = query_text(query, FILE_NAME, &size);
-    bool in_doubt = query_sum(query, SELF) > 0 && query_sum(query, SELF) / 2 < query_sum(query, ERROR);
+    bool in_doubt =
+        query_sum(query, SELF) > 0 && query_sum(query, SELF) / 2 < query_sum(query, ERROR);
 
     text_clear(text);
     text_add_printable(text, file, size);
