@@ -7,7 +7,6 @@
  * one part a file. A call whose callee was already on the stack brings no inclusive cost, so that
  * sums of calls are right under recursion and no cycles appear.
  */
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -379,8 +378,9 @@ static int write_header(const struct writer *writer, const struct part *part)
 
 /* ---- the whole ---- */
 
-static int write_part(const struct writer *writer, int64_t thread_id)
+static int write_part(void *context, int64_t thread_id)
 {
+    const struct writer *writer = context;
     struct part part = {.thread_id = thread_id};
     int status = load_part(writer, &part);
 
@@ -397,24 +397,6 @@ static int write_part(const struct writer *writer, int64_t thread_id)
     free(part.lines.at);
     free(part.calls.at);
     return status;
-}
-
-static int write_threads(const struct writer *writer)
-{
-    struct query query =
-        query_open(writer->db, "SELECT thread_id FROM threads ORDER BY thread_id", writer->err);
-    int status = 0;
-
-    for (unsigned number = 1; status == 0 && query_next(&query); number++) {
-        char suffix[16];
-
-        snprintf(suffix, sizeof suffix, "-%02u", number);
-        if (number > 1)
-            status = output_next_file(writer->out, suffix, writer->err);
-        if (status == 0)
-            status = write_part(writer, query_int(&query, 0));
-    }
-    return query_close(&query) < 0 ? -1 : status;
 }
 
 static int by_place(const void *a, const void *b)
@@ -462,7 +444,8 @@ static int callgrind_write(sqlite3 *db, const struct format_options *options, st
         writer.names = names;
     }
     if (prepare(&writer) == 0)
-        status = options->per_thread ? write_threads(&writer) : write_part(&writer, 0);
+        status = options->per_thread ? format_write_threads(db, out, write_part, &writer, err)
+                                     : write_part(&writer, 0);
 
 done:
     free(writer.named_files);

@@ -32,6 +32,7 @@ enum { DEPTH_MAX = 1 << 20 };
 /* What is open on a thread's stack: a frame, or above it a C function. */
 struct activation {
     int64_t since;
+    int64_t id;                              /* the event's `activation`; 0: not known */
     int64_t line;                            /* --lines: that it is on; 0: none yet */
     const struct catalog_function *function; /* NULL: not known, or of C */
     char *c_name;                            /* owned; NULL: a frame */
@@ -291,11 +292,12 @@ static int open_window(struct writer *writer)
 
 /* ---- events ---- */
 
-enum { TIME, EVENT, FUNCTION_ID, LINE, DEPTH, DETAIL, ASKED };
+enum { TIME, EVENT, FUNCTION_ID, LINE, DEPTH, DETAIL, ACTIVATION, ASKED };
 
 static void know(struct writer *writer, struct activation *frame, const struct query *query)
 {
     frame->function = catalog_function(writer->catalog, query_int(query, FUNCTION_ID));
+    frame->id = query_int(query, ACTIVATION);
     frame->inside = frame->inside || query_int(query, ASKED) != 0;
 }
 
@@ -337,7 +339,7 @@ static int take_c_call(struct writer *writer, struct query *query, int64_t time)
 
     if (frame == NULL)
         return -1;
-    frame->c_name = strndup(name, size);
+    frame->c_name = size > 0 ? strndup(name, size) : strdup("<unknown>");
     if (frame->c_name == NULL) {
         writer->count--;
         return no_memory(writer);
@@ -373,10 +375,44 @@ static void take_instant(struct writer *writer, struct query *query, const char 
         write_instant(writer, kind, time);
 }
 
-/* The frames of another stack are there now; when they began is not known. */
-static int take_switch(struct writer *writer, size_t depth, int64_t time)
+/* The frame on top is that of the event, if it was not known; where events were lost, another one
+ * may have come in the place of the one that was. */
+static int know_top(struct writer *writer, const struct query *query, int64_t time)
 {
-    return set_depth(writer, 0, time) < 0 ? -1 : set_depth(writer, depth, time);
+    struct activation *top = writer->count > 0 ? &writer->stack[writer->count - 1] : NULL;
+
+    if (top == NULL || top->c_name != NULL || top->id == query_int(query, ACTIVATION))
+        return 0;
+    if (top->id != 0) {
+        if (pop(writer, time) < 0)
+            return -1;
+        top = push(writer, time);
+        if (top == NULL)
+            return -1;
+        writer->depth++;
+    }
+    know(writer, top, query);
+    return 0;
+}
+
+/* The frames of another stack are there now; when they began is not known. */
+static int take_switch(struct writer *writer, const struct query *query, size_t depth, int64_t time)
+{
+    if (set_depth(writer, 0, time) < 0 || set_depth(writer, depth, time) < 0 ||
+        know_top(writer, query, time) < 0)
+        return -1;
+    if (writer->is_open && depth > 0)
+        begin_activation(writer, &writer->stack[writer->count - 1]);
+    return set_line(writer, query, time);
+}
+
+/* What is not recorded is in no slice, but that a few events were lost breaks none. */
+static int take_gap(struct writer *writer, struct query *query, int64_t time)
+{
+    size_t size;
+
+    take_instant(writer, query, "gap", time);
+    return strcmp(query_text(query, DETAIL, &size), "lost") == 0 ? 0 : set_depth(writer, 0, time);
 }
 
 static int take_event(struct writer *writer, struct query *query)
@@ -392,16 +428,17 @@ static int take_event(struct writer *writer, struct query *query)
     if (kind == TRACE_TEXT_CALL || kind == TRACE_TEXT_RESUME)
         return take_call(writer, query, kind, depth, time);
     if (kind == TRACE_TEXT_SWITCH)
-        return take_switch(writer, depth, time);
-    if (kind == TRACE_TEXT_MARK || kind == TRACE_TEXT_OTHER) {
-        take_instant(writer, query, kind == TRACE_TEXT_MARK ? "mark" : "gap", time);
+        return take_switch(writer, query, depth, time);
+    if (kind == TRACE_TEXT_OTHER)
+        return take_gap(writer, query, time);
+    if (kind == TRACE_TEXT_MARK) {
+        take_instant(writer, query, "mark", time);
         return 0;
     }
     if (set_depth(writer, depth, time) < 0)
         return -1;
-    if (writer->count > 0 && writer->stack[writer->count - 1].c_name == NULL &&
-        writer->stack[writer->count - 1].function == NULL)
-        know(writer, &writer->stack[writer->count - 1], query);
+    if (know_top(writer, query, time) < 0)
+        return -1;
     switch (kind) {
     case TRACE_TEXT_LINE:
         leave_c(writer, time);
@@ -422,8 +459,9 @@ static const char asked_sql[] = "SELECT count(*) FROM functions WHERE kind NOT I
                                 "AND (name = ?1 OR qualname = ?1 OR qualname GLOB ?1)";
 
 static const char events_sql[] =
-    "SELECT time_ns, event, function_id, line, depth, detail, function_id IN (SELECT function_id "
-    "FROM functions WHERE kind NOT IN ('outside', 'c') AND (name = ?4 OR qualname = ?4 OR qualname "
+    "SELECT time_ns, event, function_id, line, depth, detail, activation, function_id IN (SELECT "
+    "function_id FROM functions WHERE kind NOT IN ('outside', 'c') AND (name = ?4 OR qualname = ?4 "
+    "OR qualname "
     "GLOB ?4)) FROM events WHERE run_id = ?1 AND thread_id = ?2 AND time_ns <= ?3";
 
 enum { THREAD_ID, NAME, PID, NATIVE, COMMAND, IS_MAIN, END, THREAD_AGAIN };

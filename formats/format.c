@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "formats/error.h"
+#include "formats/output.h"
+#include "formats/query.h"
 #include "formats/trace/pattern.h"
 
 extern const struct format format_annotate;
@@ -111,6 +113,28 @@ int format_check_sort(const struct format_options *options, const char *const *k
     return asked[1] == NULL
                ? error_set_usage(err, "--sort: '%s' is not one of %s", asked[0], known)
                : error_set_usage(err, "--sort: only one key is possible, of %s", known);
+}
+
+int format_write_threads(sqlite3 *db, struct output *out,
+                         int (*write_part)(void *context, int64_t thread_id), void *context,
+                         struct error *err)
+{
+    struct query query = query_open(db, "SELECT thread_id FROM threads ORDER BY thread_id", err);
+    unsigned number = 0;
+    int status = 0;
+
+    while (status == 0 && query_next(&query)) {
+        char suffix[16];
+
+        snprintf(suffix, sizeof suffix, "-%02u", ++number);
+        if (number > 1)
+            status = output_next_file(out, suffix, err);
+        if (status == 0)
+            status = write_part(context, query_int(&query, 0));
+    }
+    if (query_close(&query) < 0)
+        return -1;
+    return status == 0 && number == 0 ? write_part(context, 0) : status;
 }
 
 void format_advise_whole(const struct format_options *options, const char *path, char *text,

@@ -109,6 +109,12 @@ int format_check_sort(const struct format_options *options, const char *const *k
 /* The value of --sort=KEY; -1: it is none of enum format_sort. */
 int format_sort_value(const char *key);
 
+/* For --per-thread into files: each thread's part by `write_part`, from the second on into a file of
+ * its own; without threads one part, of thread 0, which has nothing. 0, or -1 with *err set. */
+int format_write_threads(sqlite3 *db, struct output *out,
+                         int (*write_part)(void *context, int64_t thread_id), void *context,
+                         struct error *err);
+
 /* For `advise` of a format that --file cannot shorten, its sums being about all files. */
 void format_advise_whole(const struct format_options *options, const char *path, char *text,
                          size_t size);

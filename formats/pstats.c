@@ -6,14 +6,12 @@
  * thread has no caller: cProfile's `exec` is cProfile's own. Only codes of marshal that every
  * Python 3 reads are used, no references.
  */
-#include <stdio.h>
 #include <string.h>
 
 #include "formats/call_stats.h"
 #include "formats/error.h"
 #include "formats/format.h"
 #include "formats/output.h"
-#include "formats/query.h"
 
 /* ---- marshal ---- */
 
@@ -115,10 +113,18 @@ static void write_function(struct output *out, const struct call_stats *stats, s
     write_code(out, '0');
 }
 
-static int write_part(sqlite3 *db, int64_t thread_id, struct output *out, struct error *err)
+struct writer {
+    sqlite3 *db;
+    struct output *out;
+    struct error *err;
+};
+
+static int write_part(void *context, int64_t thread_id)
 {
+    const struct writer *writer = context;
+    struct output *out = writer->out;
     struct call_stats stats;
-    int status = call_stats_load(&stats, db, thread_id, err);
+    int status = call_stats_load(&stats, writer->db, thread_id, writer->err);
     size_t edge = 0;
 
     if (status == 0) {
@@ -133,27 +139,13 @@ static int write_part(sqlite3 *db, int64_t thread_id, struct output *out, struct
 
 /* ---- the format ---- */
 
-static int write_threads(sqlite3 *db, struct output *out, struct error *err)
-{
-    struct query query = query_open(db, "SELECT thread_id FROM threads ORDER BY thread_id", err);
-    int status = 0;
-
-    for (unsigned number = 1; status == 0 && query_next(&query); number++) {
-        char suffix[16];
-
-        snprintf(suffix, sizeof suffix, "-%02u", number);
-        if (number > 1)
-            status = output_next_file(out, suffix, err);
-        if (status == 0)
-            status = write_part(db, query_int(&query, 0), out, err);
-    }
-    return query_close(&query) < 0 ? -1 : status;
-}
-
 static int pstats_write(sqlite3 *db, const struct format_options *options, struct output *out,
                         struct error *err)
 {
-    return options->per_thread ? write_threads(db, out, err) : write_part(db, 0, out, err);
+    struct writer writer = {.db = db, .out = out, .err = err};
+
+    return options->per_thread ? format_write_threads(db, out, write_part, &writer, err)
+                               : write_part(&writer, 0);
 }
 
 /* Python's own files mark what may be referred to with 0x80. */

@@ -14,8 +14,9 @@ enum { DEPTH_MAX = 1 << 20 };
 
 /* A frame on a thread's stack. */
 struct frame {
-    int64_t level; /* frames below that are shown */
-    int64_t since; /* -1: not known */
+    int64_t level;      /* frames below that are shown */
+    int64_t since;      /* -1: not known */
+    int64_t activation; /* whose it is; 0: not known */
 };
 
 /* A thread that is being read. */
@@ -45,16 +46,16 @@ static int no_memory(const struct merge *merge)
 
 /* ---- one thread ---- */
 
-enum { TIME, EVENT, FILE_ID, FUNCTION_ID, LINE, DEPTH, DETAIL };
+enum { TIME, EVENT, FILE_ID, FUNCTION_ID, LINE, DEPTH, DETAIL, ACTIVATION };
 
 /* To know whether a function is active its begin must be seen, be it before the window. */
 static struct query open_events(const struct merge *merge, int64_t thread_id)
 {
-    struct query query =
-        query_open(merge->walk->db,
-                   "SELECT time_ns, event, file_id, function_id, line, depth, detail FROM events "
-                   "WHERE run_id = ?1 AND thread_id = ?2 AND time_ns >= ?3 AND time_ns <= ?4",
-                   merge->walk->err);
+    struct query query = query_open(
+        merge->walk->db,
+        "SELECT time_ns, event, file_id, function_id, line, depth, detail, activation "
+        "FROM events WHERE run_id = ?1 AND thread_id = ?2 AND time_ns >= ?3 AND time_ns <= ?4",
+        merge->walk->err);
 
     query_bind(&query, 1, merge->walk->run_id);
     query_bind(&query, 2, thread_id);
@@ -145,9 +146,12 @@ static bool ends(enum trace_text_kind kind)
 /* A frame begins; one that is not shown leaves the level to those above it. */
 static int push(struct stream *stream, size_t depth, int64_t time, bool shown)
 {
+    int64_t activation = query_int(&stream->query, ACTIVATION);
+
     if (set_depth(stream, depth - 1) < 0 || set_depth(stream, depth) < 0)
         return -1;
     stream->frames[depth - 1].since = time;
+    stream->frames[depth - 1].activation = activation;
     stream->frames[depth - 1].level -= !shown;
     return 0;
 }
@@ -169,6 +173,20 @@ static bool is_asked_for(const struct merge *merge, const struct query *query)
     }
     return low < merge->function_count && merge->functions[low] == id &&
            !query_is_null(query, FUNCTION_ID);
+}
+
+/* The frame on top is that of the event: behind a gap, or on another stack, one that was not seen
+ * to begin can be where another was. */
+static void know_top(struct stream *stream, size_t depth, int64_t activation)
+{
+    struct frame *top = depth > 0 ? &stream->frames[depth - 1] : NULL;
+
+    if (top == NULL || top->activation == activation)
+        return;
+    if (top->activation != 0 && stream->inside == depth)
+        stream->inside = 0;
+    top->activation = activation;
+    top->since = -1;
 }
 
 /* Keeps stream->inside, before the event is shown. */
@@ -245,6 +263,7 @@ static int take_event(const struct merge *merge, struct stream *stream)
 
     if (move_stack(stream, &event, depth, shown) < 0)
         return no_memory(merge);
+    know_top(stream, depth, query_int(query, ACTIVATION));
     look_inside(merge, stream, depth);
     place_event(stream, &event, depth);
     shown = shown && event.time >= merge->from && (merge->functions == NULL || stream->inside > 0);

@@ -81,7 +81,8 @@ static const char events_sql[] =
     "WHERE i < 60) SELECT 1 AS run_id, 1 + i % 2 AS thread_id, i * 1000 AS time_ns, "
     "CASE i / 2 % 5 WHEN 0 THEN 'call' WHEN 1 THEN 'line' WHEN 2 THEN 'raise' WHEN 3 THEN 'line' "
     "ELSE 'return' END AS event, 1 AS file_id, 7 AS function_id, 48 + i % 9 AS line, "
-    "1 + i / 10 % 3 AS depth, CASE i / 2 % 5 WHEN 2 THEN 'ValueError' END AS detail FROM n";
+    "1 + i / 10 % 3 AS depth, CASE i / 2 % 5 WHEN 2 THEN 'ValueError' END AS detail, "
+    "1 + i / 10 AS activation FROM n";
 
 static const char second_run_sql[] =
     "CREATE TEMP TABLE second AS SELECT * FROM runs WHERE run_id = 1;"

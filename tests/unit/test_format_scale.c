@@ -26,14 +26,15 @@ enum { SMALL = 60, TIMES = 8, STEPS = 10 };
 #define N "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < @) "
 #define SAMPLES ", 0, 0, 0, 0, 0, 0"
 
-static const char common_sql[] = "INSERT INTO runs VALUES (1, 'x', 't.bin', 'h', 'app.py', "
-                                 "'3.11.2', 0, 1000, 'tsc', 'exact', 1, 0, 9, 9, 1.0, '/', "
-                                 "'Linux', '0');"
-                                 "INSERT INTO processes VALUES (1, 1, 1, 7, NULL, 'first', "
-                                 "'app.py', '3.11.2', 0, 1000, 'exit 0');"
-                                 "CREATE TEMP TABLE events AS SELECT 1 AS run_id, 1 AS thread_id, "
-                                 "0 AS time_ns, 'call' AS event, 1 AS file_id, 1 AS "
-                                 "function_id, 1 AS line, 1 AS depth, NULL AS detail;";
+static const char common_sql[] =
+    "INSERT INTO runs VALUES (1, 'x', 't.bin', 'h', 'app.py', "
+    "'3.11.2', 0, 1000, 'tsc', 'exact', 1, 0, 9, 9, 1.0, '/', "
+    "'Linux', '0');"
+    "INSERT INTO processes VALUES (1, 1, 1, 7, NULL, 'first', "
+    "'app.py', '3.11.2', 0, 1000, 'exit 0');"
+    "CREATE TEMP TABLE events AS SELECT 1 AS run_id, 1 AS thread_id, "
+    "0 AS time_ns, 'call' AS event, 1 AS file_id, 1 AS "
+    "function_id, 1 AS line, 1 AS depth, NULL AS detail, 1 AS activation;";
 
 /* One file of @ functions, each called from a line of the first one, with a line of its own. */
 static const char functions_sql[] =
@@ -60,7 +61,7 @@ static const char files_sql[] =
     "INSERT INTO threads VALUES (1, 1, 1, 7, 'MainThread', 1, 0, 1000, 9);" N
     "INSERT INTO files SELECT i, '/p/' || i || '.py', '', i || '.py', 'program', 1, NULL, 'x', "
     "NULL FROM n;" N "INSERT INTO functions SELECT i, i, '/p/' || i || '.py', 'm', 'f', 'f', 1, "
-                     "'function', 1, 1, 0, 1, 10, 5, 10, 5" SAMPLES " FROM n;" N
+    "'function', 1, 1, 0, 1, 10, 5, 10, 5" SAMPLES " FROM n;" N
     "INSERT INTO lines SELECT i, '/p/' || i || '.py', 1, 'f', 1, 10, 5, 10, 5, 1, 'x'" SAMPLES
     " FROM n;" N "INSERT INTO line_stats SELECT 1, i, 1, 1, 10, 5, 10, 5" SAMPLES " FROM n;" N
     "INSERT INTO edges SELECT i, '/p/' || i || '.py', 'f', 1, 1 + i % @, '/p/a.py', 'f', 1, 1, 1, "
