@@ -6,8 +6,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "recorder/attribute.h"
 #include "recorder/echo.h"
-#include "recorder/files.h"
 #include "recorder/recorder.h"
 
 /* Up to where the chunk can be filled. */
@@ -31,12 +31,9 @@ static bool prepare_at(struct thread *t, uint64_t ticks, size_t need, uint64_t *
 {
     uint64_t now = ticks >> t->shift;
 
-    if (t->end == NULL || t->at + need >= end_of_chunk(t) + 1) {
-        if (!thread_next_chunk(t, ticks, need)) {
-            recorder_detach();
-            return false;
-        }
-    }
+    if ((t->end == NULL || t->at + need >= end_of_chunk(t) + 1) &&
+        !thread_next_chunk(t, ticks, need))
+        return false;
     *units = now > t->last_unit ? now - t->last_unit : 0;
     if (*units << t->shift > recorder.stamp_ticks) {
         uint64_t cpu = thread_cpu_ns(t);
@@ -49,9 +46,14 @@ static bool prepare_at(struct thread *t, uint64_t ticks, size_t need, uint64_t *
     return true;
 }
 
+/* For an event of the calling thread. Not in prepare_at(): who visits all threads, as a pause does,
+ * has the lock of their list, which suspending the callbacks takes. */
 static bool prepare(struct thread *t, size_t need, uint64_t *units)
 {
-    return prepare_at(t, clock_ticks(), need, units);
+    if (prepare_at(t, clock_ticks(), need, units))
+        return true;
+    recorder_detach();
+    return false;
 }
 
 EVENTS_SLOW static void line_slow(struct thread *t, int line)
@@ -467,26 +469,6 @@ void event_gap(struct thread *t, pycompat_frame *frame, enum trace_gap_reason re
 
 /* Beginning. */
 
-/* threading.Thread._bootstrap(self) is the first frame of a thread that has a name. A new
- * reference, or NULL. */
-static PyObject *find_name(pycompat_frame *frame)
-{
-    PyCodeObject *code = pycompat_frame_code(frame);
-    PyObject *self, *key, *name;
-
-    if (code->co_argcount < 1 || PyUnicode_CompareWithASCIIString(code->co_name, "_bootstrap") != 0)
-        return NULL;
-    self = pycompat_frame_first_local(frame);
-    if (self == NULL || Py_TYPE(self)->tp_getattro != PyObject_GenericGetAttr)
-        return NULL; /* looking it up might run the program's code */
-    key = PyUnicode_FromString("_name");
-    name = key != NULL ? PyObject_GenericGetAttr(self, key) : NULL;
-    Py_XDECREF(key);
-    if (name == NULL)
-        PyErr_Clear();
-    return name;
-}
-
 static pycompat_frame *outermost(pycompat_frame *frame)
 {
     for (pycompat_frame *f = frame; f != NULL; f = pycompat_frame_caller(f))
@@ -502,15 +484,15 @@ static char *thread_name(pycompat_frame *frame, bool is_main, size_t *size)
     return strdup("MainThread");
 }
 
+/* threading.Thread._bootstrap(self) is the first frame of a thread that has a name. */
 char *events_thread_name(pycompat_frame *frame, size_t *size)
 {
-    PyObject *name;
-    char *text;
+    pycompat_frame *first = outermost(frame);
+    PyCodeObject *code = pycompat_frame_code(first);
 
-    name = find_name(outermost(frame));
-    text = name != NULL ? files_text(name, size) : NULL;
-    Py_XDECREF(name);
-    return text;
+    if (code->co_argcount < 1 || PyUnicode_CompareWithASCIIString(code->co_name, "_bootstrap") != 0)
+        return NULL;
+    return attribute_thread_name(pycompat_frame_first_local(first), size);
 }
 
 static bool is_wanted_thread(const PyThreadState *state)

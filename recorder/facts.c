@@ -1,6 +1,5 @@
 #include "recorder/facts.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -8,6 +7,7 @@
 #include "formats/trace/encode.h"
 #include "recorder/clock.h"
 #include "recorder/recorder.h"
+#include "recorder/section.h"
 #include "recorder/sink.h"
 
 #define FIRST_CAPACITY (4u << 10)
@@ -17,12 +17,12 @@
 #define LAST_RECORDS 256u
 
 static struct {
-    pthread_mutex_t lock;
+    struct section section;
     struct sink_slot slot;
     uint64_t used; /* bytes of payload */
     uint64_t sequence;
     uint32_t next_number;
-} facts = {.lock = PTHREAD_MUTEX_INITIALIZER, .next_number = 1};
+} facts = {.section = SECTION_OF(SECTION_FACTS), .next_number = 1};
 
 void fact_init(struct fact *fact)
 {
@@ -189,30 +189,34 @@ static bool write_record(const uint8_t *record, size_t size, size_t reserve)
     return true;
 }
 
-static bool write_fact(enum trace_fact_kind kind, struct fact *fact, size_t reserve)
+enum outcome { WRITTEN, LEFT_OUT, FAILED };
+
+static enum outcome write_fact(enum trace_fact_kind kind, struct fact *fact, size_t reserve)
 {
+    enum outcome outcome = fact->failed ? FAILED : LEFT_OUT;
     bool left_out = recorder.forked && !recorder.active; /* a child that is not recorded */
-    bool written = false;
 
     if (!fact->failed && !left_out) {
         const uint8_t *record = put_head(fact, kind);
         size_t size = (size_t)(fact->bytes + FACT_HEAD + fact->size - record);
 
         recorder_enter_child(); /* the chunk in hand may be the parent's */
-        pthread_mutex_lock(&facts.lock);
-        written = write_record(record, size, reserve);
-        pthread_mutex_unlock(&facts.lock);
+        if (section_enter(&facts.section)) {
+            outcome = write_record(record, size, reserve) ? WRITTEN : FAILED;
+            section_leave(&facts.section);
+        }
     }
     fact_fini(fact);
-    return written;
+    return outcome;
 }
 
 bool facts_write(enum trace_fact_kind kind, struct fact *fact)
 {
-    if (write_fact(kind, fact, LAST_RECORDS))
-        return true;
-    recorder_halt();
-    return false;
+    enum outcome outcome = write_fact(kind, fact, LAST_RECORDS);
+
+    if (outcome == FAILED)
+        recorder_halt();
+    return outcome == WRITTEN;
 }
 
 void facts_write_last(enum trace_fact_kind kind, struct fact *fact)
@@ -232,14 +236,19 @@ uint32_t facts_peek_number(void)
 
 void facts_seal(void)
 {
-    pthread_mutex_lock(&facts.lock);
+    if (!section_enter(&facts.section))
+        return;
     close_chunk(&facts.slot, facts.used);
-    pthread_mutex_unlock(&facts.lock);
+    section_leave(&facts.section);
+}
+
+struct section *facts_section(void)
+{
+    return &facts.section;
 }
 
 void facts_forget(void)
 {
-    pthread_mutex_init(&facts.lock, NULL); /* another thread of the parent may have held it */
     sink_slot_unmap(&facts.slot);
     facts.used = 0;
     facts.sequence = 0;

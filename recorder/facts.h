@@ -12,6 +12,8 @@
 
 #include "formats/trace/trace.h"
 
+struct section;
+
 /* Before the payload of a record: its kind and its length. */
 #define FACT_HEAD 11
 
@@ -39,7 +41,8 @@ static inline void fact_end(struct fact *fact, const uint8_t *end)
     fact->size = (size_t)(end - fact->bytes) - FACT_HEAD;
 }
 
-/* Writes the record and releases `fact`. False: there was no room, and recording is over. */
+/* Writes the record and releases `fact`. False: there was no room, and recording is over; or the
+ * caller is a signal handler that interrupted its thread here, and the record is left out. */
 bool facts_write(enum trace_fact_kind kind, struct fact *fact);
 
 /* Writes one of the last records of a process, for which each chunk keeps room: small, and written
@@ -55,6 +58,9 @@ void facts_seal(void);
 
 /* The recording is over, all is sealed: the next one begins from number 1. */
 void facts_restart(void);
+
+/* In it they are written. */
+struct section *facts_section(void);
 
 /* In a fork's child: forget the parent's chunk without touching it. */
 void facts_forget(void);

@@ -26,6 +26,8 @@ static struct {
     struct inside_hooks hooks;
     atomic_bool is_recording; /* `hooks` counts */
     atomic_bool has_ended;
+    pthread_key_t thread_key; /* to be told when threads end */
+    bool has_thread_key;
 } process;
 
 static const char *self_path;
@@ -228,6 +230,25 @@ void preload_exec_spawn(struct preload_exec *exec)
         describe(exec, true);
 }
 
+bool preload_is_vforked(void)
+{
+    return getpid() != process.pid;
+}
+
+/* ---- the end of threads ---- */
+
+static void thread_ended(void *unused)
+{
+    (void)unused;
+    preload_exec_forget();
+}
+
+void preload_at_thread_end(void)
+{
+    if (process.has_thread_key)
+        pthread_setspecific(process.thread_key, &process);
+}
+
 /* ---- entering ---- */
 
 void preload_recording(const struct inside_hooks *hooks)
@@ -256,6 +277,7 @@ static void __attribute__((constructor)) enter(void)
     if (process.run.lock >= 0)
         fcntl(process.run.lock, F_SETFD, FD_CLOEXEC);
     pthread_atfork(NULL, NULL, forked);
+    process.has_thread_key = pthread_key_create(&process.thread_key, thread_ended) == 0;
     process.is_python = preload_python_enter(&process.run);
     if (process.is_python || process.run.how == INSIDE_FIRST)
         on_exit(ended_by_exit, NULL);

@@ -51,6 +51,13 @@ void preload_exec_failed(const struct preload_exec *exec);
 /* ... in a child that is about to be made (posix_spawn and the like). */
 void preload_exec_spawn(struct preload_exec *exec);
 
+/* Is this a child of vfork(), in the memory of its parent? */
+bool preload_is_vforked(void);
+
+/* When the calling thread ends, what preload_exec keeps for it is given back. */
+void preload_at_thread_end(void);
+void preload_exec_forget(void);
+
 /* One line on standard error; unprintable bytes are shown as `?`. */
 void preload_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

@@ -37,6 +37,42 @@ static size_t room_for(const struct preload_exec *exec, char *const envp[])
     return preload_env_room(envp, preload_self(), &exec->run);
 }
 
+/* NULL: no memory. */
+static void *map(size_t size)
+{
+    void *room = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    return room != MAP_FAILED ? room : NULL;
+}
+
+/* What a child of vfork() maps stays behind in its parent. So a thread has one mapping for all its
+ * children, which come one after the other, until it ends itself. */
+static __thread struct {
+    void *room;
+    size_t size;
+} left_behind __attribute__((tls_model("initial-exec")));
+
+static void *room_left_behind(size_t size)
+{
+    void *room = left_behind.size < size ? map(size) : left_behind.room;
+
+    if (room == NULL || room == left_behind.room)
+        return room;
+    preload_exec_forget();
+    left_behind.room = room;
+    left_behind.size = size;
+    preload_at_thread_end();
+    return room;
+}
+
+void preload_exec_forget(void)
+{
+    if (left_behind.room != NULL)
+        munmap(left_behind.room, left_behind.size);
+    left_behind.room = NULL;
+    left_behind.size = 0;
+}
+
 static struct carried_environment carry(const struct preload_exec *exec, char *const envp[],
                                         void *room, size_t size)
 {
@@ -44,13 +80,12 @@ static struct carried_environment carry(const struct preload_exec *exec, char *c
 
     if (size == 0)
         return out;
-    if (room == NULL) {
-        room = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (room == MAP_FAILED)
-            return out;
-        out.mapping = room;
-    }
-    out.envp = preload_env_build(room, envp, preload_self(), &exec->run);
+    if (room == NULL && preload_is_vforked())
+        room = room_left_behind(size);
+    else if (room == NULL)
+        room = out.mapping = map(size);
+    if (room != NULL)
+        out.envp = preload_env_build(room, envp, preload_self(), &exec->run);
     return out;
 }
 

@@ -21,6 +21,7 @@
 #include "recorder/inside.h"
 #include "recorder/pycompat.h"
 #include "recorder/replaced.h"
+#include "recorder/section.h"
 #include "recorder/suspended.h"
 #include "recorder/texts.h"
 #include "recorder/thread.h"
@@ -107,10 +108,24 @@ static void write_gap_fact(void)
 
 /* Fork. Only this thread goes on, in a copy of our memory, with the parent's chunks still mapped:
  * it must not write to them. Nothing else is done here, because most children exec at once. */
+static void before_fork(void)
+{
+    section_before_fork(thread_section());
+    section_before_fork(facts_section());
+}
+
+static void after_fork(void)
+{
+    section_after_fork(facts_section());
+    section_after_fork(thread_section());
+}
+
 static void after_fork_in_child(void)
 {
     struct thread *t = thread_current;
 
+    section_after_fork_in_child(facts_section());
+    section_after_fork_in_child(thread_section());
     thread_forget_others();
     if (!recorder.active)
         return;
@@ -169,20 +184,18 @@ static void write_replaced(struct thread *t, void *unused)
 }
 
 /* Seals what this thread and the process have; other threads may still be running and keep theirs
- * open. */
+ * open. All is left as a kill would leave it if a handler of a signal ends the process while this
+ * thread writes what others, which must be waited for here, wait to write. */
 static void finish(enum trace_end_how how, int status)
 {
     struct thread *t = thread_current;
 
-    if (!recorder.active || recorder.forked)
+    if (!recorder.active || recorder.forked || (section_entered & SECTION_FACTS))
         return;
     if (chosen()->stop != NULL)
         chosen()->stop();
-    if (t != NULL && !t->in_child) {
-        thread_seal(t);
-        if (recorder.running || recorder.paused)
-            thread_write_stats(t);
-    }
+    if (t != NULL && !t->in_child)
+        thread_finish(t, recorder.running || recorder.paused);
     if (!recorder.running)
         write_gap_fact();
     thread_each(write_replaced, NULL);
@@ -266,7 +279,7 @@ static void watch_forks(void)
     static bool watching;
 
     if (!watching)
-        pthread_atfork(NULL, NULL, after_fork_in_child);
+        pthread_atfork(before_fork, after_fork, after_fork_in_child);
     watching = true;
 }
 
@@ -280,12 +293,12 @@ static int begin(uint32_t parent, enum trace_process_how how, char *why, size_t 
     describe_process();
     recorder.active = recorder.running = true;
     write_process_fact(parent, how, 0);
+    watch_forks(); /* first, to be told last: the sampler's thread, which stops before, may write */
     if (chosen()->attach(why, why_size) < 0) {
         sink_give_back_process(&recorder.sink, recorder.process);
         forget();
         return -1;
     }
-    watch_forks();
     handover_attach();
     unseen_begin();
     return 0;

@@ -25,6 +25,7 @@
 #include "recorder/sampler_memory.h"
 #include "recorder/sampler_names.h"
 #include "recorder/sampler_threads.h"
+#include "recorder/section.h"
 
 #define STACK_SIZE (512u << 10)
 
@@ -160,21 +161,10 @@ static void *run(void *unused)
 
 /* --- Start and stop --- */
 
-/* Who starts and stops the thread has this. A signal handler may end the process while its own
- * thread does so: then lock() fails, and nothing is done. */
-static pthread_mutex_t gate = PTHREAD_ERRORCHECK_MUTEX_INITIALIZER_NP;
+/* In it the thread is started and stopped. */
+static struct section gate = SECTION_OF(SECTION_SAMPLER);
 static unsigned holds; /* why there must be no thread of ours just now, all threads' together */
 static _Thread_local unsigned own_holds;
-
-static bool lock(void)
-{
-    return pthread_mutex_lock(&gate) == 0;
-}
-
-static void unlock(void)
-{
-    pthread_mutex_unlock(&gate);
-}
 
 static int start_thread(void)
 {
@@ -220,37 +210,46 @@ static void wait_for_kernel(void)
         nanosleep(i < 20 ? &(struct timespec){0, 1000} : &pause, NULL);
 }
 
-static void stop_thread(void)
+/* Waits up to `patience` seconds, 0: as long as it takes. False: it has not ended. */
+static bool stop_thread(time_t patience)
 {
+    struct timespec until;
+
     if (!sampler.running)
-        return;
+        return true;
     __atomic_store_n(&sampler.stopping, 1, __ATOMIC_RELEASE);
     syscall(SYS_futex, &sampler.stopping, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1);
-    pthread_join(sampler.thread, NULL);
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += patience;
+    if (patience == 0)
+        pthread_join(sampler.thread, NULL);
+    else if (pthread_timedjoin_np(sampler.thread, NULL, &until) != 0)
+        return false;
     wait_for_kernel();
     sampler.running = false;
     forget_files();
+    return true;
 }
 
 /* Until release() there is no thread of ours, as far as anybody can tell. */
 static void hold(void)
 {
-    if (!lock())
+    if (!section_enter(&gate))
         return;
     own_holds++;
     holds++;
-    stop_thread();
-    unlock();
+    stop_thread(0);
+    section_leave(&gate);
 }
 
 static void release(void)
 {
-    if (!lock())
+    if (!section_enter(&gate))
         return;
     own_holds--;
     holds--;
     go_on();
-    unlock();
+    section_leave(&gate);
 }
 
 /* What has been counted since the last one, if anything. */
@@ -277,54 +276,62 @@ static void forget_counts(void)
     sampler.shared.taken = sampler.shared.missed = 0;
 }
 
-void sampler_stop(void)
+static void stop(time_t patience)
 {
-    if (!lock())
+    if (!section_enter(&gate))
         return;
-    if (sampler.attached) {
+    if (sampler.attached && stop_thread(patience)) {
         sampler.attached = false;
-        stop_thread();
         sampler_threads_seal(&sampler.shared);
         write_sampler_fact();
         forget_counts();
     }
-    unlock();
+    section_leave(&gate);
+}
+
+/* A handler of a signal that ends the process may have interrupted its thread in malloc(), for which
+ * ours waits then. */
+void sampler_stop(void)
+{
+    const time_t seconds = 5;
+
+    stop(seconds);
 }
 
 void sampler_restart(void)
 {
-    if (!lock())
+    if (!section_enter(&gate))
         return;
     sampler.attached = recorder.active && sampler.shared.raw != NULL;
     go_on();
-    unlock();
+    section_leave(&gate);
 }
 
 void sampler_detach(void)
 {
-    sampler_stop();
+    stop(0);
     sampler_threads_forget(&sampler.shared, false);
     sampler_shared_fini(&sampler.shared);
 }
 
 void sampler_suspend(void)
 {
-    if (!lock())
+    if (!section_enter(&gate))
         return;
     sampler.paused = true;
-    stop_thread();
-    unlock();
+    stop_thread(0);
+    section_leave(&gate);
 }
 
 void sampler_resume(void)
 {
-    if (!lock())
+    if (!section_enter(&gate))
         return;
     if (sampler.paused)
         sampler.resumed = true;
     sampler.paused = false;
     go_on();
-    unlock();
+    section_leave(&gate);
 }
 
 /* --- Fork --- */
@@ -333,12 +340,7 @@ void sampler_resume(void)
  * is this. */
 static void after_fork_in_child(void)
 {
-    pthread_mutexattr_t attributes;
-
-    pthread_mutexattr_init(&attributes);
-    pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ERRORCHECK);
-    pthread_mutex_init(&gate, &attributes);
-    pthread_mutexattr_destroy(&attributes);
+    section_after_fork_in_child(&gate);
     holds = own_holds > 0 ? --own_holds : 0;
     if (!sampler.attached)
         return;
@@ -352,12 +354,12 @@ static void after_fork_in_child(void)
 /* The interpreter is ready to go on in a child; where os.fork() made it, that will be over soon. */
 static void enter_child(void)
 {
-    if (!sampler.attached || !recorder.forked || !recorder.active || !lock())
+    if (!sampler.attached || !recorder.forked || !recorder.active || !section_enter(&gate))
         return;
     recorder_enter_child();
     sampler.shared.previous = clock_ticks();
     go_on();
-    unlock();
+    section_leave(&gate);
 }
 
 static PyObject *python_after(PyObject *self, PyObject *unused)
@@ -465,11 +467,11 @@ int sampler_attach(char *why, size_t why_size)
         return -1;
     sampler.random = clock_ticks() | 1;
     sampler.shared.previous = clock_ticks();
-    failure = lock() ? 0 : EDEADLK;
+    failure = section_enter(&gate) ? 0 : EDEADLK;
     if (failure == 0) {
         failure = holds == 0 ? start_thread() : 0;
         sampler.attached = failure == 0;
-        unlock();
+        section_leave(&gate);
     }
     if (failure == 0)
         return 0;

@@ -4,10 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "recorder/attribute.h"
 #include "recorder/events.h"
-#include "recorder/files.h"
 #include "recorder/pycompat.h"
 #include "recorder/recorder.h"
+#include "recorder/replaced.h"
 
 /* Names not taken yet; a thread that never runs leaves its own, so there is a bound. */
 #define NAMES_MAX 4096
@@ -61,108 +62,81 @@ void sampler_names_after_fork(void)
 
 /* --- Threads that start --- */
 
-/* The name of the threading.Thread whose method is to be run. Owned by the caller; NULL: none. */
-static char *name_behind(PyObject *function, size_t *size)
-{
-    PyObject *self =
-        function != NULL && PyMethod_Check(function) ? PyMethod_GET_SELF(function) : NULL;
-    PyObject *key, *name;
-    char *text;
-
-    if (self == NULL || Py_TYPE(self)->tp_getattro != PyObject_GenericGetAttr)
-        return NULL; /* looking it up might run the program's code */
-    key = PyUnicode_FromString("_name");
-    name = key != NULL ? PyObject_GenericGetAttr(self, key) : NULL;
-    text = name != NULL ? files_text(name, size) : NULL;
-    Py_XDECREF(key);
-    Py_XDECREF(name);
-    PyErr_Clear();
-    return text;
-}
-
-/* The thread states made since `known` was the newest: they are of the thread just started, unless
- * C code brought its own. */
-static void note_newest(PyThreadState *known, char *text, size_t size)
-{
-    PyThreadState *state = PyInterpreterState_ThreadHead(PyInterpreterState_Main());
-
-    if (state != NULL && state != known && text != NULL)
-        note(PyThreadState_GetID(state), text, size);
-    else
-        free(text);
-}
+/* A thread that is about to be started. */
+struct start {
+    PyThreadState *known; /* the newest thread before */
+    char *name;           /* owned; NULL: none */
+    size_t name_size;
+};
 
 static bool is_main_interpreter(void)
 {
     return PyThreadState_Get()->interp == PyInterpreterState_Main();
 }
 
-static PyCFunction real_start; /* of _thread.start_new_thread */
+/* What is to be run is a method of the threading.Thread. */
+static struct start begin_start(PyObject *arguments)
+{
+    struct start start = {0};
+    PyObject *function = PyTuple_Check(arguments) && PyTuple_GET_SIZE(arguments) > 0
+                             ? PyTuple_GET_ITEM(arguments, 0)
+                             : NULL;
+
+    if (!recorder.running || !is_main_interpreter())
+        return start;
+    start.known = PyInterpreterState_ThreadHead(PyInterpreterState_Main());
+    if (function != NULL && PyMethod_Check(function))
+        start.name = attribute_thread_name(PyMethod_GET_SELF(function), &start.name_size);
+    return start;
+}
+
+/* The newest thread state now is that of the thread just started, unless C code brought its own. */
+static PyObject *end_start(const struct start *start, PyObject *result)
+{
+    PyThreadState *state = start->name != NULL && result != NULL
+                               ? PyInterpreterState_ThreadHead(PyInterpreterState_Main())
+                               : start->known;
+
+    if (state != start->known)
+        note(PyThreadState_GetID(state), start->name, start->name_size);
+    else
+        free(start->name);
+    return result;
+}
+
+static struct replaced real_start;          /* _thread.start_new_thread */
+static struct replaced real_start_joinable; /* _thread.start_joinable_thread (3.13) */
 
 static PyObject *start_new_thread(PyObject *self, PyObject *arguments)
 {
-    PyThreadState *known = PyInterpreterState_ThreadHead(PyInterpreterState_Main());
-    size_t size = 0;
-    char *text = NULL;
-    PyObject *result;
+    struct start start = begin_start(arguments);
 
-    if (recorder.running && is_main_interpreter() && PyTuple_Check(arguments) &&
-        PyTuple_GET_SIZE(arguments) > 0)
-        text = name_behind(PyTuple_GET_ITEM(arguments, 0), &size);
-    result = real_start(self, arguments);
-    if (result != NULL)
-        note_newest(known, text, size);
-    else
-        free(text);
-    return result;
+    return end_start(&start, real_start.real(self, arguments));
 }
-
-static PyCFunctionWithKeywords real_start_joinable; /* of _thread.start_joinable_thread (3.13) */
 
 static PyObject *start_joinable_thread(PyObject *self, PyObject *arguments, PyObject *keywords)
 {
-    PyThreadState *known = PyInterpreterState_ThreadHead(PyInterpreterState_Main());
-    size_t size = 0;
-    char *text = NULL;
-    PyObject *result;
+    struct start start = begin_start(arguments);
+    PyCFunctionWithKeywords real =
+        (PyCFunctionWithKeywords)(void (*)(void))real_start_joinable.real;
 
-    if (recorder.running && is_main_interpreter() && PyTuple_Check(arguments) &&
-        PyTuple_GET_SIZE(arguments) > 0)
-        text = name_behind(PyTuple_GET_ITEM(arguments, 0), &size);
-    result = real_start_joinable(self, arguments, keywords);
-    if (result != NULL)
-        note_newest(known, text, size);
-    else
-        free(text);
-    return result;
+    return end_start(&start, real(self, arguments, keywords));
 }
 
-static PyMethodDef *method_of(const char *name)
+static void replace(struct replaced *replaced, const char *name, int flags, PyCFunction ours)
 {
-    PyObject *modules = PyImport_GetModuleDict();
-    PyObject *module = PyDict_GetItemString(modules, "_thread");
-    PyObject *function = module != NULL && PyModule_Check(module)
-                             ? PyDict_GetItemString(PyModule_GetDict(module), name)
-                             : NULL;
+    PyObject *function = replaced_find("_thread", name);
 
-    return function != NULL && PyCFunction_Check(function) ? ((PyCFunctionObject *)function)->m_ml
-                                                           : NULL;
+    if (function != NULL && PyCFunction_Check(function) &&
+        PyCFunction_GET_FLAGS(function) == flags)
+        replaced_put(replaced, function, ours);
 }
 
 static void replace_starters(void)
 {
-    PyMethodDef *start = method_of("start_new_thread");
-    PyMethodDef *joinable = method_of("start_joinable_thread");
-
-    if (start != NULL && real_start == NULL && start->ml_flags == METH_VARARGS) {
-        real_start = start->ml_meth;
-        start->ml_meth = start_new_thread;
-    }
-    if (joinable != NULL && real_start_joinable == NULL &&
-        joinable->ml_flags == (METH_VARARGS | METH_KEYWORDS)) {
-        real_start_joinable = (PyCFunctionWithKeywords)(void (*)(void))joinable->ml_meth;
-        joinable->ml_meth = (PyCFunction)(void (*)(void))start_joinable_thread;
-    }
+    replace(&real_start, "start_new_thread", METH_VARARGS, start_new_thread);
+    replace(&real_start_joinable, "start_joinable_thread", METH_VARARGS | METH_KEYWORDS,
+            (PyCFunction)(void (*)(void))start_joinable_thread);
 }
 
 /* --- Threads that run already --- */

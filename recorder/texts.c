@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "recorder/attribute.h"
 #include "recorder/files.h"
 #include "recorder/recorder.h"
 #include "recorder/replaced.h"
@@ -70,19 +71,6 @@ static void find_in_linecache(PyObject *filename, struct text *text)
 
 /* doctest. */
 
-/* An attribute that is simply there. A new reference, or NULL. */
-static PyObject *plain_attribute(PyObject *object, const char *name)
-{
-    PyObject *key, *value;
-
-    if (object == NULL || Py_TYPE(object)->tp_getattro != PyObject_GenericGetAttr)
-        return NULL;
-    key = PyUnicode_FromString(name);
-    value = key != NULL ? PyObject_GenericGetAttr(object, key) : NULL;
-    Py_XDECREF(key);
-    return value;
-}
-
 /* The number of the example in `<doctest NAME[NUMBER]>`, -1 if `filename` is none of the test
  * NAME. */
 static long example_number(const char *filename, PyObject *name)
@@ -106,11 +94,11 @@ static long example_number(const char *filename, PyObject *name)
 
 static void append_example(PyObject *test, long number, struct text *text)
 {
-    PyObject *examples = plain_attribute(test, "examples");
+    PyObject *examples = attribute_plain(test, "examples");
     PyObject *source = NULL;
 
     if (examples != NULL && PyList_Check(examples) && number < PyList_GET_SIZE(examples))
-        source = plain_attribute(PyList_GET_ITEM(examples, number), "source");
+        source = attribute_plain(PyList_GET_ITEM(examples, number), "source");
     if (source != NULL)
         append_str(text, source);
     Py_XDECREF(source);
@@ -128,8 +116,8 @@ static void find_in_doctest(PyObject *filename, struct text *text)
 
     if (getlines == NULL || !PyMethod_Check(getlines))
         return;
-    test = plain_attribute(PyMethod_GET_SELF(getlines), "test");
-    name = plain_attribute(test, "name");
+    test = attribute_plain(PyMethod_GET_SELF(getlines), "test");
+    name = attribute_plain(test, "name");
     path = files_text(filename, &size);
     number = path != NULL ? example_number(path, name) : -1;
     free(path);

@@ -1,6 +1,7 @@
 #include "recorder/thread.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -12,6 +13,7 @@
 #include "recorder/cost.h"
 #include "recorder/facts.h"
 #include "recorder/recorder.h"
+#include "recorder/section.h"
 #include "recorder/suspended.h"
 #include "recorder/unseen.h"
 
@@ -22,6 +24,7 @@
 __thread struct thread *thread_current __attribute__((tls_model("initial-exec")));
 
 static pthread_key_t end_key;
+static bool has_end_key; /* a process has 1024 keys: without one its threads end unsealed */
 static pthread_once_t end_key_once = PTHREAD_ONCE_INIT;
 
 static void end_at_thread_exit(void *thread)
@@ -31,25 +34,32 @@ static void end_at_thread_exit(void *thread)
 
 static void make_end_key(void)
 {
-    pthread_key_create(&end_key, end_at_thread_exit);
+    has_end_key = pthread_key_create(&end_key, end_at_thread_exit) == 0;
 }
 
-/* All threads. Held while one is visited or ends, which needs no GIL. */
-static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
+/* All threads. In the section one is visited or ends, which needs no GIL. */
+static struct section section = SECTION_OF(SECTION_THREADS);
 static struct thread *first_thread;
+
+__thread unsigned section_entered __attribute__((tls_model("initial-exec")));
+
+struct section *thread_section(void)
+{
+    return &section;
+}
 
 static void list_add(struct thread *t)
 {
-    pthread_mutex_lock(&list_lock);
+    section_enter(&section);
     t->preceding = NULL;
     t->following = first_thread;
     if (first_thread != NULL)
         first_thread->preceding = t;
     first_thread = t;
-    pthread_mutex_unlock(&list_lock);
+    section_leave(&section);
 }
 
-/* The lock is held. */
+/* In the section. */
 static void list_remove(struct thread *t)
 {
     if (t->following != NULL)
@@ -63,22 +73,23 @@ static void list_remove(struct thread *t)
 
 void thread_each(void (*visit)(struct thread *t, void *context), void *context)
 {
-    pthread_mutex_lock(&list_lock);
+    if (!section_enter(&section))
+        return;
     for (struct thread *t = first_thread; t != NULL; t = t->following)
         visit(t, context);
-    pthread_mutex_unlock(&list_lock);
+    section_leave(&section);
 }
 
 struct thread *thread_find(pthread_t pthread)
 {
     struct thread *t;
 
-    pthread_mutex_lock(&list_lock);
+    section_enter(&section);
     for (t = first_thread; t != NULL; t = t->following) {
         if (pthread_equal(t->pthread, pthread))
             break;
     }
-    pthread_mutex_unlock(&list_lock);
+    section_leave(&section);
     return t;
 }
 
@@ -86,7 +97,6 @@ void thread_forget_others(void)
 {
     struct thread *t = thread_current;
 
-    pthread_mutex_init(&list_lock, NULL); /* another thread of the parent may have held it */
     first_thread = t;
     if (t != NULL)
         t->following = t->preceding = NULL;
@@ -153,7 +163,8 @@ struct thread *thread_begin(const char *name, size_t name_size, bool is_main)
     write_thread_fact(t);
     list_add(t);
     pthread_once(&end_key_once, make_end_key);
-    pthread_setspecific(end_key, t);
+    if (has_end_key)
+        pthread_setspecific(end_key, t);
     thread_current = t;
     return t;
 }
@@ -169,7 +180,7 @@ static uint64_t payload_length(const struct thread *t)
     return (uint64_t)(t->at - t->slot.bytes) - TRACE_CHUNK_PAYLOAD;
 }
 
-void thread_seal(struct thread *t)
+static void seal(struct thread *t)
 {
     if (t->slot.bytes == NULL)
         return;
@@ -186,12 +197,12 @@ static bool stop(struct thread *t)
     if (t->in_child)
         sink_slot_unmap(&t->slot);
     else
-        thread_seal(t);
+        seal(t);
     t->at = t->end = NULL;
     return false;
 }
 
-void thread_write_stats(const struct thread *t)
+static void write_stats(const struct thread *t)
 {
     struct fact fact;
     uint64_t ns = (uint64_t)((double)t->writing_ticks * 1e9 / (double)recorder.sink.tick_rate);
@@ -220,16 +231,36 @@ void thread_write_replaced(struct thread *t)
     t->replaced_ticks = 0;
 }
 
+/* Signals of this thread only: no other looks. */
+static void set_busy(struct thread *t, bool busy)
+{
+    atomic_signal_fence(memory_order_seq_cst);
+    t->is_busy = busy;
+    atomic_signal_fence(memory_order_seq_cst);
+}
+
+void thread_finish(struct thread *t, bool stats)
+{
+    if (t->is_busy)
+        return;
+    set_busy(t, true);
+    seal(t);
+    if (stats)
+        write_stats(t);
+    set_busy(t, false);
+}
+
 void thread_end(struct thread *t)
 {
-    pthread_mutex_lock(&list_lock);
+    set_busy(t, true);
+    section_enter(&section);
     stop(t);
     if (!t->in_child && !t->is_stale && recorder.active) {
         thread_write_replaced(t);
-        thread_write_stats(t);
+        write_stats(t);
     }
     list_remove(t);
-    pthread_mutex_unlock(&list_lock);
+    section_leave(&section);
     if (thread_current == t)
         thread_current = NULL;
     free(t->stack);
@@ -323,7 +354,7 @@ static bool finish_chunk(struct thread *t, uint64_t capacity)
     if (t->slot.bytes == NULL)
         return true;
     if (t->slot.capacity != LARGEST_CAPACITY || capacity != LARGEST_CAPACITY) {
-        thread_seal(t);
+        seal(t);
         return true;
     }
     if (!sink_slot_copy(&recorder.sink, &t->slot, payload_length(t)))
@@ -386,12 +417,14 @@ static void retire(struct thread *t, void *unused)
     (void)unused;
     if (t->is_stale)
         return;
+    set_busy(t, true);
     stop(t);
     if (!t->in_child)
-        thread_write_stats(t);
+        write_stats(t);
     t->is_stale = true;
     t->top = t->stack;
     t->low = t->stack + 1;
+    set_busy(t, false);
 }
 
 void thread_retire_all(void)
@@ -425,7 +458,7 @@ void thread_renew(struct thread *t)
     write_thread_fact(t);
 }
 
-bool thread_next_chunk(struct thread *t, uint64_t now, size_t need)
+static bool next_chunk(struct thread *t, uint64_t now, size_t need)
 {
     struct sink_chunk chunk = {.kind = TRACE_EVENTS};
     uint64_t begun = clock_ticks(), begun_ns;
@@ -452,4 +485,14 @@ bool thread_next_chunk(struct thread *t, uint64_t now, size_t need)
     t->writing_ticks += clock_ticks() - begun;
     cost_end(COST_WRITING, begun_ns);
     return true;
+}
+
+bool thread_next_chunk(struct thread *t, uint64_t now, size_t need)
+{
+    bool done;
+
+    set_busy(t, true);
+    done = next_chunk(t, now, need);
+    set_busy(t, false);
+    return done;
 }

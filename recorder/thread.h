@@ -24,6 +24,8 @@
 #define ACTIVATION_THREAD_SHIFT 40
 #define ACTIVATION_NUMBER_MASK ((UINT64_C(1) << ACTIVATION_THREAD_SHIFT) - 1)
 
+struct section;
+
 struct open_frame {
     const void *frame; /* the interpreter's; an identity only, NULL in the sentinel */
     uint64_t activation;
@@ -55,6 +57,7 @@ struct thread {
     bool in_child;           /* belongs to the process before the fork */
     bool is_stale;           /* belongs to a recording that is over; its stack is empty */
     bool is_main;
+    bool is_busy; /* its chunk is being changed: none of what a handler of a signal may do */
     char *name; /* owned; NULL: none */
     size_t name_size;
     pthread_t pthread;
@@ -90,17 +93,18 @@ void thread_retire_all(void);
 /* In a fork's child: only the calling thread is left. */
 void thread_forget_others(void);
 
+/* In it threads are visited and end. */
+struct section *thread_section(void);
+
 /* CPU time of the thread, whichever it is, ns. */
 uint64_t thread_cpu_ns(const struct thread *t);
 
 /* Seals and frees; the thread records no more. Safe in a pthread destructor: plain C only. */
 void thread_end(struct thread *t);
 
-/* Seals what is there; the next event begins a new chunk. */
-void thread_seal(struct thread *t);
-
-/* Its STATS record. */
-void thread_write_stats(const struct thread *t);
+/* The process ends, or is replaced: seals what there is, with its STATS record if `stats`. Does
+ * nothing in a signal handler that interrupted the thread while its chunk was being changed. */
+void thread_finish(struct thread *t, bool stats);
 
 /* If another tracer took our place: the GAP record, until now. */
 void thread_write_replaced(struct thread *t);
