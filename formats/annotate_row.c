@@ -1,11 +1,12 @@
 #include "formats/annotate.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "formats/catalog.h"
 #include "formats/output.h"
 
-enum { TAB = 8, HOT_PERCENT = 10, WARM_PERCENT = 1 };
+enum { TAB = 8, HOT_PERCENT = 10, WARM_PERCENT = 1, SMALL_PER_HIT = 10, MORE_PER_HIT = 2 };
 
 /* ---- numbers ---- */
 
@@ -121,17 +122,27 @@ void annotate_change(struct annotate *report, enum annotate_column column, uint6
     close_cell(report, column, start);
 }
 
+/* The quotient in units of 10^-decimals. */
+static uint64_t per_hit(const struct annotate *report, uint64_t ns, uint64_t hits, int decimals)
+{
+    double value = hits == 0 ? 0 : (double)ns / (double)hits;
+
+    return (uint64_t)llround(value * (double)power_of_ten(decimals) / (double)report->unit_ns);
+}
+
+/* On a narrow terminal small ones have more decimals, if the column has room for them: most lines
+ * take tens of nanoseconds, and would all show zero. */
 void annotate_per_hit(struct annotate *report, uint64_t ns, uint64_t hits)
 {
-    int decimals = report->decimals + report->more_decimals;
-    double value = hits == 0 ? 0 : (double)ns / (double)hits;
+    int decimals = report->decimals + report->more_decimals, room;
     size_t start = report->row.size;
 
+    if (hits > 0 && report->narrow && per_hit(report, ns, hits, decimals) < SMALL_PER_HIT) {
+        room = report->widths[ANNOTATE_PER_HIT] - (int)strlen("0.") - decimals;
+        decimals += room < MORE_PER_HIT ? (room > 0 ? room : 0) : MORE_PER_HIT;
+    }
     if (hits > 0)
-        text_add_fixed(
-            &report->row,
-            (uint64_t)llround(value * (double)power_of_ten(decimals) / (double)report->unit_ns),
-            decimals);
+        text_add_fixed(&report->row, per_hit(report, ns, hits, decimals), decimals);
     close_cell(report, ANNOTATE_PER_HIT, start);
 }
 

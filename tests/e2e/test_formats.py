@@ -693,6 +693,17 @@ class Annotate(Terminal):
     def test_a_terminals_width_is_kept_and_nothing_moves_it(self):
         self.check_terminal()
 
+    def test_small_times_per_hit(self):
+        """At 80 columns, too, a line of a few hundred nanoseconds takes some time."""
+        text = re.sub(r"\033\[[0-9;]*m", "", self.terminal(80, "--format", "annotate", "--unit", "ms", "--file", "app.py"))
+        cells = re.findall(r"^ *(\d+)\| *\d+\| *[\d.]+\| *([\d.]+)\|", text, re.M)
+        self.assertEqual(max(len(cell.partition(".")[2]) for _, cell in cells), 5)
+        figures = dict(self.query("SELECT line, 1.0 * self_ns / hits FROM lines WHERE hits > 0 AND file LIKE '%/app.py'"))
+        for line, cell in cells:
+            digits = len(cell.partition(".")[2])
+            self.assertAlmostEqual(float(cell) * 1e6, figures[int(line)], delta=0.51 * 10 ** (6 - digits))
+            self.assertGreater(float(cell), 0)
+
     def test_lines_and_their_calls(self):
         text = self.analyze().decode()
         self.assertRegex(text, r"(?m)^ *10\| +9\| +18\.073\| +2\.008\| +1\.85%\| +41\.288\| +\|    return n \* fact")
