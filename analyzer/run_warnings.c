@@ -187,8 +187,6 @@ void run_store_warnings(const struct run *run, struct store *store)
     warn(run, store, !has_settings(run),
          "what the run's chunk told (command, mode, settings) is missing");
     warn(run, store, run->process_count == 0, "no process was recorded");
-    warn(run, store, run->is_sampled && run->process_count > 0 && run->file->thread_count == 0,
-         "no sample was taken: the program was over before the first");
     warn_gaps(run, store);
     warn_counts(run, store);
     warn_ends(run, store);

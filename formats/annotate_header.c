@@ -76,30 +76,37 @@ static void print_run(struct annotate *report, struct query *run)
 }
 
 /* Of sampled runs: how it went, and what that means for the figures. */
-static int print_sampling(struct annotate *report)
+static void print_sampling(struct annotate *report, struct query *query)
+{
+    uint64_t samples = query_sum(query, 1), rounds = query_sum(query, 4);
+
+    if (samples == 0 && rounds == 0) {
+        annotate_note(report, "No sample was taken: the program was over before the first", NULL);
+        return;
+    }
+    annotate_start(report);
+    text_add_format(&report->row, "Sampled every %.6g ms: ", (double)query_sum(query, 0) / 1e6);
+    add_plural(report, samples, "sample, ", "samples, ");
+    add_plural(report, query_sum(query, 2), "missed", "missed");
+    text_add_format(&report->row, ", %.1f %% late",
+                    rounds > 0 ? 100.0 * (double)query_sum(query, 3) / (double)rounds : 0.0);
+    annotate_print(report, NULL);
+    annotate_note(report,
+                  "Hits are samples, times estimates (~ below twice their error); no calls known",
+                  NULL);
+}
+
+static int print_samplings(struct annotate *report)
 {
     struct query query = query_open(
         report->db,
         "SELECT min(period_ns), sum(samples), sum(missed), sum(late), sum(rounds) FROM samplers "
-        "WHERE (SELECT count(*) FROM runs WHERE mode = 'sample') > 0 HAVING count(*) > 0",
+        "WHERE (SELECT count(*) FROM runs WHERE mode = 'sample') > 0 "
+        "HAVING count(*) > 0 OR (SELECT sum(events) FROM runs WHERE mode = 'sample') = 0",
         report->err);
 
-    while (query_next(&query)) {
-        uint64_t rounds = query_sum(&query, 4);
-
-        annotate_start(report);
-        text_add_format(&report->row,
-                        "Sampled every %.6g ms: ", (double)query_sum(&query, 0) / 1e6);
-        add_plural(report, query_sum(&query, 1), "sample, ", "samples, ");
-        add_plural(report, query_sum(&query, 2), "missed", "missed");
-        text_add_format(&report->row, ", %.1f %% late",
-                        rounds > 0 ? 100.0 * (double)query_sum(&query, 3) / (double)rounds : 0.0);
-        annotate_print(report, NULL);
-        annotate_start(report);
-        text_add_string(&report->row, "Hits are samples, times estimates (~ below twice their "
-                                      "error); no calls known");
-        annotate_print(report, NULL);
-    }
+    while (query_next(&query))
+        print_sampling(report, &query);
     return query_close(&query);
 }
 
@@ -116,7 +123,7 @@ static int print_runs(struct annotate *report)
 
     while (query_next(&query))
         print_run(report, &query);
-    return query_close(&query) < 0 ? -1 : print_sampling(report);
+    return query_close(&query) < 0 ? -1 : print_samplings(report);
 }
 
 static int print_selection(struct annotate *report)
