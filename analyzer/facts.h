@@ -68,6 +68,8 @@ struct facts_process {
     bool reaped; /* a parent's CHILD record tells of its end */
     uint64_t wait_status;
     uint64_t reaped_ticks;
+    uint64_t taken_signal; /* that should stop and start recording; 0: none */
+    uint64_t taken_ticks;
 };
 
 /* What the recorder says of a thread when it is done with it. */

@@ -131,6 +131,17 @@ static void read_end(struct facts *facts, uint32_t number, struct trace_cursor *
     process->ended = cur->status == TRACE_OK;
 }
 
+static void read_taken(struct facts *facts, uint32_t number, struct trace_cursor *cur)
+{
+    struct facts_process *process = process_entry(facts, number);
+    uint64_t signal = trace_read_varint(cur), ticks = trace_read_varint(cur);
+
+    if (!process || cur->status != TRACE_OK)
+        return;
+    process->taken_signal = signal;
+    process->taken_ticks = ticks;
+}
+
 static void read_child(struct facts *facts, uint32_t process, struct trace_cursor *cur)
 {
     struct facts_child *grown =
@@ -220,6 +231,7 @@ static read_record_function *const readers[] = {
     [TRACE_FACT_END] = read_end,         [TRACE_FACT_CHILD] = read_child,
     [TRACE_FACT_GAP] = read_gap,         [TRACE_FACT_STATS] = read_stats,
     [TRACE_FACT_SAMPLER] = read_sampler, [TRACE_FACT_WINDOW] = read_window,
+    [TRACE_FACT_TAKEN] = read_taken,
 };
 
 void facts_read_records(struct facts *facts, const struct trace_chunk *chunk, const uint8_t *bytes,

@@ -143,6 +143,21 @@ static void warn_ends(const struct run *run, struct store *store)
     }
 }
 
+/* That no signal stopped recording where one should have, the program's own handler explains. */
+static void warn_taken(const struct run *run, struct store *store)
+{
+    for (size_t i = 0; i < run->process_count; i++) {
+        const struct run_process *process = &run->processes[i];
+        double seconds = (double)clock_ns(&run->file->clock, process->facts->taken_ticks) / 1e9;
+
+        warn(run, store, process->id && process->facts->taken_signal,
+             "process %llu took signal %llu, which should stop and start recording, for itself "
+             "after %.3f s",
+             (unsigned long long)process->facts->pid,
+             (unsigned long long)process->facts->taken_signal, seconds);
+    }
+}
+
 /* Parts of the run in which recording had to stop. Pauses were asked for, and whoever replaced the
  * recorder, or ran where it does not look, did not stop it. */
 static uint64_t failed_parts(const struct run *run)
@@ -190,6 +205,7 @@ void run_store_warnings(const struct run *run, struct store *store)
     warn_gaps(run, store);
     warn_counts(run, store);
     warn_ends(run, store);
+    warn_taken(run, store);
 }
 
 bool run_is_complete(const struct run *run)

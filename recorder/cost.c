@@ -1,12 +1,14 @@
 #include "recorder/cost.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "recorder/clock.h"
 #include "recorder/events.h"
 #include "recorder/recorder.h"
+#include "recorder/toggle.h"
 
 /* Any thread may count, with or without the GIL. */
 static struct {
@@ -97,9 +99,22 @@ static void print_events(uint64_t events, uint64_t bytes)
                 (double)bytes / (double)events, each, each * (double)events / 1e9);
 }
 
+/* What the program did to the signal of --toggle-signal. */
+static void print_taken(void)
+{
+    int number = recorder.settings.toggle_signal;
+
+    if (toggle_was_taken())
+        dprintf(STDERR_FILENO,
+                "pyrec: signal %s was taken by the program: from then on it stopped nothing\n",
+                sigabbrev_np(number) != NULL ? sigabbrev_np(number) : "of --toggle-signal");
+}
+
 void cost_print(uint64_t events, uint64_t bytes, uint32_t processes)
 {
     const char *whose = processes > 1 ? " of the first process" : "";
+
+    print_taken();
 
     if (recorder.settings.sample_ns > 0)
         print_samples(whose);

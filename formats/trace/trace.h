@@ -87,6 +87,7 @@ enum trace_fact_kind {
     TRACE_FACT_STATS = 10,
     TRACE_FACT_WINDOW = 11,
     TRACE_FACT_SAMPLER = 12,
+    TRACE_FACT_TAKEN = 13,
 };
 
 enum trace_process_how {

@@ -19,6 +19,7 @@ QUERIES = (
     "FROM functions WHERE kind != 'outside' ORDER BY qualname, first_line",
     "SELECT difference_ns FROM accounts WHERE difference_ns != 0",
     "SELECT number, substr(owner, 1, instr(owner, '-')) AS owner, thread_id, start_ns, end_ns FROM windows ORDER BY 1",
+    "SELECT text FROM warnings WHERE text LIKE '% took signal %'",
 )
 
 

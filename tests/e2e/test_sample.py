@@ -2,6 +2,7 @@
 import collections
 import json
 import os
+import signal
 import tempfile
 import time
 import unittest
@@ -555,6 +556,20 @@ print("late")
 """
 
 # A program with its own idea of the signal.
+TOGGLE_NOT_TAKEN = """
+import signal
+signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+ours = signal.getsignal(signal.SIGUSR1)
+assert signal.signal(signal.SIGUSR1, ours) is ours
+for wrong in ((signal.SIGUSR1, 3.5), (1 << 70, signal.SIG_IGN), (signal.SIGUSR1,), ("x", ours)):
+    try:
+        signal.signal(*wrong)
+    except (TypeError, ValueError, OverflowError):
+        continue
+    raise AssertionError(wrong)
+print("not taken")
+"""
+
 TOGGLE_TAKEN = """
 import os, signal
 got = []
@@ -978,10 +993,25 @@ class Sample(unittest.TestCase):
         for python in support.PYTHONS:
             for options in ([], ["--sample", "200us"]):
                 with self.subTest(support.version_name(python), options=options):
-                    recording = self.record(python, TOGGLE_TAKEN, ["--toggle-signal", "USR1"] + options)
+                    recording = self.record(python, TOGGLE_TAKEN, ["-v", "--toggle-signal", "USR1"] + options)
+                    recording.warnings = b" took signal %d, which should stop and start recording, for itself " % signal.SIGUSR1
                     self.assertEqual((recording.recorded.status, recording.recorded.out), (0, b"taken\n"), recording.recorded)
+                    self.assertIn(b"pyrec: signal USR1 was taken by the program", recording.recorded.err)
+                    self.assertEqual(recording.value("SELECT complete FROM runs"), 1)
+                    with open(recording.trace, "rb") as file:
+                        self.assertEqual([process.taken[0] for process in decode.Trace(file.read()).processes.values()],
+                                         [signal.SIGUSR1])
                     self.assertEqual(recording.query("SELECT * FROM gaps"), [])
                     self.assertGreater(recording.value("SELECT hits FROM functions WHERE name = 'all_of_it'"), 0)
+
+    def test_toggle_not_taken(self):
+        """Another signal's handler, ours put back, one that is refused: nobody is told anything."""
+        for python in support.PYTHONS:
+            with self.subTest(support.version_name(python)):
+                recording = self.record(python, TOGGLE_NOT_TAKEN, ["-v", "--toggle-signal", "USR1"])
+                self.assertEqual((recording.recorded.status, recording.recorded.out), (0, b"not taken\n"), recording.recorded)
+                self.assertNotIn(b"was taken", recording.recorded.err)
+                self.assertTrue(recording.database_path)
 
     def test_toggle_refused(self):
         for name in ("KILL", "STOP", "NOSUCH", "", "12"):

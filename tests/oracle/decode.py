@@ -138,6 +138,7 @@ class Process:
         self.gaps = []
         self.stats = {}
         self.windows = {}
+        self.taken = None    # (signal, ticks)
 
     def take(self, kind, c):
         method = self.TAKERS.get(kind)
@@ -189,8 +190,11 @@ class Process:
         number = c.varint()
         self.windows[number] = (text(c.string()), c.varint(), c.varint(), c.varint())
 
+    def take_taken(self, c):
+        self.taken = (c.varint(), c.varint())
+
     TAKERS = {2: take_process, 3: take_thread, 4: take_file, 5: take_code, 6: take_string, 7: take_end,
-              8: take_child, 9: take_gap, 10: take_stats, 11: take_window}
+              8: take_child, 9: take_gap, 10: take_stats, 11: take_window, 13: take_taken}
 
 
 UNKNOWN_CODE = Code(0, -1, 0, 0, 0, "", "", "", [])
