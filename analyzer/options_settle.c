@@ -159,21 +159,65 @@ static int check_sorts(const struct options *options, struct error *err)
     return error_set_usage(err, "--sort: no format has '%s'", options->sorts.items[0]);
 }
 
+/* An option that only some formats heed. */
+struct special {
+    const char *option;
+    bool given;
+    unsigned heeds;
+};
+
+static bool is_heeded(const struct options *options, unsigned heeds)
+{
+    for (size_t i = 0; i < options->report_count; i++)
+        if ((options->reports[i].format->heeds & heeds) != 0)
+            return true;
+    return false;
+}
+
+static int refuse_special(const struct special *special, struct error *err)
+{
+    char names[128] = "";
+
+    for (const struct format *const *format = formats; *format != NULL; format++)
+        if (((*format)->heeds & special->heeds) != 0)
+            options_append_name(names, sizeof names, (*format)->name);
+    return error_set_usage(err, "%s is for --format %s", special->option, names);
+}
+
 /* What only some formats heed is not ignored in silence. */
-static int check_by_time(const struct options *options, struct error *err)
+static int check_specials(const struct options *options, struct error *err)
 {
     const struct format_options *format = &options->format;
-    const char *option = format->from.given         ? "--from"
-                         : format->to.given         ? "--to"
-                         : format->function != NULL ? "--function"
-                                                    : NULL;
+    const struct special specials[] = {
+        {"--from", format->from.given, FORMAT_HEEDS_TIME},
+        {"--to", format->to.given, FORMAT_HEEDS_TIME},
+        {"--function", format->function != NULL, FORMAT_HEEDS_TIME},
+        {"--reverse", format->reverse, FORMAT_HEEDS_PSTATS},
+        {"--restrict", options->restricts.count > 0, FORMAT_HEEDS_PSTATS},
+        {"--strip-dirs", format->strip_dirs, FORMAT_HEEDS_PSTATS},
+        {"--callers", format->callers, FORMAT_HEEDS_PSTATS},
+        {"--callees", format->callees, FORMAT_HEEDS_PSTATS},
+        {"--by", format->weight != FORMAT_WEIGHT_SELF, FORMAT_HEEDS_WEIGHT},
+    };
 
-    for (size_t i = 0; option != NULL && i < options->report_count; i++)
-        if (options->reports[i].format->by_time)
-            return 0;
+    for (size_t i = 0; i < sizeof specials / sizeof specials[0]; i++)
+        if (specials[i].given && !is_heeded(options, specials[i].heeds))
+            return refuse_special(&specials[i], err);
+    return 0;
+}
+
+/* Here '-' would be a file of that name, which nobody means. */
+static int check_files(const struct options *options, struct error *err)
+{
+    const char *option = NULL;
+
+    if (options->database_path != NULL && strcmp(options->database_path, "-") == 0)
+        option = "--db";
+    else if (options->zip_path != NULL && strcmp(options->zip_path, "-") == 0)
+        option = "--zipfile";
     return option == NULL
                ? 0
-               : error_set_usage(err, "%s is for --format trace and chrometrace", option);
+               : error_set_usage(err, "%s: it needs a file; ./- is one called '-'", option);
 }
 
 /* Every report must be able to do what was asked. */
@@ -245,7 +289,8 @@ static int settle_defaults(struct options *options, struct error *err)
     options->format.zipped = options->zip_path != NULL;
     options->format.zip_path = options->zip_path;
     options->format.restricts = options->restricts.items;
-    if (check_by_time(options, err) < 0 || settle_sorts(options, err) < 0)
+    if (check_specials(options, err) < 0 || check_files(options, err) < 0 ||
+        settle_sorts(options, err) < 0)
         return -1;
     return check_reports(options, err);
 }

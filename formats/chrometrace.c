@@ -620,7 +620,7 @@ const struct format format_chrometrace = {
     .name = "chrometrace",
     .suffixes = suffixes,
     .summary = "calls on a timeline, for ui.perfetto.dev and chrome://tracing",
-    .by_time = true,
+    .heeds = FORMAT_HEEDS_TIME,
     .recognize = chrometrace_recognize,
     .write = chrometrace_write,
 };

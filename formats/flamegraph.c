@@ -537,6 +537,7 @@ const struct format format_flamegraph = {
     .name = "flamegraph",
     .suffixes = suffixes,
     .summary = "interactive flame graph, one SVG file",
+    .heeds = FORMAT_HEEDS_WEIGHT,
     .recognize = flamegraph_recognize,
     .write = flamegraph_write,
     .advise = format_advise_whole,

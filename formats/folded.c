@@ -95,6 +95,7 @@ const struct format format_folded = {
     .name = "folded",
     .suffixes = suffixes,
     .summary = "stacks, one a line, for flamegraph.pl, speedscope, inferno",
+    .heeds = FORMAT_HEEDS_WEIGHT,
     .recognize = folded_recognize,
     .write = folded_write,
     .advise = format_advise_whole,

@@ -40,7 +40,7 @@ struct format_options {
     const char *const *sorts;     /* --sort: all keys as typed, NULL-terminated; NULL: none */
     bool reverse;                 /* --reverse: the other way round */
     enum format_weight weight;    /* --by: what a flame graph's widths are */
-    struct format_time from, to;  /* --from, --to: the part of the run that is shown, by_time */
+    struct format_time from, to;  /* --from, --to: the part of the run that is shown */
     const char *function;         /* --function: activations of this function only; NULL: all */
     const char *unit;             /* --unit: s, ms, us, ns; NULL: chosen by the format */
     const char *const *restricts; /* --restrict, NULL-terminated; NULL: none */
@@ -65,13 +65,20 @@ struct format_options {
         .min_percent = -1                                                                          \
     }
 
+/* Options that mean nothing to most formats. */
+enum {
+    FORMAT_HEEDS_TIME = 1,   /* --from, --to, --function */
+    FORMAT_HEEDS_PSTATS = 2, /* --reverse, --restrict, --strip-dirs, --callers, --callees */
+    FORMAT_HEEDS_WEIGHT = 4, /* --by */
+};
+
 struct format {
     const char *name;            /* as in --format=NAME */
     const char *const *suffixes; /* of -o that mean this format (".svg"), or prefixes ending in '.'
                                     ("callgrind.out."), NULL-terminated */
     const char *summary;         /* one line for --help */
     bool binary;                 /* never written to a terminal */
-    bool by_time;                /* shows events: heeds --from, --to and --function */
+    unsigned heeds;              /* FORMAT_HEEDS_*; asked of formats without it, they are refused */
 
     /* Are these the first bytes (up to 512) of a file of this kind? An existing file of another
      * kind is not replaced without --force. */
@@ -109,8 +116,8 @@ int format_check_sort(const struct format_options *options, const char *const *k
 /* The value of --sort=KEY; -1: it is none of enum format_sort. */
 int format_sort_value(const char *key);
 
-/* For --per-thread into files: each thread's part by `write_part`, from the second on into a file of
- * its own; without threads one part, of thread 0, which has nothing. 0, or -1 with *err set. */
+/* For --per-thread into files: each thread's part by `write_part`, from the second on into a file
+ * of its own; without threads one part, of thread 0, which has nothing. 0, or -1 with *err set. */
 int format_write_threads(sqlite3 *db, struct output *out,
                          int (*write_part)(void *context, int64_t thread_id), void *context,
                          struct error *err);

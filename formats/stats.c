@@ -586,6 +586,7 @@ const struct format format_stats = {
     .name = "stats",
     .suffixes = suffixes,
     .summary = "functions as cProfile and pstats print them",
+    .heeds = FORMAT_HEEDS_PSTATS,
     .recognize = stats_recognize,
     .check = stats_check,
     .write = stats_write,

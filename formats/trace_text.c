@@ -309,7 +309,7 @@ const struct format format_trace = {
     .name = "trace",
     .suffixes = no_suffixes,
     .summary = "the execution itself, a row an event",
-    .by_time = true,
+    .heeds = FORMAT_HEEDS_TIME,
     .recognize = trace_text_recognize,
     .write = trace_text_write,
 };

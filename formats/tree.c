@@ -150,6 +150,7 @@ const struct format format_tree = {
     .name = "tree",
     .suffixes = suffixes,
     .summary = "who called whom, and how much of the time lies below",
+    .heeds = FORMAT_HEEDS_WEIGHT,
     .recognize = tree_recognize,
     .write = tree_write,
 };

@@ -97,7 +97,8 @@ static void options_may_follow_inputs(void **state)
 static void every_word_of_an_enumeration_has_its_value(void **state)
 {
     struct parsed *p =
-        parse("--sort wall --by hits --unit us --color=never --per-thread --fold --lines");
+        parse("--format annotate --format folded --sort wall --by hits --unit us --color=never "
+              "--per-thread --fold --lines");
 
     (void)state;
     assert_int_equal(p->status, 0);
@@ -113,9 +114,9 @@ static void every_word_of_an_enumeration_has_its_value(void **state)
 
 static void selection_is_kept(void **state)
 {
-    struct parsed *p = parse(
-        "--thread worker --process 42 --file a.py --file re:b$ --include *.py --exclude x.py "
-        "--window p1 --window p2");
+    struct parsed *p =
+        parse("--thread worker --process 42 --file a.py --file re:b$ --include *.py --exclude x.py "
+              "--window p1 --window p2");
 
     (void)state;
     assert_int_equal(p->status, 0);
@@ -296,6 +297,17 @@ static void wrong_use_is_named(void **state)
         {"--format stats --restrict 1.5", "'1.5'", "0 to 1"},
         {"--format stats --restrict a(b", "'a(b'", "regular expression"},
         {"--format stats --restrict (?=x)", "'(?=x)'", "(?:"},
+        {"--format lines --from 1s", "--from", "chrometrace, trace"},
+        {"--to 1s", "--to", "chrometrace, trace"},
+        {"--sql x --function f", "--function", "chrometrace, trace"},
+        {"--format lines --reverse", "--reverse", "--format stats"},
+        {"--restrict 3", "--restrict", "--format stats"},
+        {"--format pstats --strip-dirs", "--strip-dirs", "--format stats"},
+        {"--callers", "--callers", "--format stats"},
+        {"--db x.db --callees", "--callees", "--format stats"},
+        {"--format lines --by cpu", "--by", "flamegraph, folded, tree"},
+        {"--db -", "--db", "./-"},
+        {"--zipfile -", "--zipfile", "./-"},
         {"--by x", "'x'", "self, cpu, hits"},
         {"--unit m", "'m'", "s, ms, us, ns"},
         {"--color x", "'x'", "auto, always, never"},
