@@ -383,15 +383,10 @@ static int know_top(struct writer *writer, const struct query *query, int64_t ti
 
     if (top == NULL || top->c_name != NULL || top->id == query_int(query, ACTIVATION))
         return 0;
-    if (top->id != 0) {
-        if (pop(writer, time) < 0)
-            return -1;
-        top = push(writer, time);
-        if (top == NULL)
-            return -1;
-        writer->depth++;
-    }
-    know(writer, top, query);
+    if (top->id != 0 && (set_depth(writer, writer->depth - 1, time) < 0 ||
+                         set_depth(writer, writer->depth + 1, time) < 0))
+        return -1;
+    know(writer, &writer->stack[writer->count - 1], query);
     return 0;
 }
 
@@ -431,10 +426,6 @@ static int take_event(struct writer *writer, struct query *query)
         return take_switch(writer, query, depth, time);
     if (kind == TRACE_TEXT_OTHER)
         return take_gap(writer, query, time);
-    if (kind == TRACE_TEXT_MARK) {
-        take_instant(writer, query, "mark", time);
-        return 0;
-    }
     if (set_depth(writer, depth, time) < 0)
         return -1;
     if (know_top(writer, query, time) < 0)
@@ -445,8 +436,9 @@ static int take_event(struct writer *writer, struct query *query)
         return set_line(writer, query, time);
     case TRACE_TEXT_C_CALL:
         return take_c_call(writer, query, time);
+    case TRACE_TEXT_MARK:
     case TRACE_TEXT_RAISE:
-        take_instant(writer, query, "raise", time);
+        take_instant(writer, query, kind == TRACE_TEXT_MARK ? "mark" : "raise", time);
         return 0;
     default:
         return take_end(writer, kind, time);
@@ -455,14 +447,10 @@ static int take_event(struct writer *writer, struct query *query)
 
 /* ---- threads ---- */
 
-static const char asked_sql[] = "SELECT count(*) FROM functions WHERE kind NOT IN ('outside', 'c') "
-                                "AND (name = ?1 OR qualname = ?1 OR qualname GLOB ?1)";
-
 static const char events_sql[] =
     "SELECT time_ns, event, function_id, line, depth, detail, activation, function_id IN (SELECT "
-    "function_id FROM functions WHERE kind NOT IN ('outside', 'c') AND (name = ?4 OR qualname = ?4 "
-    "OR qualname "
-    "GLOB ?4)) FROM events WHERE run_id = ?1 AND thread_id = ?2 AND time_ns <= ?3";
+    "function_id FROM functions WHERE " TRACE_TEXT_ASKED(
+        "?4") ") FROM events WHERE run_id = ?1 AND thread_id = ?2 AND time_ns <= ?3";
 
 enum { THREAD_ID, NAME, PID, NATIVE, COMMAND, IS_MAIN, END, THREAD_AGAIN };
 
@@ -522,13 +510,6 @@ static int write_threads(struct writer *writer, int64_t run_id)
 
 /* ---- runs ---- */
 
-static int64_t absolute(const struct format_time *time, int64_t end, int64_t otherwise)
-{
-    if (!time->given)
-        return otherwise;
-    return time->from_end ? end - time->ns : time->ns;
-}
-
 static int write_runs(struct writer *writer)
 {
     struct query runs = query_open(
@@ -541,8 +522,8 @@ static int write_runs(struct writer *writer)
     while (status == 0 && query_next(&runs)) {
         int64_t end = query_int(&runs, 1);
 
-        writer->from = absolute(&writer->options->from, end, INT64_MIN);
-        writer->to = absolute(&writer->options->to, end, INT64_MAX);
+        writer->from = trace_text_time(&writer->options->from, end, INT64_MIN);
+        writer->to = trace_text_time(&writer->options->to, end, INT64_MAX);
         status = write_threads(writer, query_int(&runs, 0));
     }
     return query_close(&runs) < 0 ? -1 : status;
@@ -551,7 +532,6 @@ static int write_runs(struct writer *writer)
 /* Can it be done? Samples are moments, not slices. */
 static int look_ahead(sqlite3 *db, const struct format_options *options, struct error *err)
 {
-    struct query query;
     uint64_t sampled;
 
     if (query_number(db, "SELECT count(*) FROM runs WHERE mode = 'sample'", &sampled, err) < 0)
@@ -559,16 +539,7 @@ static int look_ahead(sqlite3 *db, const struct format_options *options, struct 
     if (sampled > 0)
         return error_set(err, "--format chrometrace: samples do not say when calls begin and end; "
                               "--format flamegraph shows them");
-    if (options->function == NULL)
-        return 0;
-    query = query_open(db, asked_sql, err);
-    query_bind_text(&query, 1, options->function);
-    sampled = query_next(&query) ? query_sum(&query, 0) : 1;
-    if (query_close(&query) < 0)
-        return -1;
-    if (sampled == 0)
-        return error_set(err, "--function: no recorded function is called '%s'", options->function);
-    return 0;
+    return options->function == NULL ? 0 : trace_text_check_function(db, options->function, err);
 }
 
 static void finish(struct writer *writer)

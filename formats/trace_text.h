@@ -1,4 +1,4 @@
-/* trace_text.h - the parts of the format `trace`. Only trace_text*.c include it. */
+/* trace_text.h - the parts of the format `trace`; chrometrace.c takes what it needs of them. */
 #ifndef FORMATS_TRACE_TEXT_H
 #define FORMATS_TRACE_TEXT_H
 
@@ -16,6 +16,7 @@ struct catalog_file;
 struct catalog_function;
 struct error;
 struct format_options;
+struct format_time;
 
 enum trace_text_kind {
     TRACE_TEXT_LINE,
@@ -62,6 +63,17 @@ struct trace_text_walk {
     void *context;
     struct error *err;
 };
+
+/* SQL: is that what --function asks for? By name, qualified name or a glob on the latter. */
+#define TRACE_TEXT_ASKED(name_parameter)                                                           \
+    "kind NOT IN ('outside', 'c') AND (name = " name_parameter " OR qualname = " name_parameter    \
+    " OR qualname GLOB " name_parameter ")"
+
+/* -1 with *err set if --function asks for what is not there. */
+int trace_text_check_function(sqlite3 *db, const char *function, struct error *err);
+
+/* A point of a run that ends at `end`; `otherwise` if none was given. */
+int64_t trace_text_time(const struct format_time *time, int64_t end, int64_t otherwise);
 
 /* 0; or -1 with *err set; or what stopped it. */
 int trace_text_walk(const struct trace_text_walk *walk);

@@ -422,18 +422,32 @@ static int walk_split(struct merge *merge)
 
 /* ---- what is asked for ---- */
 
-static int64_t absolute(const struct trace_text_walk *walk, const struct format_time *time,
-                        int64_t otherwise)
+int64_t trace_text_time(const struct format_time *time, int64_t end, int64_t otherwise)
 {
     if (!time->given)
         return otherwise;
-    return time->from_end ? walk->end - time->ns : time->ns;
+    return time->from_end ? end - time->ns : time->ns;
 }
 
-/* By name, qualified name or a glob on the latter. */
 static const char functions_sql[] =
-    "SELECT function_id FROM functions WHERE kind NOT IN ('outside', 'c') AND "
-    "(name = ?1 OR qualname = ?1 OR qualname GLOB ?1) ORDER BY function_id";
+    "SELECT function_id FROM functions WHERE " TRACE_TEXT_ASKED("?1") " ORDER BY function_id";
+
+static int no_function(const char *function, struct error *err)
+{
+    return error_set(err, "--function: no recorded function is called '%s'", function);
+}
+
+int trace_text_check_function(sqlite3 *db, const char *function, struct error *err)
+{
+    struct query query = query_open(db, functions_sql, err);
+    bool found;
+
+    query_bind_text(&query, 1, function);
+    found = query_next(&query);
+    if (query_close(&query) < 0)
+        return -1;
+    return found ? 0 : no_function(function, err);
+}
 
 static int find_functions(struct merge *merge)
 {
@@ -451,8 +465,7 @@ static int find_functions(struct merge *merge)
     if (query_close(&query) < 0)
         return -1;
     if (merge->function_count == 0)
-        return error_set(walk->err, "--function: no recorded function is called '%s'",
-                         walk->options->function);
+        return no_function(walk->options->function, walk->err);
     return 0;
 }
 
@@ -460,8 +473,8 @@ int trace_text_walk(const struct trace_text_walk *walk)
 {
     struct merge merge = {
         .walk = walk,
-        .from = absolute(walk, &walk->options->from, INT64_MIN),
-        .to = absolute(walk, &walk->options->to, INT64_MAX),
+        .from = trace_text_time(&walk->options->from, walk->end, INT64_MIN),
+        .to = trace_text_time(&walk->options->to, walk->end, INT64_MAX),
     };
     int status = walk->options->function != NULL ? find_functions(&merge) : 0;
 
