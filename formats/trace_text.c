@@ -79,18 +79,28 @@ static void add_time(struct printer *printer, uint64_t ns, int width)
     text_fini(&number);
 }
 
-static void add_cut(struct annotate *report, struct text *place, int width)
-{
-    annotate_add_place(report, place, width);
-    text_add_string(&report->row, "  ");
-}
-
 static void add_place(struct printer *printer, const struct trace_text_event *event)
 {
     text_clear(&printer->place);
     if (event->file != NULL)
         text_add_format(&printer->place, "%s:%lld", event->file->shown, (long long)event->line);
-    add_cut(&printer->report, &printer->place, PLACE_WIDTH);
+    annotate_add_place(&printer->report, &printer->place, PLACE_WIDTH);
+    text_add_string(&printer->report.row, "  ");
+}
+
+/* Of a long name the end is cut: "Thread-12 (process_request)" begins with what tells it apart. */
+static void add_thread(struct annotate *report, const char *name)
+{
+    size_t size = strlen(name);
+    int width = text_width(name, size);
+
+    if (width > THREAD_WIDTH) {
+        size = text_fit(name, size, THREAD_WIDTH - 1);
+        width = text_width(name, size) + 1;
+    }
+    text_add(&report->row, name, size);
+    text_add_string(&report->row, name[size] != '\0' ? "…" : "");
+    text_add_spaces(&report->row, THREAD_WIDTH - width + 2);
 }
 
 /* Where indentation ends, a number goes on. */
@@ -142,11 +152,8 @@ static int print_event(void *context, const struct trace_text_event *event)
     annotate_start(report);
     add_time(printer, event->time > 0 ? (uint64_t)event->time : 0, printer->time_width);
     text_add_string(&report->row, "  ");
-    if (printer->names_threads) {
-        text_clear(&printer->place);
-        text_add_string(&printer->place, event->thread_name);
-        add_cut(report, &printer->place, THREAD_WIDTH);
-    }
+    if (printer->names_threads)
+        add_thread(report, event->thread_name);
     add_place(printer, event);
     add_indentation(printer, event->level);
     if (add_what(printer, event) < 0)

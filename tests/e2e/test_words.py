@@ -108,6 +108,22 @@ class Words(unittest.TestCase):
                 hidden[0].decode(), name, hidden[1].decode()))
             self.assertNotIn("Left out", self.analyze("-f", name).out.decode())
 
+    def test_threads_of_a_pool(self):
+        """Threads whose names are alike but for a number at the beginning can be told apart in a trace as text."""
+        source = "import threading\n" \
+                 "def process_the_request(): pass\n" \
+                 "threads = [threading.Thread(target=process_the_request, name='Thread-%d (process_the_request)' % i) " \
+                 "for i in range(12)]\n" \
+                 "for t in threads: t.start(); t.join()\n" \
+                 "t = threading.Thread(target=process_the_request, name='\u7dda\u7a0b' * 5); t.start(); t.join()\n"
+        self.assertEqual(self.record(source, "--exclude-syspath").status, 0)
+        lines = self.analyze("-f", "trace").out.decode().splitlines()
+        column = lines[1].index("Thread")
+        names = {line[column:column + 14] for line in lines[2:] if "process_the_request" in line and "call" in line}
+        for i in range(12):
+            self.assertIn(("Thread-%d (process_the_request)" % i)[:13] + "\u2026", names)
+        self.assertTrue(any(name.startswith("\u7dda\u7a0b" * 3 + "\u2026 ") for name in names), names)
+
     def test_whole_of_a_tree(self):
         """The percents of a tree by processor time are of that time."""
         self.assertEqual(self.record("import time\ntime.sleep(0.05)\n" + LOOP % 2000).status, 0)
