@@ -1,6 +1,7 @@
 /* main.c - the pyanalyze command: what argv asks for is done, the one error printed, the status
  * returned. */
 #include <errno.h>
+#include <locale.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 #include "analyzer/command.h"
 #include "analyzer/options.h"
 #include "formats/error.h"
+#include "formats/trace/pattern.h"
 #include "generated/profile_sql.h"
 
 enum { EXIT_PROBLEM = 1, EXIT_USAGE = 2 };
@@ -54,7 +56,8 @@ int main(int argc, char **argv)
     bool warned = false;
     int status;
 
-    signal(SIGPIPE, SIG_IGN); /* a reader that went away shows as EPIPE */
+    signal(SIGPIPE, SIG_IGN);            /* a reader that went away shows as EPIPE */
+    setlocale(LC_CTYPE, PATTERN_LOCALE); /* names are UTF-8, whatever the terminal speaks */
     status = options_parse(&options, argc, argv, &err);
     if (status == 0)
         status = act(&options, &warned, &err);

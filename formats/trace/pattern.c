@@ -1,6 +1,7 @@
 #include "formats/trace/pattern.h"
 
 #include <fnmatch.h>
+#include <locale.h>
 #include <regex.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -21,14 +22,24 @@ struct pattern_list {
     struct pattern *patterns; /* owned */
     size_t count, room;
     bool includes_only;
+    locale_t utf8; /* owned; 0: there is none here */
 };
+
+/* A program that is recorded has what locale it likes, also another one tomorrow. The result, which
+ * may be 0, is to be given to it again. */
+static locale_t enter(locale_t locale)
+{
+    return locale != (locale_t)0 ? uselocale(locale) : (locale_t)0;
+}
 
 struct pattern_list *pattern_list_new(void)
 {
     struct pattern_list *list = calloc(1, sizeof *list);
 
-    if (list)
+    if (list) {
         list->includes_only = true;
+        list->utf8 = newlocale(LC_CTYPE_MASK, PATTERN_LOCALE, (locale_t)0);
+    }
     return list;
 }
 
@@ -45,6 +56,8 @@ void pattern_list_free(struct pattern_list *list)
         return;
     for (size_t i = 0; i < list->count; i++)
         pattern_fini(&list->patterns[i]);
+    if (list->utf8 != (locale_t)0)
+        freelocale(list->utf8);
     free(list->patterns);
     free(list);
 }
@@ -102,11 +115,17 @@ static int make_room(struct pattern_list *list)
 int pattern_list_add(struct pattern_list *list, bool include, const char *text, char *why,
                      size_t why_size)
 {
+    locale_t locale;
+    int status;
+
     if (make_room(list) < 0) {
         snprintf(why, why_size, "out of memory");
         return -1;
     }
-    if (pattern_init(&list->patterns[list->count], include, text, why, why_size) < 0)
+    locale = enter(list->utf8);
+    status = pattern_init(&list->patterns[list->count], include, text, why, why_size);
+    enter(locale);
+    if (status < 0)
         return -1;
     list->count++;
     list->includes_only = list->includes_only && include;
@@ -137,10 +156,16 @@ static bool matches(const struct pattern *pattern, const char *path)
 
 bool pattern_list_includes(const struct pattern_list *list, const char *path)
 {
-    for (size_t i = list->count; i-- > 0;)
-        if (matches(&list->patterns[i], path))
-            return list->patterns[i].include;
-    return list->count == 0 || !list->includes_only;
+    size_t i = list->count;
+    locale_t locale;
+
+    if (i == 0)
+        return true;
+    locale = enter(list->utf8);
+    while (i > 0 && !matches(&list->patterns[i - 1], path))
+        i--;
+    enter(locale);
+    return i > 0 ? list->patterns[i - 1].include : !list->includes_only;
 }
 
 bool pattern_matches(const char *text, const char *path)

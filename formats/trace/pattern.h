@@ -4,13 +4,16 @@
  * matched against the base name; after `re:` it is a POSIX extended regular expression, searched
  * anywhere in the path. The last pattern that matches decides; if none does, the file is included
  * unless there are only --include patterns. Recorder and analyzer share this, so that excluding
- * while recording and while analyzing mean the same.
+ * while recording and while analyzing mean the same. Characters are those of UTF-8, in any locale.
  */
 #ifndef FORMATS_TRACE_PATTERN_H
 #define FORMATS_TRACE_PATTERN_H
 
 #include <stdbool.h>
 #include <stddef.h>
+
+/* Where fnmatch and regular expressions know the characters of names. */
+#define PATTERN_LOCALE "C.UTF-8"
 
 struct pattern_list;
 
@@ -28,7 +31,8 @@ bool pattern_list_is_empty(const struct pattern_list *list);
 /* Is the file at `path` included? True for an empty list. */
 bool pattern_list_includes(const struct pattern_list *list, const char *path);
 
-/* Does this one pattern match? An uncompilable regular expression matches nothing. */
+/* Does this one pattern match, in the locale of the process? An uncompilable regular expression
+ * matches nothing. */
 bool pattern_matches(const char *pattern, const char *path);
 
 #endif

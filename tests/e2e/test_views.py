@@ -238,5 +238,35 @@ class Made(unittest.TestCase):
                 self.assertIn(b"\ntotals: 0 0 0\n", text)
 
 
+class Patterns(unittest.TestCase):
+    """A pattern means the same while recording and while analyzing, and in any locale: its characters are those of UTF-8."""
+
+    FITS = {"?.py": True, "[\u00e4\u00f6].py": True, "re:/.\\.py$": True, "re:/..\\.py$": False}
+
+    def lines(self, trace, locale, *options):
+        env = dict(support.environment(), LC_ALL=locale)
+        result = support.run([support.PYANALYZE, trace, *options, "--sql",
+                              "SELECT count(*) FROM lines WHERE hits AND file LIKE '%/\u00e4.py'"], env=env)
+        self.assertEqual(result.status, 0, result)
+        return int(result.out.split()[1]) > 0
+
+    def test_characters(self):
+        with tempfile.TemporaryDirectory() as folder:
+            program, trace = folder + "/\u00e4.py", folder + "/t.bin"
+            with open(program, "w", encoding="utf-8") as file:
+                file.write("import locale\nlocale.setlocale(locale.LC_ALL, 'C')\n")
+            for python in support.PYTHONS:
+                for locale in "C", "C.UTF-8":
+                    env = dict(support.environment(PYTHONCOERCECLOCALE="0", PYTHONUTF8="0"), LC_ALL=locale)
+                    record = [support.PYREC, "run", "--python", python, "--force", "-o", trace]
+                    self.assertEqual(support.run(record + [program], env=env).status, 0)
+                    found = {pattern: self.lines(trace, locale, "--include", pattern) for pattern in self.FITS}
+                    self.assertEqual(found, self.FITS, locale)
+                    for pattern in self.FITS:
+                        self.assertEqual(support.run(record + ["--include", pattern, program], env=env).status, 0)
+                        found[pattern] = self.lines(trace, locale)
+                    self.assertEqual(found, self.FITS, locale)
+
+
 if __name__ == "__main__":
     unittest.main()
