@@ -508,7 +508,13 @@ uint64_t sink_count_events(struct sink *sink, uint64_t events)
 
 uint64_t sink_size(const struct sink *sink)
 {
-    return __atomic_load_n(shared_u64(sink, TRACE_HEADER_END), __ATOMIC_RELAXED);
+    uint64_t end = __atomic_load_n(shared_u64(sink, TRACE_HEADER_END), __ATOMIC_RELAXED);
+    struct stat st;
+
+    /* Of a run that is stopped the last who asked for room did not get it. */
+    if (sink_is_stopped(sink) && fstat(descriptor(sink), &st) == 0 && (uint64_t)st.st_size < end)
+        return (uint64_t)st.st_size;
+    return end;
 }
 
 uint32_t sink_process_count(const struct sink *sink)

@@ -65,7 +65,11 @@ class Words(unittest.TestCase):
     def test_limit(self):
         """Whoever set a limit is told that it was reached, and else nothing of it."""
         stopped = b"; recording stopped early, out of space or at the limit given; see it with"
-        self.assertIn(stopped, self.record(LOOP % 300000, "-v", "--max-size", "100K").err)
+        result = self.record(LOOP % 300000, "-v", "--max-size", "300K")
+        self.assertIn(stopped, result.err)
+        size = os.path.getsize(self.trace)
+        self.assertLessEqual(size, 300 * 1024)
+        self.assertIn(b": %.2f MB, " % (size / 1e6), result.err)
         self.assertNotIn(b"stopped", self.record(LOOP % 3000, "-v").err)
 
     def test_cost_of_samples(self):
