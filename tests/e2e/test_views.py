@@ -15,6 +15,7 @@ import support
 import test_chrometrace
 import test_random_traces as tables
 
+import random_samples
 import random_trace
 import trace_writer as w
 
@@ -157,6 +158,69 @@ class Totals(unittest.TestCase):
         self.assertGreater(self.timelines, COUNT // 10)
 
 
+class Sampled(unittest.TestCase):
+    """The same of samples, whose states add up to their times."""
+
+    def check(self, seed, view):
+        ns, cpu, hits = whole = tuple(view.value((column, "functions")) for column in ("self_ns", "self_cpu_ns", "hits"))
+        inside = view.value(("self_ns", "functions WHERE kind <> 'outside'"))
+        for by, total in ("self", ns), ("cpu", cpu), ("hits", hits):
+            for options in [], ["--lines"], ["--per-thread"]:
+                self.assertEqual(view.folded("--by", by, *options), total, (seed, by, options))
+        self.assertEqual(view.callgrind(view.run("-f", "callgrind")), (whole, whole), seed)
+        self.assertEqual(view.callgrind_of_threads(), whole, seed)
+        self.assertEqual((view.pstats()[1], view.pstats("--per-thread")[1]), (inside, inside), seed)
+        for table in "lines", "line_stats", "functions WHERE kind <> 'outside'":
+            self.assertEqual(view.value(("self_ns", table)), inside, (seed, table))
+            self.assertEqual(view.value(("running_ns + gil_wait_ns + blocked_ns", table)), inside, (seed, table))
+
+    def test_every_format_adds_up(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for seed in range(tables.FIRST, tables.FIRST + COUNT // 2):
+                with open(folder + "/t.bin", "wb") as file:
+                    file.write(random_samples.make(seed, 30)[0])
+                view = View(folder, folder + "/t.bin", [])
+                self.check(seed, view)
+                view.db.close()
+
+
+class Merged(unittest.TestCase):
+    """Two traces in one database: what adds up is the sum of both."""
+
+    SUMS = (
+        "SELECT file, qualname, first_line, sum(calls), sum(resumes), sum(hits), sum(self_ns), sum(self_cpu_ns), "
+        "sum(cumulative_ns) FROM functions WHERE calls + resumes + hits + self_ns + cumulative_ns > 0 GROUP BY 1, 2, 3",
+        "SELECT file, line, 0, sum(hits), sum(self_ns), sum(cumulative_ns) FROM lines "
+        "WHERE hits + self_ns + cumulative_ns > 0 GROUP BY 1, 2",
+        "SELECT caller_file || caller_function, caller_line, callee_file || callee_function, sum(calls), sum(resumes), "
+        "sum(self_ns), sum(cumulative_ns), sum(outer_cumulative_ns), sum(cumulative_hits) FROM edges GROUP BY 1, 2, 3",
+        "SELECT 0, 0, 0, sum(wall_ns), sum(self_ns), sum(gap_ns) FROM accounts",
+        "SELECT 0, 0, 0, count(*), sum(self_ns), sum(calls), sum(cumulative_ns) FROM contexts")
+
+    def load(self, *traces):
+        path = traces[0] + ".db"
+        result = support.run([support.PYANALYZE, *traces, "--db", path, "--force"])
+        self.assertEqual(result.status, 0, result)
+        database = sqlite3.connect(path)
+        sums = [collections.Counter({(*row[:3], i): value for row in database.execute(query)
+                                     for i, value in enumerate(row[3:]) if value}) for query in self.SUMS]
+        database.close()
+        return sums
+
+    def test_sums_are_added(self):
+        mark = w.MARK
+        self.addCleanup(setattr, w, "MARK", mark)
+        with tempfile.TemporaryDirectory() as folder:
+            for seed in range(tables.FIRST, tables.FIRST + COUNT // 2):
+                traces = [folder + "/0.bin", folder + "/1.bin"]
+                for i, trace in enumerate(traces):
+                    w.MARK = bytes([i] * 16)
+                    with open(trace, "wb") as file:
+                        file.write(random_trace.make(7 * seed + i, 40)[0])
+                one, other, both = self.load(traces[0]), self.load(traces[1]), self.load(*traces)
+                self.assertEqual([a + b for a, b in zip(one, other)], both, seed)
+
+
 class Made(unittest.TestCase):
     """Traces of a few events."""
 
@@ -167,7 +231,7 @@ class Made(unittest.TestCase):
         self.addCleanup(self.folder.cleanup)
         self.trace = self.folder.name + "/t.bin"
 
-    def make(self, events, facts=b"", sequences=None):
+    def make(self, events, facts=b""):
         """`events`: payloads of chunks of one thread, each (sequence, events before, ticks, bytes)."""
         facts += w.process(base=1) + w.file(1, "/p/a.py", "a.py") + w.end(0, 0)
         for number, name, line in self.CODES:
