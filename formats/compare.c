@@ -406,6 +406,16 @@ static int compare_check(const struct format_options *options, struct error *err
     return format_check_sort(options, options->lines ? keys_of_lines : keys, err);
 }
 
+static void compare_advise(const struct format_options *options, const char *path, char *text,
+                           size_t size)
+{
+    (void)path;
+    snprintf(text, size, "%s",
+             options->per_thread
+                 ? "compare: --per-thread does not split it; --thread NAME compares one thread"
+                 : "");
+}
+
 static bool compare_recognize(const unsigned char *head, int size)
 {
     return size >= 8 && memcmp(head, "Before: ", 8) == 0;
@@ -421,4 +431,5 @@ const struct format format_compare = {
     .recognize = compare_recognize,
     .check = compare_check,
     .write = compare_write,
+    .advise = compare_advise,
 };

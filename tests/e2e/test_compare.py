@@ -172,6 +172,15 @@ class Compare(unittest.TestCase):
             self.assertEqual(result.err, b"pyanalyze: compare needs the traces of two runs, the one before and the one after: "
                              + said + b"\n")
 
+    def test_threads(self):
+        """--per-thread says what it does not do; a thread alone can be compared."""
+        result = support.run([support.PYANALYZE, *self.traces, "-f", "compare", "--per-thread"])
+        self.assertEqual(result.status, 0, result)
+        self.assertIn(b"compare: --per-thread does not split it; --thread NAME compares one thread", result.err)
+        text = self.compare("--thread", "MainThread")
+        self.assertIn("\nSelection: thread MainThread\n", text)
+        self.assertEqual(text.replace("Selection: thread MainThread\n", ""), self.compare())
+
     def test_wrong_sort(self):
         result = support.run([support.PYANALYZE, *self.traces, "-f", "compare", "--lines", "--sort", "calls"])
         self.assertEqual((result.status, result.err.count(b"\n")), (2, 1), result)
