@@ -222,9 +222,9 @@ int codes_line_at(const unsigned char *table, size_t size, int first_line, int o
 
         at++;
         if (kind >= 10 && kind <= 12)
-            line += (int)kind - 10;
+            line = step_line(line, (int)kind - 10);
         else if (kind == 13 || kind == 14)
-            line += signed_step(at, end);
+            line = step_line(line, signed_step(at, end));
         from += units * (int)sizeof(_Py_CODEUNIT);
         if (offset < from)
             return kind != 15 ? line : 0;
@@ -245,7 +245,7 @@ int codes_line_at(const unsigned char *table, size_t size, int first_line, int o
 
         from += table[i];
         if (step != -128)
-            line += step;
+            line = step_line(line, step);
         if (offset < from)
             return step != -128 ? line : 0;
     }
@@ -281,7 +281,7 @@ int codes_line_at(const unsigned char *table, size_t size, int first_line, int o
         from += table[i];
         if (offset < from)
             break;
-        line += (signed char)table[i + 1];
+        line = step_line(line, (signed char)table[i + 1]);
     }
     return line;
 }

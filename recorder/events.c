@@ -502,8 +502,9 @@ static bool is_wanted_thread(const PyThreadState *state)
     return recorder.settings.threads || syscall(SYS_gettid) == recorder.only_thread;
 }
 
-static struct thread *make_thread(pycompat_frame *frame, bool is_main)
+static struct thread *make_thread(pycompat_frame *frame)
 {
+    bool is_main = syscall(SYS_gettid) == getpid();
     size_t name_size = 0;
     char *name = thread_name(frame, is_main, &name_size);
     struct thread *t = thread_begin(name, name_size, is_main);
@@ -515,7 +516,6 @@ static struct thread *make_thread(pycompat_frame *frame, bool is_main)
 struct thread *events_thread_begin(pycompat_frame *frame, bool entering)
 {
     PyThreadState *state = PyThreadState_Get();
-    bool is_main = syscall(SYS_gettid) == getpid();
     struct thread *t = thread_current;
 
     if (t != NULL && !t->is_stale)
@@ -526,7 +526,7 @@ struct thread *events_thread_begin(pycompat_frame *frame, bool entering)
     if (t != NULL)
         thread_renew(t);
     else
-        t = make_thread(frame, is_main);
+        t = make_thread(frame);
     if (t == NULL)
         return NULL;
     t->state = state;

@@ -208,17 +208,13 @@ PyMODINIT_FUNC PyInit__recorder(void)
 {
     PyObject *module = PyModule_Create(&definition);
 
-    if (module == NULL)
-        return NULL;
     if (error == NULL)
         error = PyErr_NewExceptionWithDoc(
             "pyrec.Error", "What pyrec cannot do, and why, in one sentence.", NULL, NULL);
-    Py_XINCREF(error);
-    if (error == NULL || PyModule_AddObject(module, "Error", error) < 0 ||
-        PyModule_AddStringConstant(module, "version", PYREC_VERSION) < 0) {
-        Py_XDECREF(error);
-        Py_DECREF(module);
-        return NULL;
-    }
-    return module;
+    if (module != NULL && error != NULL &&
+        PyDict_SetItemString(PyModule_GetDict(module), "Error", error) == 0 &&
+        PyModule_AddStringConstant(module, "version", PYREC_VERSION) == 0)
+        return module;
+    Py_XDECREF(module);
+    return NULL;
 }

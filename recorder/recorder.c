@@ -407,21 +407,19 @@ static void set_boundary(struct thread *t, void *now)
         event_boundary(t, *(const uint64_t *)now);
 }
 
-/* Up to here all threads are where their stacks say. */
-static uint64_t set_boundaries(void)
+uint64_t recorder_set_boundaries(void)
 {
-    uint64_t now;
+    uint64_t now = clock_ticks();
 
-    chosen()->suspend();
-    now = clock_ticks();
-    thread_each(set_boundary, &now);
+    if (recorder.running)
+        thread_each(set_boundary, &now);
     return now;
 }
 
 void recorder_stop(void)
 {
-    if (recorder.running)
-        set_boundaries();
+    chosen()->suspend();
+    recorder_set_boundaries();
     chosen()->detach();
     replaced_restore(&real_exit);
     handover_detach();
@@ -439,8 +437,10 @@ void recorder_stop(void)
 
 uint64_t recorder_pause(void)
 {
-    uint64_t now = set_boundaries();
+    uint64_t now;
 
+    chosen()->suspend();
+    now = recorder_set_boundaries();
     recorder.running = false;
     recorder.paused = true;
     recorder.halted_ticks = now;

@@ -47,8 +47,11 @@ int recorder_start(const struct inside_run *run, struct inside_hooks *hooks, cha
 int recorder_start_guest(struct sink *sink, char *why, size_t why_size);
 
 /* The end of what recorder_start_guest() began, after which another recording can begin. The GIL is
- * held, for these three. */
+ * held, for these four. */
 void recorder_stop(void);
+
+/* Now, in ticks: up to here all threads that are recorded are where their stacks say. */
+uint64_t recorder_set_boundaries(void);
 
 /* Nothing is recorded, and nothing is slower, between the two. The moment, in ticks. */
 uint64_t recorder_pause(void);

@@ -267,11 +267,8 @@ static void announce_running(void)
     PyThreadState *state = PyInterpreterState_ThreadHead(PyInterpreterState_Main());
 
     for (; state != NULL; state = PyThreadState_Next(state)) {
-        pycompat_frame *frame = pycompat_current_frame(state);
-
-        if (frame != NULL && !pycompat_frame_is_real(frame))
-            frame = pycompat_frame_caller(frame);
-        for (; frame != NULL; frame = pycompat_frame_caller(frame))
+        for (pycompat_frame *frame = pycompat_recent_frame(state); frame != NULL;
+             frame = pycompat_frame_caller(frame))
             sampler_codes_announce(pycompat_frame_code(frame), pycompat_frame_globals(frame));
     }
 }
@@ -315,11 +312,9 @@ static PyObject *module_in(PyObject *object, PyCodeObject *code)
  * local variable. NULL: not found; then its source is not read. */
 static PyObject *find_globals(PyCodeObject *code)
 {
-    pycompat_frame *frame = pycompat_current_frame(PyThreadState_Get());
+    pycompat_frame *frame = pycompat_recent_frame(PyThreadState_Get());
     PyObject *main_module, *found = NULL;
 
-    if (frame != NULL && !pycompat_frame_is_real(frame))
-        frame = pycompat_frame_caller(frame);
     if (frame == NULL) {
         main_module = PyDict_GetItemString(PyImport_GetModuleDict(), "__main__");
         return main_module != NULL && PyModule_Check(main_module) ? PyModule_GetDict(main_module)

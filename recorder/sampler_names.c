@@ -143,12 +143,10 @@ static void replace_starters(void)
 
 static void note_running(PyThreadState *state, bool is_main)
 {
-    pycompat_frame *frame = pycompat_current_frame(state);
+    pycompat_frame *frame = pycompat_recent_frame(state);
     size_t size = 0;
     char *text;
 
-    if (frame != NULL && !pycompat_frame_is_real(frame))
-        frame = pycompat_frame_caller(frame);
     text = is_main ? strdup("MainThread") : frame != NULL ? events_thread_name(frame, &size) : NULL;
     if (text != NULL)
         note(PyThreadState_GetID(state), text, is_main ? strlen(text) : size);

@@ -86,10 +86,10 @@ void sampler_thread_pause(struct sampler_thread *thread, struct sampler_shared *
 /* What there is, is in the trace, whatever comes; more may follow. */
 void sampler_thread_seal(struct sampler_thread *thread, struct sampler_shared *shared);
 
-/* `of_parent`: in a fork's child. */
 /* Before sampler_thread_fini(), while others go on: the thread is over. */
 void sampler_thread_over(struct sampler_thread *thread, struct sampler_shared *shared);
 
+/* `of_parent`: in a fork's child. */
 void sampler_thread_fini(struct sampler_thread *thread, struct sampler_shared *shared,
                          bool of_parent);
 

@@ -244,21 +244,6 @@ static void write_window(const struct window *window, uint64_t end)
     facts_write(TRACE_FACT_WINDOW, &fact);
 }
 
-static void set_boundary(struct thread *t, void *now)
-{
-    if (!t->is_stale && !t->in_child && t->slot.bytes != NULL)
-        event_boundary(t, *(const uint64_t *)now);
-}
-
-static uint64_t set_boundaries(void)
-{
-    uint64_t now = clock_ticks();
-
-    if (recorder.running)
-        thread_each(set_boundary, &now);
-    return now;
-}
-
 /* The calling thread's number, which it gets even in a pause; one that nobody has, if it is not
  * recorded. */
 static uint32_t thread_number(void)
@@ -295,7 +280,7 @@ uint32_t session_open_window(const char *owner, size_t size, bool all_threads)
     session.count++;
     update();
     window->thread = all_threads ? 0 : thread_number();
-    window->start = set_boundaries();
+    window->start = recorder_set_boundaries();
     write_window(window, 0);
     return window->number;
 }
@@ -308,7 +293,7 @@ bool session_close_window(uint32_t number)
         i++;
     if (i == session.count || session.pid != getpid() || !recorder.active)
         return false;
-    write_window(&session.windows[i], set_boundaries());
+    write_window(&session.windows[i], recorder_set_boundaries());
     free(session.windows[i].owner);
     session.windows[i] = session.windows[--session.count];
     update();
@@ -320,7 +305,7 @@ static void close_all_windows(void)
     uint64_t now;
 
     if (session.pid == getpid()) {
-        now = set_boundaries();
+        now = recorder_set_boundaries();
         for (size_t i = 0; i < session.count; i++)
             write_window(&session.windows[i], now);
     }
