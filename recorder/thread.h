@@ -64,6 +64,7 @@ struct thread {
     clockid_t cpu_clock;                  /* this thread's, for the others */
     void *user_trace;                     /* settrace backend: the program's own tracer ... */
     void *user_profile;                   /* ... and profiler */
+    bool begins_profile;                  /* ... which sys.setprofile() has just set */
     uint64_t writing_ticks;               /* spent on sealing and writing chunks */
     uint64_t replaced_ticks;              /* since then another tracer is in our place; 0: none */
     struct thread *following, *preceding; /* in the list of all threads */

@@ -280,6 +280,16 @@ static void record_c(pycompat_frame *frame, int what, PyObject *callable)
         event_c_return(t);
 }
 
+/* The program's profiler would not be told that the call of sys.setprofile() is over which began
+ * before there was one: the interpreter says so only because we listen. */
+static bool is_its_own_beginning(struct thread *t, int what)
+{
+    bool begins = t->begins_profile;
+
+    t->begins_profile = false;
+    return begins && what == PyTrace_C_RETURN;
+}
+
 /* For --c-calls: only profile functions are told of functions of C. */
 static int profile(PyObject *object, PyFrameObject *frame, int what, PyObject *argument)
 {
@@ -288,7 +298,9 @@ static int profile(PyObject *object, PyFrameObject *frame, int what, PyObject *a
     record_c(pycompat_frame_of(frame), what, argument);
     t = thread_current;
     if (EVENTS_UNLIKELY(t != NULL && t->user_profile != NULL))
-        return forward(t, t->user_profile, object, frame, what, argument);
+        return is_its_own_beginning(t, what)
+                   ? 0
+                   : forward(t, t->user_profile, object, frame, what, argument);
     if (EVENTS_UNLIKELY(!recorder.running))
         disarm(PyThreadState_Get(), t);
     return 0;
@@ -395,7 +407,12 @@ static PyObject *settrace(PyObject *self, PyObject *argument)
 
 static PyObject *setprofile(PyObject *self, PyObject *argument)
 {
-    return set_function(&real_setprofile, self, argument);
+    bool had_one = thread_current != NULL && thread_current->user_profile != NULL;
+    PyObject *result = set_function(&real_setprofile, self, argument);
+
+    if (thread_current != NULL)
+        thread_current->begins_profile = !had_one && thread_current->user_profile != NULL;
+    return result;
 }
 
 /* Arms the threads that were made since `known` was the newest (NULL: all). New ones exist, but

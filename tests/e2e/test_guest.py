@@ -191,6 +191,24 @@ step(10)
 
 SHADOWED = ("json", "platform", "threading", "traceback", "linecache", "inspect", "tokenize", "random", "signal")
 
+PROFILER = '''
+import sys
+def f(n):
+    for i in range(n):
+        len("text")
+told = []
+def profiler(frame, event, argument):
+    told.append((event, getattr(argument, "__name__", argument)))
+def other(frame, event, argument):
+    profiler(frame, event, argument)
+sys.setprofile(profiler)
+f(3)
+sys.setprofile(other)
+f(3)
+sys.setprofile(None)
+print(told)
+'''
+
 
 class Guest(unittest.TestCase):
     def setUp(self):
@@ -203,9 +221,9 @@ class Guest(unittest.TestCase):
             file.write(text)
         return path
 
-    def each(self, source, verify, arguments=(), options=()):
+    def each(self, source, verify, arguments=(), options=(), pythons=support.PYTHONS):
         program = self.write("program.py", source)
-        for python in support.PYTHONS:
+        for python in pythons:
             with self.subTest(python=python):
                 recording = support.Recording(python, [program, *arguments], options)
                 plain, recorded = recording.plain, recording.recorded
@@ -242,6 +260,14 @@ class Guest(unittest.TestCase):
             self.assertEqual(recording.query("SELECT calls FROM functions WHERE name = 'step'"), [(5,)])
             self.assertEqual(recording.query("SELECT ended FROM processes"), [("exit 0",)])
         self.each(TEAR_DOWN, verify)
+
+    def test_a_profiler_of_the_programs_own(self):
+        """It is told what it would be told otherwise, though calls of C are recorded; from 3.12 on CPython tells it of the
+        end of sys.setprofile(), too, as soon as any tool has asked for calls."""
+        def verify(recording):
+            self.assertEqual(recording.recorded.out.count(b"c_call"), 1 + 3 + 3 + 1)
+        self.each(PROFILER, verify, options=["--c-calls"], pythons=[
+            python for python in support.PYTHONS if support.version(python) < (3, 12)])
 
     def test_shadowed_modules(self):
         for name in SHADOWED:
