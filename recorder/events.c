@@ -520,8 +520,7 @@ struct thread *events_thread_begin(pycompat_frame *frame, bool entering)
 
     if (t != NULL && !t->is_stale)
         return t;
-    if (!recorder.running || recorder.settings.sample_ns != 0 ||
-        !is_wanted_thread(state))
+    if (!recorder.running || recorder.settings.sample_ns != 0 || !is_wanted_thread(state))
         return NULL;
     if (t != NULL)
         thread_renew(t);

@@ -289,8 +289,8 @@ static void stop(time_t patience)
     section_leave(&gate);
 }
 
-/* A handler of a signal that ends the process may have interrupted its thread in malloc(), for which
- * ours waits then. */
+/* A handler of a signal that ends the process may have interrupted its thread in malloc(), for
+ * which ours waits then. */
 void sampler_stop(void)
 {
     const time_t seconds = 5;

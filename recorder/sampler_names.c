@@ -127,8 +127,7 @@ static void replace(struct replaced *replaced, const char *name, int flags, PyCF
 {
     PyObject *function = replaced_find("_thread", name);
 
-    if (function != NULL && PyCFunction_Check(function) &&
-        PyCFunction_GET_FLAGS(function) == flags)
+    if (function != NULL && PyCFunction_Check(function) && PyCFunction_GET_FLAGS(function) == flags)
         replaced_put(replaced, function, ours);
 }
 

@@ -58,7 +58,7 @@ struct thread {
     bool is_stale;           /* belongs to a recording that is over; its stack is empty */
     bool is_main;
     bool is_busy; /* its chunk is being changed: none of what a handler of a signal may do */
-    char *name; /* owned; NULL: none */
+    char *name;   /* owned; NULL: none */
     size_t name_size;
     pthread_t pthread;
     clockid_t cpu_clock;                  /* this thread's, for the others */
