@@ -1,7 +1,6 @@
 #include "analyzer/events_walk.h"
 #include "analyzer/grow.h"
 #include "formats/error.h"
-#include "formats/trace/samples.h"
 
 /* A stack that no recorder writes. */
 enum { DEPTH_MAX = 1 << 20 };
@@ -57,13 +56,14 @@ static int take_stack(struct events_walk *walk, uint64_t node, struct error *err
 
 static void pass(struct events_walk *walk, uint64_t units)
 {
-    walk->ticks += units << (walk->file->clock.shift + TRACE_SAMPLE_SHIFT);
+    walk->ticks += units << walk->file->clock.shift;
 }
 
 /* A chunk's samples refer to each other and to its own nodes only. */
 void events_walk_forget_samples(struct events_walk *walk)
 {
     walk->node_count = 0;
+    walk->sampling = trace_sampling_new();
     if (!walk->is_sampled)
         return;
     walk->depth = 0;
@@ -90,13 +90,13 @@ static int show_sample(struct events_walk *walk, const struct trace_sample *samp
             return -1;
     }
     walk->string = walk->sample_state;
-    uint64_t samples = sample->tag == TRACE_SAMPLE_SAME ? sample->count : 1;
-    return samples ? show(walk, (enum trace_tag)EVENTS_TAG_SAMPLE, samples) : 0;
+    return show(walk, (enum trace_tag)EVENTS_TAG_SAMPLE,
+                sample->tag == TRACE_SAMPLE_SAME ? sample->count : 1);
 }
 
 static int show_gap(struct events_walk *walk, const struct trace_sample *sample)
 {
-    walk->gap = (struct trace_event){.gap = sample->time << TRACE_SAMPLE_SHIFT};
+    walk->gap = (struct trace_event){.gap = sample->time};
     walk->gap_pending = true;
     walk->string = sample->reason;
     return show(walk, TRACE_TAG_GAP, 0);
@@ -106,7 +106,7 @@ int events_walk_step_sample(struct events_walk *walk, bool *ended, struct error 
 {
     struct trace_sample sample;
 
-    *ended = !trace_next_sample(&walk->cursor, &sample);
+    *ended = !trace_next_sample(&walk->cursor, &walk->sampling, &sample);
     if (*ended)
         return 0;
     switch (sample.tag) {
@@ -124,16 +124,17 @@ int events_walk_step_sample(struct events_walk *walk, bool *ended, struct error 
     }
 }
 
-bool events_walk_find_sample(struct trace_cursor cursor, struct clock_hand *hand)
+bool events_walk_find_sample(struct trace_cursor cursor, struct trace_sampling sampling,
+                             struct clock_hand *hand)
 {
     struct trace_sample sample;
 
-    while (trace_next_sample(&cursor, &sample)) {
+    while (trace_next_sample(&cursor, &sampling, &sample)) {
         if (sample.tag == TRACE_SAMPLE_GAP)
             return true;
         if (sample.tag < TRACE_SAMPLE_RUNNING || sample.tag > TRACE_SAMPLE_SAME)
             continue;
-        clock_hand_advance(hand, sample.time << TRACE_SAMPLE_SHIFT);
+        clock_hand_advance(hand, sample.time);
         return true;
     }
     return false;

@@ -502,12 +502,12 @@ int64_t events_walk_time(struct events_walk *walk)
 
 /* Does an event follow in the bytes? The hand moves to its stamp. */
 static bool find_stamp(const struct events_walk *walk, struct trace_cursor cursor,
-                       struct clock_hand *hand)
+                       struct trace_sampling sampling, struct clock_hand *hand)
 {
     struct trace_event event;
 
     if (walk->is_sampled)
-        return events_walk_find_sample(cursor, hand);
+        return events_walk_find_sample(cursor, sampling, hand);
     while (trace_next_event(&cursor, &event)) {
         if (event.tag == TRACE_TAG_CPU || event.tag == TRACE_TAG_EXTENSION)
             continue;
@@ -530,7 +530,7 @@ static int find_stamp_ahead(struct events_walk *walk, const struct trace_chunk *
 
         if (events_chunk_open(walk, chunk, head, &walk->ahead, &cursor, &record, err) < 0)
             return -1;
-        found = find_stamp(walk, cursor, hand);
+        found = find_stamp(walk, cursor, trace_sampling_new(), hand);
         if (walk->ahead.size == chunk->size)
             break;
     }
@@ -546,7 +546,8 @@ int events_walk_self(struct events_walk *walk, int64_t *ns, struct error *err)
     hand = walk->hand;
     if (walk->gap_pending)
         clock_hand_advance(&hand, walk->gap.gap);
-    found = find_stamp(walk, walk->cursor, &hand) || (!walk->lost_told && is_lost_ahead(walk));
+    found = find_stamp(walk, walk->cursor, walk->sampling, &hand) ||
+            (!walk->lost_told && is_lost_ahead(walk));
     for (size_t i = walk->chunk + 1; found == 0 && i < walk->chunk_end; i++)
         found = find_stamp_ahead(walk, &walk->file->chunks[i], &hand, err);
     *ns = found > 0 ? hand.ns - walk->hand.ns : 0;

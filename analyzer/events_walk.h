@@ -15,6 +15,7 @@
 #include "analyzer/events_suspended.h"
 #include "analyzer/facts.h"
 #include "analyzer/trace_file.h"
+#include "formats/trace/samples.h"
 
 struct error;
 
@@ -53,6 +54,7 @@ struct events_walk {
 
     /* Of a sampled thread: the chunk's nodes, and where its last sample was. */
     bool is_sampled;
+    struct trace_sampling sampling;
     struct events_node *nodes; /* owned */
     size_t node_count, node_room;
     uint64_t sample_state; /* enum trace_sample_tag: that of the sample before */
@@ -99,7 +101,8 @@ int events_walk_step_sample(struct events_walk *walk, bool *ended, struct error 
 void events_walk_forget_samples(struct events_walk *walk);
 
 /* Does a sample follow? The hand moves to its stamp. */
-bool events_walk_find_sample(struct trace_cursor cursor, struct clock_hand *hand);
+bool events_walk_find_sample(struct trace_cursor cursor, struct trace_sampling sampling,
+                             struct clock_hand *hand);
 
 /* For the same: a frame onto the stack; false: no memory. */
 bool events_walk_push(struct events_walk *walk, uint64_t code, int64_t line_step);

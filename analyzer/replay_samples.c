@@ -113,9 +113,7 @@ static int64_t take_cpu(struct gatherer *gatherer, enum sample_state state, int6
 
 static int64_t pass(struct gatherer *gatherer, uint64_t units)
 {
-    if (units > UINT64_MAX >> TRACE_SAMPLE_SHIFT)
-        units = UINT64_MAX >> TRACE_SAMPLE_SHIFT;
-    return clock_hand_advance(&gatherer->replay->hand, units << TRACE_SAMPLE_SHIFT);
+    return clock_hand_advance(&gatherer->replay->hand, units);
 }
 
 static void count_samples(struct gatherer *gatherer, int64_t passed, uint64_t count)
@@ -125,16 +123,16 @@ static void count_samples(struct gatherer *gatherer, int64_t passed, uint64_t co
     node->samples += count;
     node->ns[gatherer->state] += passed;
     node->cpu += take_cpu(gatherer, gatherer->state, passed);
-    if (count > 0)
-        node->squares += (double)passed * (double)passed / (double)count;
+    node->squares += (double)passed * (double)passed / (double)count;
     gatherer->replay->events += count;
 }
 
-static void add_cpu(struct gatherer *gatherer, uint64_t us)
+static void add_cpu(struct gatherer *gatherer, uint64_t ns)
 {
-    int64_t ns = us < (uint64_t)INT64_MAX / 4000 ? (int64_t)us * 1000 : INT64_MAX / 4;
-
-    gatherer->cpu = gatherer->cpu > INT64_MAX / 4 ? gatherer->cpu : gatherer->cpu + ns;
+    if (ns > INT64_MAX / 4)
+        ns = INT64_MAX / 4;
+    if (gatherer->cpu <= INT64_MAX / 4)
+        gatherer->cpu += (int64_t)ns;
 }
 
 static void take_sample(struct gatherer *gatherer, const struct trace_sample *sample)
@@ -187,7 +185,7 @@ static void take_record(struct gatherer *gatherer, const struct trace_sample *sa
     case TRACE_SAMPLE_EXTENSION:
         gatherer->replay->trouble.extensions++;
         break;
-    default: /* MISSED: the next sample has their time */
+    default: /* UNITS; MISSED: the next sample has their time */
         break;
     }
 }
@@ -220,6 +218,7 @@ static int gather_chunk(struct gatherer *gatherer, const struct trace_file *file
                         const struct trace_chunk *chunk, struct trace_buffer *buffer,
                         struct error *err)
 {
+    struct trace_sampling sampling = trace_sampling_new();
     struct trace_sample sample;
 
     if (trace_file_read(file, chunk, buffer, err) < 0)
@@ -227,7 +226,7 @@ static int gather_chunk(struct gatherer *gatherer, const struct trace_file *file
     struct trace_cursor cur = trace_cursor_over(buffer->bytes, buffer->size);
     gatherer->chunk_count = 0;
     gatherer->has_last = false;
-    while (!gatherer->out_of_memory && trace_next_sample(&cur, &sample))
+    while (!gatherer->out_of_memory && trace_next_sample(&cur, &sampling, &sample))
         take_record(gatherer, &sample);
     gatherer->replay->trouble.undecoded += chunk->sealed && cur.status != TRACE_AT_END;
     return 0;

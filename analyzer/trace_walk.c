@@ -161,7 +161,7 @@ static int add_chunk(struct walk *walk, const struct trace_chunk_header *header,
 
 static bool is_known_kind(uint32_t kind)
 {
-    return kind >= TRACE_RUN && kind <= TRACE_SAMPLES;
+    return (kind >= TRACE_RUN && kind <= TRACE_SOURCE) || kind == TRACE_SAMPLES;
 }
 
 /* A chunk that is whole, or was cut: keeps it if this version knows what it is. */

@@ -15,15 +15,13 @@
 /* A node: tag, parent, code (5 bytes each) and line (5). A sample, with what may stand before it.
  */
 #define NODE_SIZE 16
-#define SAMPLE_RESERVE (4 * TRACE_SAMPLE_SIZE_MAX)
+#define SAMPLE_RESERVE (5 * TRACE_SAMPLE_SIZE_MAX)
+
+/* Of CPU time a period has so many units: two periods fit a byte. */
+#define CPU_UNITS 64u
 
 /* After so much of sameness a record says so: it is all that a kill can lose. */
 #define SAME_NS UINT64_C(1000000000)
-
-static unsigned shift(void)
-{
-    return recorder.sink.tick_shift + TRACE_SAMPLE_SHIFT;
-}
 
 /* --- Chunks --- */
 
@@ -51,6 +49,18 @@ static void forget_nodes(struct sampler_writer *writer)
     writer->node_count = 0;
     if (writer->nodes != NULL)
         memset(writer->nodes, 0, writer->node_room * sizeof *writer->nodes);
+}
+
+/* Fine enough for a period, and no finer: what is left over goes to the next record. */
+static void set_units(struct sampler_writer *writer)
+{
+    double period = (double)recorder.settings.sample_ns;
+    double ticks = period * (double)recorder.sink.tick_rate / 1e9;
+
+    writer->time_unit = (uint64_t)(ticks / TRACE_SAMPLE_PERIOD) >> recorder.sink.tick_shift;
+    writer->cpu_unit = recorder.settings.sample_ns / CPU_UNITS;
+    writer->time_unit += writer->time_unit == 0;
+    writer->cpu_unit += writer->cpu_unit == 0;
 }
 
 static bool next_chunk(struct sampler_writer *writer, size_t need)
@@ -85,6 +95,7 @@ static bool next_chunk(struct sampler_writer *writer, size_t need)
     }
     writer->at = writer->slot.bytes + TRACE_CHUNK_PAYLOAD;
     writer->end = writer->slot.bytes + writer->slot.capacity - SAMPLE_RESERVE;
+    writer->at = trace_put_sample_units(writer->at, writer->time_unit, writer->cpu_unit);
     forget_nodes(writer);
     return true;
 }
@@ -94,18 +105,19 @@ static bool next_chunk(struct sampler_writer *writer, size_t need)
 /* The units that have passed until `now`; they are taken as written. */
 static uint64_t pass(struct sampler_writer *writer, uint64_t now)
 {
-    uint64_t units = now > writer->last ? (now - writer->last) >> shift() : 0;
+    uint64_t unit = writer->time_unit << recorder.sink.tick_shift;
+    uint64_t units = now > writer->last ? (now - writer->last) / unit : 0;
 
-    writer->last += units << shift();
+    writer->last += units * unit;
     return units;
 }
 
 static uint64_t pass_cpu(struct sampler_writer *writer, uint64_t cpu)
 {
-    uint64_t us = cpu > writer->cpu ? (cpu - writer->cpu) / 1000 : 0;
+    uint64_t units = cpu > writer->cpu ? (cpu - writer->cpu) / writer->cpu_unit : 0;
 
-    writer->cpu += us * 1000;
-    return us;
+    writer->cpu += units * writer->cpu_unit;
+    return units;
 }
 
 static void flush(struct sampler_writer *writer)
@@ -182,8 +194,9 @@ uint32_t sampler_writer_node(struct sampler_writer *writer, uint32_t parent, uin
 
     if (node->number != 0)
         return node->number;
+    writer->at =
+        trace_put_node(writer->at, writer->node_count, parent, code, (int64_t)line - first_line);
     *node = (struct sampler_node){key, (uint32_t)line, ++writer->node_count};
-    writer->at = trace_put_node(writer->at, parent, code, (int64_t)line - first_line);
     return node->number;
 }
 
@@ -208,6 +221,7 @@ bool sampler_writer_begin(struct sampler_writer *writer, const char *name, size_
     writer->number = sink_take_thread(&recorder.sink);
     writer->last = since;
     writer->cpu = cpu;
+    set_units(writer);
     write_thread_fact(writer, name, name_size, native, is_main);
     return recorder.running;
 }
@@ -215,9 +229,13 @@ bool sampler_writer_begin(struct sampler_writer *writer, const char *name, size_
 void sampler_writer_sample(struct sampler_writer *writer, enum trace_sample_tag state, uint64_t now,
                            uint32_t node, uint64_t cpu)
 {
+    uint64_t units;
+
     flush(writer);
-    writer->at =
-        trace_put_sample(writer->at, state, pass(writer, now), node, pass_cpu(writer, cpu));
+    units = pass(writer, now);
+    /* What it ran before it waited is told when it runs again: it is the time of where it runs. */
+    cpu = state == TRACE_SAMPLE_RUNNING ? pass_cpu(writer, cpu) : 0;
+    writer->at = trace_put_sample(writer->at, state, units, node, cpu);
     writer->samples++;
 }
 

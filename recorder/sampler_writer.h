@@ -27,6 +27,7 @@ struct sampler_writer {
     uint64_t samples, samples_counted; /* counted: told to the sink */
     uint64_t last;                     /* ticks up to which its time is written */
     uint64_t cpu;                      /* ns up to which its CPU time is written */
+    uint64_t time_unit, cpu_unit;      /* times 2^tick_shift ticks; ns */
     uint64_t chunk;                    /* changes with each chunk: nodes of another one are void */
     uint64_t missed;                   /* not written yet */
     uint64_t same, same_until; /* samples like the last one, not written yet, and their end */

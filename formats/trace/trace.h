@@ -65,8 +65,8 @@ enum trace_chunk_kind {
     TRACE_EVENTS = 3,
     TRACE_STACK = 4,
     TRACE_SOURCE = 5,
-    TRACE_SAMPLES = 6,
-    TRACE_PACK = 7,
+    TRACE_SAMPLES = 8, /* 6 and 7 were these before they had a version */
+    TRACE_PACK = 9,
 };
 #define TRACE_CHUNK_OPTIONAL 0x80000000u
 #define TRACE_FLAG_SEALED 1u
@@ -164,14 +164,25 @@ enum trace_tag {
 enum trace_sample_tag {
     TRACE_SAMPLE_END = 0,
     TRACE_SAMPLE_NODE = 1,
-    TRACE_SAMPLE_RUNNING = 2,
+    TRACE_SAMPLE_RUNNING = 2, /* the first byte's bits ss, plus 2 */
     TRACE_SAMPLE_GIL = 3,
     TRACE_SAMPLE_BLOCKED = 4,
     TRACE_SAMPLE_SAME = 5,
     TRACE_SAMPLE_MISSED = 6,
     TRACE_SAMPLE_GAP = 7,
+    TRACE_SAMPLE_UNITS = 8,
     TRACE_SAMPLE_EXTENSION = 15,
 };
+
+/* Those of RUNNING to SAME have a time in the first byte, as `1sst tttt`; the short form of NODE has
+ * its line there, as `01ll llll`. */
+#define TRACE_SAMPLE_TIMED 0x80u
+#define TRACE_SAMPLE_FAR 31u /* this time and others stand behind the first byte */
+#define TRACE_SHORT_NODE 0x40u
+#define TRACE_SHORT_NODE_LINES 64u
+
+/* So many units of time are a period, or about that. */
+#define TRACE_SAMPLE_PERIOD 16u
 
 /* A CPU stamp explains every interval longer than this. */
 #define TRACE_CPU_STAMP_NS 20000u

@@ -21,8 +21,8 @@ def trace():
         w.record(12, *map(w.varint, (PERIOD, 41, 1, 40, 0, 5000))) + w.end(0, 0, 41 * PERIOD, 41 * PERIOD)
     records = w.node(0, 2, 2) + w.node(1, 3, 1) + w.node(1, 3, 2) + w.node(0, 2, 3)
     for i in range(39):
-        records += w.sample(2 if i < 30 else 4, UNITS, 2 if i < 30 else 3, PERIOD // 1000 if i < 30 else 0)
-    records += w.sample(2, UNITS, 4, 0)
+        records += w.sample(0 if i < 30 else 2, UNITS, 2 if i < 30 else 3, PERIOD // 1000 if i < 30 else 0)
+    records += w.sample(0, UNITS, 4, 0)
     return w.header() + w.chunk(w.RUN, w.setting("mode", "sample") + w.setting("argv", "app.py")) + \
         w.chunk(w.FACTS, facts, process=1) + w.chunk(w.SAMPLES, records, process=1, thread=1)
 

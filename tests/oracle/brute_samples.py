@@ -7,7 +7,7 @@ import math
 
 import brute
 
-RUNNING, GIL, BLOCKED = STATES = 2, 3, 4
+RUNNING, GIL, BLOCKED = STATES = 0, 1, 2
 
 
 class Figures:
@@ -76,9 +76,9 @@ class Reader(brute.Reader):
         self.gap_of(before, reason)
         self.pending = 0
 
-    def sample(self, ticks, state, number, cpu_us):
+    def sample(self, ticks, state, number, cpu_ns):
         self.last, self.state, self.known = self.path(number), state, True
-        self.pending += 1000 * cpu_us
+        self.pending += cpu_ns
         self.take(ticks, 1)
 
     def same(self, ticks, count):

@@ -13,7 +13,7 @@ import sys
 MAGIC = b"\x89PYT\r\n\x1a\n"
 PAGE = 4096
 READ_VERSION = 1
-RUN, FACTS, EVENTS, STACK, SOURCE, SAMPLES, PACK = 1, 2, 3, 4, 5, 6, 7
+RUN, FACTS, EVENTS, STACK, SOURCE, SAMPLES, PACK = 1, 2, 3, 4, 5, 8, 9
 OPTIONAL = 1 << 31
 SEALED, STACK_APART = 1, 2
 GAP_REASONS = {1: "paused", 2: "replaced", 3: "full", 4: "lost", 5: "failed", 6: "unseen"}
@@ -581,14 +581,14 @@ class ThreadDecoder:
 class SampleDecoder:
     """Section 9: the samples of one thread; an event is one record of it, SAME included."""
 
-    STATES = {2: "running", 3: "gil", 4: "blocked"}
+    STATES = "running", "gil", "blocked"
 
     def __init__(self, trace, process, thread):
         self.trace = trace
         self.process = process
         self.thread = thread
         self.samples = self.missed = 0
-        self.cpu_us = 0
+        self.cpu_ns = 0
 
     def events(self):
         for chunk in self.trace.of_kind(SAMPLES):
@@ -606,6 +606,7 @@ class SampleDecoder:
         c = Cursor(chunk.payload)
         self.now = chunk.ticks
         self.nodes = [None]
+        self.time_unit, self.cpu_unit = 128, 1000
         node, state = 0, "blocked"
         while c.more():
             tag = c.byte()
@@ -613,15 +614,22 @@ class SampleDecoder:
                 break
             if tag == 1:
                 self.nodes.append((c.varint(), c.varint(), c.svarint()))
-            elif tag in self.STATES:
-                self.pass_time(c.varint())
-                node, state = c.varint(), self.STATES[tag]
-                self.cpu_us += c.varint()
-                self.samples += 1
-                yield self.row("sample", node, state)
-            elif tag == 5:
-                self.pass_time(c.varint())
-                self.samples += c.varint()
+            elif tag & 0xC0 == 0x40:
+                self.nodes.append((len(self.nodes) - 1, c.varint(), tag & 63))
+            elif tag & 0x80:
+                time = tag & 31
+                if time == 31:
+                    time = c.svarint()
+                if tag >> 5 & 3 == 3:
+                    more = c.varint()
+                    time += 16 * more
+                    self.samples += 1 + more
+                else:
+                    node, state = c.varint(), self.STATES[tag >> 5 & 3]
+                    self.samples += 1
+                if tag >> 5 & 3 == 0:
+                    self.cpu_ns += c.varint() * self.cpu_unit
+                self.pass_time(max(0, time))
                 yield self.row("sample", node, state)
             elif tag == 6:
                 self.missed += c.varint()
@@ -629,6 +637,8 @@ class SampleDecoder:
                 length, reason = c.varint(), c.varint()
                 yield self.row("gap", node, GAP_REASONS.get(reason, str(reason)))
                 self.pass_time(length)
+            elif tag == 8:
+                self.time_unit, self.cpu_unit = c.varint(), c.varint()
             elif tag == 15:
                 c.varint()
                 c.string()
@@ -637,7 +647,7 @@ class SampleDecoder:
                 raise Truncated
 
     def pass_time(self, units):
-        self.now += units << self.trace.header.tick_shift + 7
+        self.now += units * self.time_unit << self.trace.header.tick_shift
 
     def stack(self, node):
         """(code, line), innermost first."""

@@ -36,14 +36,24 @@ class ThreadWriter:
             self.ticks = max(0, self.ticks + rng.choice((-90, 1, 4000)))
         sequence, ticks, before = len(self.chunks), self.ticks, self.count
         self.records, self.calls, self.nodes = [], [("chunk", ticks, before)], {}
+        self.time_unit, self.cpu_unit = 128, 1000
+        if rng.random() < 0.7:
+            self.set_units()
         for _ in range(rng.randint(0, self.size)):
             self.write_record()
         self.chunks.append((sequence, ticks, before, self.records, self.calls))
 
     def units(self):
         t = self.rng.choice((0, 1, 1, 2, 7, 8, 8, 8, 9, 16, 127, 128, 3000))
-        self.ticks += t << self.clock.shift + 7
+        self.ticks += t * self.time_unit << self.clock.shift
         return t
+
+    def set_units(self):
+        self.time_unit, self.cpu_unit = self.rng.choice((1, 37, 128, 999, 4096)), self.rng.choice((1, 700, 1000, 15625))
+        self.records.append(w.units(self.time_unit, self.cpu_unit))
+
+    def is_far(self):
+        return self.rng.random() < 0.1
 
     def wander(self):
         """Calls, returns, new lines."""
@@ -74,13 +84,14 @@ class ThreadWriter:
     def node_of(self, parent, code, step):
         if (parent, code, step) not in self.nodes:
             self.nodes[parent, code, step] = len(self.nodes) + 1
-            self.emit(w.node(parent, code, step), "node", parent, code, step)
+            before = len(self.nodes) - 1 if self.rng.random() < 0.9 else None
+            self.emit(w.node(parent, code, step, before), "node", parent, code, step)
         return self.nodes[parent, code, step]
 
     def write_record(self):
         choice = self.rng.random()
         for limit, action in ((0.72, self.sample), (0.86, self.same), (0.91, self.missed), (0.94, self.gap),
-                              (0.97, self.extension), (1.0, self.stray_node)):
+                              (0.96, self.extension), (0.98, self.set_units), (1.0, self.stray_node)):
             if choice < limit:
                 action()
                 return
@@ -88,15 +99,19 @@ class ThreadWriter:
     def sample(self):
         self.wander()
         number, t = self.innermost(), self.units()
-        state = self.rng.choice((2, 2, 2, 3, 4))
-        cpu = self.rng.choice((0, 0, 1, t, 3 * t, 500))
+        state = self.rng.choice((0, 0, 0, 1, 2))
+        cpu = self.rng.choice((0, 0, 1, t, 3 * t, 500)) if state == 0 else 0
         self.count += 1
-        self.emit(w.sample(state, t, number, cpu), "sample", self.ticks, state, number, cpu)
+        self.emit(w.sample(state, t, number, cpu, self.is_far()), "sample", self.ticks, state, number, cpu * self.cpu_unit)
 
     def same(self):
-        t, count = self.units(), self.rng.choice((0, 1, 2, 9, 1000))
+        t, count = self.units(), self.rng.choice((1, 1, 2, 9, 1000))
+        if self.rng.random() < 0.5:   # about as many periods
+            more = 16 * (count - 1) + self.rng.randint(-3, 3)
+            t, more = (t + more, more) if t + more >= 0 else (t, 0)
+            self.ticks += more * self.time_unit << self.clock.shift
         self.count += count
-        self.emit(w.same(t, count), "same", self.ticks, count)
+        self.emit(w.same(t, count, self.is_far()), "same", self.ticks, count)
 
     def missed(self):
         self.records.append(w.missed(self.rng.randrange(5)))

@@ -3,7 +3,7 @@ import struct
 
 PAGE = 4096
 MARK = bytes(range(0xA0, 0xB0))
-RUN, FACTS, EVENTS, STACK, SOURCE, SAMPLES = 1, 2, 3, 4, 5, 6
+RUN, FACTS, EVENTS, STACK, SOURCE, SAMPLES = 1, 2, 3, 4, 5, 8
 
 
 def _crc_table():
@@ -102,17 +102,31 @@ def window(number, owner, thread, start, end):
     return record(11, varint(number), string(owner), varint(thread), varint(start), varint(end))
 
 
-def node(parent, number, step):
+def node(parent, number, step, before=None):
+    """`before`: the node defined before this one, if the short form may be used."""
+    if parent == before and 0 <= step < 64:
+        return bytes([0x40 | step]) + varint(number)
     return b"\x01" + varint(parent) + varint(number) + svarint(step)
 
 
-def sample(state, t, innermost, cpu_us):
-    """state: 2 running, 3 waiting for the GIL, 4 blocked."""
-    return bytes([state]) + varint(t) + varint(innermost) + varint(cpu_us)
+def timed(state, t, *fields, far=False):
+    """`far`: the time stands apart even if it fits the first byte."""
+    if 0 <= t < 31 and not far:
+        return bytes([0x80 | state << 5 | t]) + b"".join(fields)
+    return bytes([0x80 | state << 5 | 31]) + svarint(t) + b"".join(fields)
 
 
-def same(t, count):
-    return b"\x05" + varint(t) + varint(count)
+def sample(state, t, innermost, cpu=0, far=False):
+    """state: 0 running, which has CPU time, 1 waiting for the GIL, 2 blocked."""
+    return timed(state, t, varint(innermost), *[varint(cpu)] * (state == 0), far=far)
+
+
+def same(t, count, far=False):
+    return timed(3, t - 16 * (count - 1), varint(count - 1), far=far)
+
+
+def units(time, cpu_ns):
+    return b"\x08" + varint(time) + varint(cpu_ns)
 
 
 def missed(count):

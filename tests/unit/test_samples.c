@@ -1,5 +1,5 @@
 /* Samples: what replay makes of them, and the table `events`. Each expectation is worked out by
- * hand; a tick is a ns, so a unit of time is 128 ns. */
+ * hand; a tick is a ns, so a unit of time is 128 ns where a chunk says nothing else. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -29,7 +29,22 @@ static void put_node(struct bytes *out, uint64_t parent, uint64_t code, int64_t 
 {
     uint8_t room[TRACE_SAMPLE_SIZE_MAX];
 
-    put(out, room, (size_t)(trace_put_node(room, parent, code, step) - room));
+    /* As if the chunk had many nodes: the long form. */
+    put(out, room, (size_t)(trace_put_node(room, UINT64_MAX - 1, parent, code, step) - room));
+}
+
+static void put_child(struct bytes *out, uint64_t parent, uint64_t code, int64_t step)
+{
+    uint8_t room[TRACE_SAMPLE_SIZE_MAX];
+
+    put(out, room, (size_t)(trace_put_node(room, parent, parent, code, step) - room));
+}
+
+static void put_units(struct bytes *out, uint64_t time, uint64_t cpu_ns)
+{
+    uint8_t room[TRACE_SAMPLE_SIZE_MAX];
+
+    put(out, room, (size_t)(trace_put_sample_units(room, time, cpu_ns) - room));
 }
 
 static void put_sample(struct bytes *out, enum trace_sample_tag state, uint64_t units,
@@ -244,12 +259,13 @@ static void test_cpu_goes_to_who_runs(void **state)
     (void)state;
     begin(&trace, true);
     put_main_and_f(&records);
-    put_sample(&records, TRACE_SAMPLE_BLOCKED, 8, 1, 1);
-    put_sample(&records, TRACE_SAMPLE_GIL, 8, 1, 1);
-    put_sample(&records, TRACE_SAMPLE_RUNNING, 8, 2, 0);  /* 1024 of the 2000 */
+    put_sample(&records, TRACE_SAMPLE_BLOCKED, 8, 1, 0);
+    put_sample(&records, TRACE_SAMPLE_GIL, 8, 1, 0);
+    put_sample(&records, TRACE_SAMPLE_RUNNING, 8, 2, 2);  /* 1024 of the 2000 */
     put_sample(&records, TRACE_SAMPLE_RUNNING, 40, 2, 0); /* and the rest */
     put_gap(&records, 8, TRACE_GAP_PAUSED);
-    put_sample(&records, TRACE_SAMPLE_BLOCKED, 8, 1, 3);
+    put_sample(&records, TRACE_SAMPLE_BLOCKED, 8, 1, 0);
+    put_sample(&records, TRACE_SAMPLE_RUNNING, 0, 2, 3);
     put_gap(&records, 8, TRACE_GAP_PAUSED); /* what was before it is forgotten */
     put_sample(&records, TRACE_SAMPLE_RUNNING, 8, 2, 0);
     add_samples(&trace, (struct build_chunk){.ticks = 0}, &records);
@@ -257,6 +273,128 @@ static void test_cpu_goes_to_who_runs(void **state)
     check(db, STATES, "2,0,1024,2048,0 11,7168,0,0,2000");
     check(db, GAPS, "8192,9216,paused 10240,11264,paused");
     check(db, BOOKS, "12288,10240,2048,0");
+    sqlite3_close(db);
+    free(records.at);
+}
+
+/* --- Bytes --- */
+
+/* What a record of each form takes, and that it says the same when it is read. */
+static void test_bytes(void **state)
+{
+    static const uint8_t expected[] = {
+        0x08, 0x03, 0x0a,                         /* units */
+        0x41, 0x0b, 0x41, 0x0c,                   /* main, line 1; f called from there */
+        0x01, 0x01, 0x0c, 0x02,                   /* f, not called from the node before */
+        0x01, 0x03, 0x0c, 0x80, 0x01, 0x7f, 0x0d, /* a line too far for the short form */
+        0x9e, 0x02, 0x07,                         /* running, 30 units */
+        0x9f, 0x3e, 0x02, 0x00,                   /* 31 units */
+        0xa8, 0x03,                               /* GIL, 8 units */
+        0xc0, 0x01,                               /* blocked, at once */
+        0xf0, 0x00,                               /* the same, a period on */
+        0xe2, 0x63,                               /* 100 of them, in 99 periods and 2 units */
+        0xff, 0x03, 0x01,                         /* two of them, in 14 units */
+        0xff, 0xc0, 0x02, 0x01,                   /* two of them, in 176 units */
+    };
+    static const struct trace_sample read[] = {
+        {.tag = TRACE_SAMPLE_UNITS, .time = 3, .cpu = 10},
+        {.tag = TRACE_SAMPLE_NODE, .code = MAIN, .line_step = 1},
+        {.tag = TRACE_SAMPLE_NODE, .node = 1, .code = F, .line_step = 1},
+        {.tag = TRACE_SAMPLE_NODE, .node = 1, .code = F, .line_step = 1},
+        {.tag = TRACE_SAMPLE_NODE, .node = 3, .code = F, .line_step = 64},
+        {.tag = TRACE_SAMPLE_NODE, .node = 4, .code = GEN, .line_step = 63},
+        {.tag = TRACE_SAMPLE_RUNNING, .time = 90, .node = 2, .cpu = 70},
+        {.tag = TRACE_SAMPLE_RUNNING, .time = 93, .node = 2},
+        {.tag = TRACE_SAMPLE_GIL, .time = 24, .node = 3},
+        {.tag = TRACE_SAMPLE_BLOCKED, .node = 1},
+        {.tag = TRACE_SAMPLE_SAME, .time = 48, .count = 1},
+        {.tag = TRACE_SAMPLE_SAME, .time = 3 * (99 * 16 + 2), .count = 100},
+        {.tag = TRACE_SAMPLE_SAME, .time = 42, .count = 2},
+        {.tag = TRACE_SAMPLE_SAME, .time = 528, .count = 2},
+    };
+    struct trace_sampling sampling = trace_sampling_new();
+    struct trace_sample sample;
+    struct bytes records = {0};
+
+    (void)state;
+    put_units(&records, 3, 10);
+    put_child(&records, 0, MAIN, 1);
+    put_child(&records, 1, F, 1);
+    put_node(&records, 1, F, 1);
+    put_child(&records, 3, F, 64);
+    put_child(&records, 5, GEN, 63);
+    put_sample(&records, TRACE_SAMPLE_RUNNING, 30, 2, 7);
+    put_sample(&records, TRACE_SAMPLE_RUNNING, 31, 2, 0);
+    put_sample(&records, TRACE_SAMPLE_GIL, 8, 3, 0);
+    put_sample(&records, TRACE_SAMPLE_BLOCKED, 0, 1, 0);
+    put_same(&records, 16, 1);
+    put_same(&records, 99 * 16 + 2, 100);
+    put_same(&records, 14, 2);
+    put_same(&records, 176, 2);
+    assert_int_equal(records.size, sizeof expected);
+    assert_memory_equal(records.at, expected, sizeof expected);
+    struct trace_cursor cur = trace_cursor_over(records.at, records.size);
+    for (size_t i = 0; i < sizeof read / sizeof *read; i++) {
+        assert_true(trace_next_sample(&cur, &sampling, &sample));
+        assert_memory_equal(&sample, &read[i], sizeof sample);
+    }
+    assert_false(trace_next_sample(&cur, &sampling, &sample));
+    assert_int_equal(cur.status, TRACE_AT_END);
+    free(records.at);
+}
+
+/* Times that no clock has, and those before the record they follow. */
+static void test_far_times(void **state)
+{
+    static const struct {
+        const char *bytes;
+        size_t size;
+        uint64_t time, count;
+    } cases[] = {
+        {"\xbf\x01\x00", 3, 0, 0},                                               /* -1 */
+        {"\xff\x3f\x02", 3, 0, 3},                                               /* 32 - 32 */
+        {"\xff\x3d\x02", 3, 128, 3},                                             /* 32 - 31 */
+        {"\xbf\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01\x00", 12, UINT64_MAX, 0}, /* 2^63 - 1 */
+        {"\xbf\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x00", 12, 0, 0},          /* -2^63 */
+        {"\xe1\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 11, UINT64_MAX, UINT64_MAX},
+        {"\xff\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 12, UINT64_MAX, UINT64_MAX},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct trace_cursor cur = trace_cursor_over(cases[i].bytes, cases[i].size);
+        struct trace_sampling sampling = trace_sampling_new();
+        struct trace_sample sample;
+
+        assert_true(trace_next_sample(&cur, &sampling, &sample));
+        assert_int_equal(sample.time, cases[i].time);
+        assert_int_equal(sample.count, cases[i].count);
+    }
+}
+
+/* Units hold from where they stand, in their chunk. */
+static void test_units(void **state)
+{
+    struct bytes trace, records = {0};
+
+    (void)state;
+    begin(&trace, true);
+    put_main_and_f(&records);
+    put_sample(&records, TRACE_SAMPLE_RUNNING, 2, 2, 0);
+    put_units(&records, 1000, 50);
+    put_sample(&records, TRACE_SAMPLE_RUNNING, 3, 2, 10);
+    put_same(&records, 17, 2);
+    put_gap(&records, 1, TRACE_GAP_PAUSED);
+    add_samples(&trace, (struct build_chunk){.ticks = 0}, &records);
+    put_child(&records, 0, MAIN, 1);
+    put_child(&records, 1, F, 1);
+    put_sample(&records, TRACE_SAMPLE_BLOCKED, 1, 2, 0);
+    add_samples(&trace, (struct build_chunk){.sequence = 1, .ticks = 21256, .events_before = 4},
+                &records);
+    sqlite3 *db = analyze(&trace);
+    check(db, STATES, "11,20256,0,128,500");
+    check(db, LINES, "2,0,0,5,0,20384 11,5,5,5,20384,20384");
+    check(db, GAPS, "20256,21256,paused");
     sqlite3_close(db);
     free(records.at);
 }
@@ -582,13 +720,13 @@ static void test_events(void **state)
     put_sample(&records, TRACE_SAMPLE_GIL, 8, 2, 0);
     put_same(&records, 2, 3);
     put_gap(&records, 2, TRACE_GAP_PAUSED);
-    put_same(&records, 0, 0); /* of no sample: no row */
     put_same(&records, 1, 1);
     put_sample(&records, TRACE_SAMPLE_RUNNING, 1, 0, 0);
     add_samples(&trace, (struct build_chunk){.ticks = 0}, &records);
     put_same(&records, 2, 1); /* not as in the chunk before */
     put_main_and_f(&records);
-    put_sample(&records, TRACE_SAMPLE_RUNNING, 1, 1, 0);
+    put_units(&records, 64, 1);
+    put_sample(&records, TRACE_SAMPLE_RUNNING, 2, 1, 0);
     add_samples(&trace, (struct build_chunk){.sequence = 1, .ticks = 3000, .events_before = 9},
                 &records);
     size_t count = walk_rows(&trace, rows, sizeof rows / sizeof *rows);
@@ -701,6 +839,9 @@ int main(void)
         cmocka_unit_test(test_same),
         cmocka_unit_test(test_late_and_dropped),
         cmocka_unit_test(test_cpu_goes_to_who_runs),
+        cmocka_unit_test(test_bytes),
+        cmocka_unit_test(test_far_times),
+        cmocka_unit_test(test_units),
         cmocka_unit_test(test_recursion),
         cmocka_unit_test(test_generators),
         cmocka_unit_test(test_unknown_code),
