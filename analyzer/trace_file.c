@@ -353,8 +353,7 @@ int trace_file_read(const struct trace_file *file, const struct trace_chunk *chu
         memcpy(buffer->bytes, chunk->kept, buffer->size);
         return 0;
     }
-    ssize_t got =
-        trace_pread(file->fd, buffer->bytes, buffer->size, chunk->offset + TRACE_CHUNK_PAYLOAD);
+    ssize_t got = trace_pread(file->fd, buffer->bytes, buffer->size, chunk->offset);
     if (got < 0)
         return error_set(err, "%s: offset %llu: %s", file->path, (unsigned long long)chunk->offset,
                          strerror(errno));

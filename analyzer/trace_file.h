@@ -19,7 +19,7 @@
 struct error;
 
 struct trace_chunk {
-    uint64_t offset; /* of its header in the file */
+    uint64_t offset; /* of its payload in the file */
     uint64_t
         size; /* payload bytes that are there (unsealed: up to the end of the capacity or file) */
     uint64_t sequence;

@@ -121,8 +121,7 @@ static int keep_payload(struct walk *walk, struct trace_chunk *chunk)
 
     if (!bytes)
         return fail_memory(walk);
-    ssize_t got = trace_pread(walk->file->fd, bytes, (size_t)chunk->size,
-                              chunk->offset + TRACE_CHUNK_PAYLOAD);
+    ssize_t got = trace_pread(walk->file->fd, bytes, (size_t)chunk->size, chunk->offset);
     if (got < 0) {
         free(bytes);
         return fail_io(walk);
@@ -132,16 +131,17 @@ static int keep_payload(struct walk *walk, struct trace_chunk *chunk)
     return 0;
 }
 
-static int add_chunk(struct walk *walk, const struct trace_chunk_header *header, uint64_t end)
+/* The chunk with this header, whose payload stands at `offset`. */
+static int add_chunk(struct walk *walk, const struct trace_chunk_header *header, uint64_t offset,
+                     uint64_t size, bool sealed)
 {
     struct trace_chunk *chunk = new_chunk(walk);
-    bool sealed = header->flags & TRACE_FLAG_SEALED && end == walk->at + header->capacity;
 
     if (!chunk)
         return fail_memory(walk);
     *chunk = (struct trace_chunk){
-        .offset = walk->at,
-        .size = sealed ? header->length : end - walk->at - TRACE_CHUNK_PAYLOAD,
+        .offset = offset,
+        .size = size,
         .sequence = header->sequence,
         .ticks = header->ticks,
         .events_before = header->events_before < EVENTS_MAX ? header->events_before : EVENTS_MAX,
@@ -155,8 +155,17 @@ static int add_chunk(struct walk *walk, const struct trace_chunk_header *header,
     if (!sealed && keep_payload(walk, chunk) < 0)
         return WALK_STOPPED;
     walk->file->chunk_count++;
-    trace_note_anchor(walk->file, header->ticks, header->monotonic);
     return 0;
+}
+
+/* One that ends at `end`. */
+static int add_whole(struct walk *walk, const struct trace_chunk_header *header, uint64_t end)
+{
+    bool sealed = header->flags & TRACE_FLAG_SEALED && end == walk->at + header->capacity;
+    uint64_t offset = walk->at + TRACE_CHUNK_PAYLOAD;
+
+    trace_note_anchor(walk->file, header->ticks, header->monotonic);
+    return add_chunk(walk, header, offset, sealed ? header->length : end - offset, sealed);
 }
 
 static bool is_known_kind(uint32_t kind)
@@ -168,7 +177,7 @@ static bool is_known_kind(uint32_t kind)
 static int take_chunk(struct walk *walk, const struct trace_chunk_header *header, uint64_t end)
 {
     if (is_known_kind(header->kind) && header->encoding == TRACE_ENCODING_RAW)
-        return add_chunk(walk, header, end);
+        return add_whole(walk, header, end);
     if (is_known_kind(header->kind) || header->kind & TRACE_CHUNK_OPTIONAL) {
         walk->file->damage.unknown++;
         return 0;
@@ -194,38 +203,40 @@ static int read_header(struct walk *walk, uint8_t head[TRACE_CHUNK_PAYLOAD],
     return trace_read_chunk_header(head, walk->file->header.mark, header) ? 1 : 0;
 }
 
-/* The sealed chunk that may begin at walk->at, within a PACK chunk that ends at `limit`, and its
- * size. 1: taken; 0: none that is right. */
-static int take_packed(struct walk *walk, uint64_t limit, uint64_t *size)
+/* The chunk that may stand at walk->at in the PACK chunk with this header, which ends at `limit`.
+ * 1: taken, and walk->at is behind it; 0: there is none. */
+static int take_packed(struct walk *walk, struct trace_chunk_header header, uint64_t limit)
 {
-    struct trace_chunk_header header;
-    uint8_t head[TRACE_CHUNK_PAYLOAD];
-    int right = read_header(walk, head, &header);
+    uint64_t most = limit - walk->at, offset;
+    size_t there;
 
-    if (right != 1)
-        return right;
-    if (header.kind != TRACE_SAMPLES || !(header.flags & TRACE_FLAG_SEALED) ||
-        header.length > limit - walk->at - sizeof head ||
-        header.capacity != sizeof head + header.length)
+    if (most > TRACE_PACKED_HEADER_MAX)
+        most = TRACE_PACKED_HEADER_MAX;
+    const uint8_t *bytes = look(walk, walk->at, (size_t)most, &there);
+    if (!bytes)
+        return WALK_STOPPED;
+    struct trace_cursor cur = trace_cursor_over(bytes, there < most ? there : (size_t)most);
+    if (!trace_read_packed_header(&cur, &header))
         return 0;
-    *size = header.capacity;
-    right = check_crc(walk, &header, head);
-    return right == 1 && take_chunk(walk, &header, walk->at + *size) < 0 ? WALK_STOPPED : right;
+    offset = walk->at + (uint64_t)(cur.at - bytes);
+    if (header.length > limit - offset)
+        return 0;
+    walk->at = offset + header.length;
+    return add_chunk(walk, &header, offset, header.length, true) < 0 ? WALK_STOPPED : 1;
 }
 
 /* The chunks in a PACK chunk, up to the first that is not there. */
-static int take_pack(struct walk *walk, uint64_t end)
+static int take_pack(struct walk *walk, const struct trace_chunk_header *header, uint64_t end)
 {
-    uint64_t start = walk->at, size;
+    uint64_t start = walk->at;
     int taken = 1;
 
+    trace_note_anchor(walk->file, header->ticks, header->monotonic);
     walk->at += TRACE_CHUNK_PAYLOAD;
-    while (taken == 1 && end - walk->at >= TRACE_CHUNK_PAYLOAD) {
-        taken = take_packed(walk, end, &size);
-        walk->at += taken == 1 ? size : 0;
-    }
+    while (taken == 1)
+        taken = take_packed(walk, *header, end);
     walk->at = start;
-    return taken == WALK_STOPPED ? WALK_STOPPED : 0;
+    return taken;
 }
 
 /* A cut chunk goes on until a page begins with the mark, at the latest up to the end. */
@@ -273,7 +284,7 @@ static int try_chunk(struct walk *walk, uint64_t *end)
             return right;
     }
     if (header.kind == TRACE_PACK && header.encoding == TRACE_ENCODING_RAW)
-        return take_pack(walk, *end) < 0 ? WALK_STOPPED : 1;
+        return take_pack(walk, &header, *end) < 0 ? WALK_STOPPED : 1;
     return take_chunk(walk, &header, *end) < 0 ? WALK_STOPPED : 1;
 }
 

@@ -12,17 +12,17 @@
 
 static struct {
     struct sink_slot slot;
-    uint64_t at; /* where the next one goes */
+    uint8_t *at; /* where the next one goes */
     uint64_t sequence;
     struct sink_slot free[FREE_MAX]; /* what they hold has been copied */
     int free_count;
 } pack;
 
-static void seal_pack(void)
+void sampler_pack_seal(void)
 {
     if (pack.slot.bytes == NULL)
         return;
-    sink_slot_seal(&pack.slot, pack.at - TRACE_CHUNK_PAYLOAD);
+    sink_slot_seal(&pack.slot, (uint64_t)(pack.at - pack.slot.bytes) - TRACE_CHUNK_PAYLOAD);
     sink_slot_unmap(&pack.slot);
 }
 
@@ -37,24 +37,25 @@ static bool open_pack(void)
     };
     uint64_t capacity = SMALLEST_CAPACITY << 2 * (pack.sequence < 2 ? pack.sequence : 2);
 
-    seal_pack();
+    sampler_pack_seal();
     if (!sink_slot_open(&recorder.sink, &pack.slot, capacity, &chunk))
         return false;
-    pack.at = TRACE_CHUNK_PAYLOAD;
+    pack.at = pack.slot.bytes + TRACE_CHUNK_PAYLOAD;
     pack.sequence++;
     return true;
 }
 
 bool sampler_pack_put(struct sink_slot *slot, uint64_t length)
 {
-    uint64_t size = TRACE_CHUNK_PAYLOAD + length;
+    uint64_t most = TRACE_PACKED_HEADER_MAX + length;
 
     if (slot->capacity != TRACE_PAGE || length > LENGTH_MAX || pack.free_count == FREE_MAX)
         return false;
-    if ((pack.slot.bytes == NULL || pack.at + size > pack.slot.capacity) && !open_pack())
+    if ((pack.slot.bytes == NULL ||
+         (uint64_t)(pack.at - pack.slot.bytes) + most > pack.slot.capacity) &&
+        !open_pack())
         return false;
-    sink_slot_pack(slot, length, pack.slot.bytes + pack.at);
-    pack.at += size;
+    pack.at = sink_slot_pack(slot, length, &pack.slot, pack.at);
     pack.free[pack.free_count++] = *slot;
     *slot = (struct sink_slot){0};
     return true;
@@ -81,6 +82,6 @@ void sampler_pack_end(bool of_parent)
     if (of_parent)
         sink_slot_unmap(&pack.slot);
     else
-        seal_pack();
+        sampler_pack_seal();
     pack.sequence = 0;
 }

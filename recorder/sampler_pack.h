@@ -20,6 +20,9 @@ bool sampler_pack_put(struct sink_slot *slot, uint64_t length);
 /* A slot that was taken over before, as a new chunk. False: there is none. */
 bool sampler_pack_take(struct sink_slot *slot, const struct sink_chunk *chunk);
 
+/* Seals what there is; what comes goes into another one. */
+void sampler_pack_seal(void);
+
 /* The end: seals what there is, clears the slots that nobody took. With `of_parent`, in a fork's
  * child, all is left as it is. */
 void sampler_pack_end(bool of_parent);

@@ -227,6 +227,7 @@ void sampler_threads_seal(struct sampler_shared *shared)
 {
     for (size_t i = 0; i < list.count; i++)
         sampler_thread_seal(&list.threads[i], shared);
+    sampler_pack_seal();
     list.awake = list.count;
 }
 

@@ -423,15 +423,27 @@ void sink_slot_seal(struct sink_slot *slot, uint64_t length)
                      trace_get_u32(header + TRACE_CHUNK_FLAGS), __ATOMIC_RELEASE);
 }
 
-void sink_slot_pack(const struct sink_slot *slot, uint64_t length, uint8_t *at)
+uint8_t *sink_slot_pack(const struct sink_slot *slot, uint64_t length, const struct sink_slot *pack,
+                        uint8_t *at)
 {
-    uint8_t header[TRACE_CHUNK_PAYLOAD];
+    const uint8_t *header = slot->bytes;
+    uint64_t since =
+        trace_get_u64(header + TRACE_CHUNK_TICKS) - trace_get_u64(pack->bytes + TRACE_CHUNK_TICKS);
+    uint8_t fields[TRACE_PACKED_HEADER_MAX], first[TRACE_VARINT_SIZE_MAX], *end = fields;
+    size_t size, first_size;
 
-    memcpy(header, slot->bytes, sizeof header);
-    trace_put_u64(header + TRACE_CHUNK_CAPACITY, TRACE_CHUNK_PAYLOAD + length);
-    sink_bytes_seal(header, slot->bytes + TRACE_CHUNK_PAYLOAD, length);
-    memcpy(at + TRACE_CHUNK_PAYLOAD, slot->bytes + TRACE_CHUNK_PAYLOAD, length);
-    memcpy(at, header, sizeof header); /* until it is whole its checksum is wrong */
+    end = trace_put_varint(end, trace_get_u32(header + TRACE_CHUNK_THREAD));
+    end = trace_put_varint(end, trace_get_u64(header + TRACE_CHUNK_SEQUENCE));
+    end = trace_put_varint(end, trace_get_u64(header + TRACE_CHUNK_EVENTS_BEFORE));
+    end = trace_put_svarint(end, (int64_t)since);
+    end = trace_put_varint(end, trace_get_u64(header + TRACE_CHUNK_CPU));
+    size = (size_t)(end - fields);
+    first_size = (size_t)(trace_put_varint(first, size + length) - first);
+    memcpy(at + first_size, fields, size);
+    memcpy(at + first_size + size, header + TRACE_CHUNK_PAYLOAD, length);
+    memcpy(at + 1, first + 1, first_size - 1);
+    trace_publish(at, first[0]); /* not 0: until then nothing is there */
+    return at + first_size + size + length;
 }
 
 void sink_slot_clear(struct sink_slot *slot)

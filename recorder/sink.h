@@ -103,9 +103,10 @@ void sink_slot_reuse(struct sink_slot *slot, const struct sink_chunk *chunk, con
 void sink_slot_seal(struct sink_slot *slot, uint64_t length);
 void sink_slot_unmap(struct sink_slot *slot);
 
-/* Writes the slot's chunk, sealed and without what its capacity leaves free, to `at` in a PACK
- * chunk: TRACE_CHUNK_PAYLOAD + length bytes. */
-void sink_slot_pack(const struct sink_slot *slot, uint64_t length, uint8_t *at);
+/* Writes the slot's chunk, without what its capacity leaves free, to `at` in a PACK chunk: at most
+ * TRACE_PACKED_HEADER_MAX + length bytes, behind which it returns. */
+uint8_t *sink_slot_pack(const struct sink_slot *slot, uint64_t length, const struct sink_slot *pack,
+                        uint8_t *at);
 
 /* A chunk that stands elsewhere: its place becomes one that was never written. */
 void sink_slot_clear(struct sink_slot *slot);

@@ -314,3 +314,23 @@ bool trace_read_chunk_header(const uint8_t *at, const uint8_t mark[TRACE_MARK_SI
     };
     return true;
 }
+
+bool trace_read_packed_header(struct trace_cursor *cur, struct trace_chunk_header *header)
+{
+    uint64_t length = trace_read_varint(cur), thread, before;
+    const uint8_t *start = cur->at;
+
+    thread = trace_read_varint(cur);
+    header->sequence = trace_read_varint(cur);
+    header->events_before = trace_read_varint(cur);
+    header->ticks += (uint64_t)trace_read_svarint(cur);
+    header->cpu = trace_read_varint(cur);
+    before = (uint64_t)(cur->at - start);
+    if (cur->status != TRACE_OK || length < before || thread > UINT32_MAX)
+        return false;
+    header->kind = TRACE_SAMPLES;
+    header->flags = TRACE_FLAG_SEALED;
+    header->thread = (uint32_t)thread;
+    header->length = length - before;
+    return true;
+}

@@ -148,4 +148,9 @@ struct trace_chunk_header {
 bool trace_read_chunk_header(const uint8_t *at, const uint8_t mark[TRACE_MARK_SIZE],
                              struct trace_chunk_header *header);
 
+/* Reads what stands before the records of a chunk in a PACK chunk. `header` is the PACK chunk's,
+ * and becomes that chunk's, whose records are the next `length` bytes. False: there is none, or
+ * none that makes sense. */
+bool trace_read_packed_header(struct trace_cursor *cur, struct trace_chunk_header *header);
+
 #endif

@@ -68,6 +68,8 @@ enum trace_chunk_kind {
     TRACE_SAMPLES = 8, /* 6 and 7 were these before they had a version */
     TRACE_PACK = 9,
 };
+/* The most bytes before the records of a chunk in a PACK chunk: six varints. */
+#define TRACE_PACKED_HEADER_MAX 60u
 #define TRACE_CHUNK_OPTIONAL 0x80000000u
 #define TRACE_FLAG_SEALED 1u
 #define TRACE_FLAG_STACK_APART 2u

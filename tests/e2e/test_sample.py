@@ -741,22 +741,27 @@ class Sample(unittest.TestCase):
                         chunk.capacity for chunk in trace.chunks if chunk.kind != decode.SAMPLES), len(packed) * 2048 + 300000)
 
     def test_a_damaged_pack_gives_less(self):
-        recording = self.record(support.PYTHONS[0], REQUESTS % "kill", ["--sample", "200us"])
-        recording.recorded
-        with open(recording.trace, "rb") as file:
-            whole = file.read()
-        packed = [chunk for chunk in decode.Trace(whole).chunks if chunk.kind == decode.SAMPLES and chunk.capacity % 4096]
-        last = max(packed, key=lambda chunk: chunk.offset)      # in the pack that is not sealed
-        for chunk, at in ((last, 20), (last, 48), (last, 56), (last, 100), (packed[0], 100), (packed[0], 0)):
-            damaged = bytearray(whole)
-            damaged[chunk.offset + at] ^= 0x41
-            path = os.path.join(recording.folder, "damaged.bin")
-            with open(path, "wb") as file:
-                file.write(damaged)
-            result = support.run([support.PYANALYZE, path, "--sql", "SELECT count(*) FROM threads WHERE events > 0"])
-            self.assertEqual(result.status, 0, result)
-            left = {(chunk.process, chunk.thread) for chunk in decode.Trace(bytes(damaged)).chunks if chunk.kind == decode.SAMPLES}
-            self.assertEqual(int(result.out.split()[-1]), len(left), (chunk.offset, at))
+        for end, damages in (("kill", (b"\0", b"\xff\xff\x7f")),     # a length of the pack that is not sealed
+                             ("exit", (b"\xee",))):
+            recording = self.record(support.PYTHONS[0], REQUESTS % end, ["--sample", "200us"])
+            recording.recorded
+            with open(recording.trace, "rb") as file:
+                whole = file.read()
+            chunks = [chunk for chunk in decode.Trace(whole).chunks if chunk.kind == decode.SAMPLES]
+            every = {(chunk.process, chunk.thread) for chunk in chunks}
+            first = min(chunk.offset for chunk in chunks if chunk.capacity % 4096)
+            for damage in damages:
+                with self.subTest(end, damage=damage):
+                    path = os.path.join(recording.folder, "damaged.bin")
+                    with open(path, "wb") as file:
+                        file.write(whole[:first] + damage + whole[first + len(damage):])
+                    result = support.run([support.PYANALYZE, path, "--sql", "SELECT count(*) FROM threads WHERE events > 0"])
+                    self.assertEqual(result.status, 0, result)
+                    with open(path, "rb") as file:
+                        left = {(chunk.process, chunk.thread) for chunk in decode.Trace(file.read()).chunks
+                                if chunk.kind == decode.SAMPLES}
+                    self.assertEqual(int(result.out.split()[-1]), len(left))
+                    self.assertLess(left, every)
 
     def test_no_wrong_frame(self):
         """Each (function, line) and each call that was seen is one that exact recording has."""

@@ -210,6 +210,7 @@ class Trace:
         self.errors = 0      # events that make no sense (6.3, 6.5)
         self.lost_events = 0
         self.extensions = 0
+        self.pack_anchors = []
         self.settings = []
         self.processes = {}
         self.sources = {}
@@ -259,16 +260,18 @@ class Trace:
 
     def packed(self, pack):
         """The chunks in a PACK chunk."""
-        at, end = pack.offset + 96, pack.offset + 96 + len(pack.payload)
-        while end - at >= 96 and self.data[at:at + 16] == self.header.mark:
-            (crc, kind, flags, process, thread, encoding, sequence, capacity, length, ticks, monotonic, before,
-             cpu) = struct.unpack_from("<IIIIIIQQQQQQQ", self.data, at + 16)
-            if capacity != 96 + length or at + capacity > end or kind != SAMPLES or not flags & SEALED or \
-                    crc != crc32c(self.data[at + 20:at + capacity]):
-                return
-            yield Chunk(at, kind, True, False, process, thread, encoding, sequence, capacity,
-                        self.data[at + 96:at + capacity], ticks, monotonic, before, cpu)
-            at += capacity
+        self.pack_anchors.append((pack.ticks, pack.monotonic))
+        c = Cursor(pack.payload)
+        try:
+            while c.more():
+                start = c.at
+                inner = Cursor(c.string())
+                thread, sequence, before = inner.varint(), inner.varint(), inner.varint()
+                ticks, cpu = pack.ticks + inner.svarint(), inner.varint()
+                yield Chunk(pack.offset + 96 + start, SAMPLES, True, False, pack.process, thread, 0, sequence, c.at - start,
+                            inner.data[inner.at:], ticks, None, before, cpu)
+        except Truncated:
+            pass
 
     def next_mark(self, at):
         """The next page behind `at` that begins with the mark, or the end of the file."""
@@ -366,7 +369,8 @@ class Trace:
     def measure_clock(self):
         header = self.header
         anchors = [(header.ticks, header.monotonic)]
-        anchors += [(chunk.ticks, chunk.monotonic) for chunk in self.chunks]
+        anchors += [(chunk.ticks, chunk.monotonic) for chunk in self.chunks if chunk.monotonic is not None]
+        anchors += self.pack_anchors
         anchors += [process.end[2:] for process in self.processes.values() if process.end]
         last = max(anchors, key=lambda anchor: anchor[0])
         ticks, ns = last[0] - header.ticks, last[1] - header.monotonic
