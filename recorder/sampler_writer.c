@@ -10,6 +10,7 @@
 #include "recorder/sampler_pack.h"
 
 #define SMALLEST_CAPACITY (4u << 10)
+#define USUAL_CAPACITY (64u << 10)
 #define LARGEST_CAPACITY (256u << 10)
 
 /* A node: tag, parent, code (5 bytes each) and line (5). A sample, with what may stand before it.
@@ -63,6 +64,24 @@ static void set_units(struct sampler_writer *writer)
     writer->cpu_unit += writer->cpu_unit == 0;
 }
 
+/* Each chunk defines its nodes anew, and has room that is never used when the thread ends. So it is
+ * large only if nodes take more than a little of it: some 4 bytes each. */
+static uint64_t next_capacity(const struct sampler_writer *writer, size_t need)
+{
+    uint64_t capacity = SMALLEST_CAPACITY;
+
+    if (writer->slot.bytes != NULL) {
+        bool grows = writer->slot.capacity < USUAL_CAPACITY ||
+                     writer->node_count > writer->slot.capacity / 64;
+
+        capacity = writer->slot.capacity << (grows ? 2 : 0);
+        capacity = capacity < LARGEST_CAPACITY ? capacity : LARGEST_CAPACITY;
+    }
+    while (capacity < TRACE_CHUNK_PAYLOAD + need + SAMPLE_RESERVE)
+        capacity *= 2;
+    return capacity;
+}
+
 static bool next_chunk(struct sampler_writer *writer, size_t need)
 {
     uint64_t now = clock_ticks();
@@ -74,14 +93,8 @@ static bool next_chunk(struct sampler_writer *writer, size_t need)
         .events_before = writer->samples,
         .cpu_ns = writer->cpu,
     };
-    uint64_t capacity = SMALLEST_CAPACITY;
+    uint64_t capacity = next_capacity(writer, need);
 
-    if (writer->slot.bytes != NULL && writer->slot.capacity < LARGEST_CAPACITY)
-        capacity = writer->slot.capacity * 4;
-    else if (writer->slot.bytes != NULL)
-        capacity = LARGEST_CAPACITY;
-    while (capacity < TRACE_CHUNK_PAYLOAD + need + SAMPLE_RESERVE)
-        capacity *= 2;
     seal(writer);
     chunk.sequence = writer->sequence;
     /* The anchor lies back where the time of the first sample begins. */

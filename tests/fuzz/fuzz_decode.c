@@ -1,4 +1,4 @@
-/* fuzz_decode.c - the decoder over any payload: events, records, stack records, headers.
+/* fuzz_decode.c - the decoder over any payload: events, records, samples, stack records, headers.
  *
  * What decodes is encoded again and decodes to the same; nothing is read outside the bytes, a
  * failure sticks, and the cursor never goes back.
@@ -8,6 +8,7 @@
 
 #include "formats/trace/decode.h"
 #include "formats/trace/encode.h"
+#include "formats/trace/samples.h"
 #include "tests/fuzz/fuzz.h"
 
 /* Encodes the event if encode.h has a function for it; NULL if not. */
@@ -79,6 +80,73 @@ static void walk_events(const uint8_t *bytes, size_t size)
     FUZZ_CLAIM(!trace_next_event(&cur, &ev), "a failure does not stick");
 }
 
+/* NULL: what is too far away for the recorder. */
+static uint8_t *encode_sample(uint8_t *at, uint64_t nodes, const struct trace_sample *sample)
+{
+    if (sample->time > INT64_MAX / 2 || sample->count > UINT32_MAX)
+        return NULL;
+    switch (sample->tag) {
+    case TRACE_SAMPLE_NODE:
+        return trace_put_node(at, nodes, sample->node, sample->code, sample->line_step);
+    case TRACE_SAMPLE_RUNNING:
+    case TRACE_SAMPLE_GIL:
+    case TRACE_SAMPLE_BLOCKED:
+        return trace_put_sample(at, sample->tag, sample->time, sample->node, sample->cpu);
+    case TRACE_SAMPLE_SAME:
+        return trace_put_same(at, sample->time, sample->count);
+    case TRACE_SAMPLE_MISSED:
+        return trace_put_missed(at, sample->count);
+    case TRACE_SAMPLE_GAP:
+        return trace_put_sample_gap(at, sample->time, sample->reason);
+    case TRACE_SAMPLE_UNITS:
+        return trace_put_sample_units(at, sample->time, sample->cpu);
+    default:
+        return NULL;
+    }
+}
+
+static void check_sample(struct trace_sampling before, const struct trace_sample *sample)
+{
+    uint8_t bytes[TRACE_SAMPLE_SIZE_MAX];
+    struct trace_sample again;
+    const uint8_t *end = encode_sample(bytes, before.nodes, sample);
+
+    if (!end)
+        return;
+    struct trace_cursor cur = trace_cursor_over(bytes, (size_t)(end - bytes));
+    FUZZ_CLAIM(trace_next_sample(&cur, &before, &again) && cur.at == end,
+               "sample %d does not decode", sample->tag);
+    FUZZ_CLAIM(memcmp(sample, &again, sizeof again) == 0, "sample %d decodes to another",
+               sample->tag);
+}
+
+static void walk_samples(const uint8_t *bytes, size_t size)
+{
+    struct trace_cursor cur = trace_cursor_over(bytes, size);
+    struct trace_sampling sampling = {.time_unit = 1, .cpu_unit = 1}, before = sampling;
+    struct trace_sample sample;
+    const uint8_t *at = cur.at;
+
+    while (trace_next_sample(&cur, &sampling, &sample)) {
+        FUZZ_CLAIM(cur.at > at && cur.at <= bytes + size, "the cursor is nowhere");
+        at = cur.at;
+        check_sample(before, &sample);
+        sampling.time_unit = sampling.cpu_unit = 1; /* else nothing comes out as it went in */
+        before = sampling;
+    }
+    FUZZ_CLAIM(cur.status != TRACE_OK && cur.at == at, "it stopped elsewhere");
+    FUZZ_CLAIM(!trace_next_sample(&cur, &sampling, &sample), "a failure does not stick");
+}
+
+static void walk_pack(const uint8_t *bytes, size_t size)
+{
+    struct trace_cursor cur = trace_cursor_over(bytes, size);
+    struct trace_chunk_header header = {0};
+
+    while (trace_read_packed_header(&cur, &header))
+        trace_read_bytes(&cur, header.length);
+}
+
 static void walk_records(const uint8_t *bytes, size_t size)
 {
     struct trace_cursor cur = trace_cursor_over(bytes, size);
@@ -120,6 +188,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         walk_stack(stack);
     walk_events(copy, size);
     walk_records(copy, size);
+    walk_samples(copy, size);
+    walk_pack(copy, size);
     read_headers(copy, size);
     free(copy);
     return 0;

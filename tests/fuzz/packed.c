@@ -40,14 +40,20 @@ static void seal_header(uint8_t *page)
                                                   TRACE_HEADER_CHECKED_END - TRACE_HEADER_MARK));
 }
 
+static uint32_t known_kind(uint32_t kind)
+{
+    bool sampled = kind == TRACE_SAMPLES || kind == TRACE_PACK;
+
+    return sampled || kind & TRACE_CHUNK_OPTIONAL ? kind : TRACE_RUN + (kind + 4) % 5;
+}
+
 /* Kinds and encodings that a reader refuses would hide all the rest. */
 static void seal_chunk(uint8_t *at, const struct packed_chunk *chunk, const uint8_t *mark)
 {
     uint32_t kind = trace_get_u32(at + TRACE_CHUNK_KIND), flags = at[TRACE_CHUNK_FLAGS];
 
     memcpy(at, mark, TRACE_MARK_SIZE);
-    if (!(kind & TRACE_CHUNK_OPTIONAL))
-        trace_put_u32(at + TRACE_CHUNK_KIND, TRACE_RUN + (kind + 4) % 5);
+    trace_put_u32(at + TRACE_CHUNK_KIND, known_kind(kind));
     trace_put_u32(at + TRACE_CHUNK_ENCODING, TRACE_ENCODING_RAW);
     trace_put_u64(at + TRACE_CHUNK_CAPACITY, capacity_of(chunk));
     trace_put_u64(at + TRACE_CHUNK_LENGTH, flags & TRACE_FLAG_SEALED ? chunk->size : 0);

@@ -189,6 +189,43 @@ static void test_records(void **state)
     assert_int_equal(cur.status, TRACE_CUT);
 }
 
+/* Chunks in a PACK chunk whose anchor is 1000, from process 5. */
+static void test_packed_headers(void **state)
+{
+    static const struct {
+        const char *bytes;
+        size_t size;
+    } none[] = {
+        {"", 0},                                          /* the end */
+        {"\x00\x02\x03\x00\x00\x00", 6},                  /* not published */
+        {"\x04\x02\x03\x00\x00\x00", 6},                  /* ends before its payload */
+        {"\x05\x02\x03\x00\x00", 5},                      /* cut */
+        {"\x09\x80\x80\x80\x80\x10\x00\x00\x00\x00", 10}, /* a thread number above 2^32 - 1 */
+    };
+    const struct trace_chunk_header pack = {
+        .kind = TRACE_PACK, .process = 5, .ticks = 1000, .length = 77};
+    struct trace_chunk_header header = pack;
+
+    (void)state;
+    struct trace_cursor cur = trace_cursor_over("\x09\x02\x03\x04\xc7\x01\xac\x02z", 9);
+    assert_true(trace_read_packed_header(&cur, &header));
+    assert_int_equal(header.kind, TRACE_SAMPLES);
+    assert_int_equal(header.flags, TRACE_FLAG_SEALED);
+    assert_int_equal(header.process, 5);
+    assert_int_equal(header.thread, 2);
+    assert_int_equal(header.sequence, 3);
+    assert_int_equal(header.events_before, 4);
+    assert_int_equal(header.ticks, 900);
+    assert_int_equal(header.cpu, 300);
+    assert_int_equal(header.length, 2); /* of which one is there: for the caller to see */
+    assert_int_equal(*cur.at, 'z');
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
+        header = pack;
+        cur = trace_cursor_over(none[i].bytes, none[i].size);
+        assert_false(trace_read_packed_header(&cur, &header));
+    }
+}
+
 static void test_names(void **state)
 {
     (void)state;
@@ -202,15 +239,11 @@ static void test_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_varints),
-        cmocka_unit_test(test_failure_sticks),
-        cmocka_unit_test(test_short_forms),
-        cmocka_unit_test(test_long_forms),
-        cmocka_unit_test(test_stacks),
-        cmocka_unit_test(test_failures),
-        cmocka_unit_test(test_all_short_inputs),
-        cmocka_unit_test(test_records),
-        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_varints),          cmocka_unit_test(test_failure_sticks),
+        cmocka_unit_test(test_short_forms),      cmocka_unit_test(test_long_forms),
+        cmocka_unit_test(test_stacks),           cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_all_short_inputs), cmocka_unit_test(test_records),
+        cmocka_unit_test(test_packed_headers),   cmocka_unit_test(test_names),
     };
     return cmocka_run_group_tests_name("decode", tests, NULL, NULL);
 }

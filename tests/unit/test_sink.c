@@ -168,6 +168,31 @@ static void a_full_slot_is_copied_and_used_again(void **state)
     sink_slot_unmap(&slot);
 }
 
+/* What a chunk that is packed says, as bytes; ticks before those of the PACK chunk, and behind. */
+static void a_chunk_is_packed(void **state)
+{
+    static const uint8_t expected[] = {9, 2, 3, 0, 0xc8, 1, 0xac, 2, 'a', 'b',
+                                       8, 2, 3, 0, 0xc7, 1, 0xac, 2, 'a', 0};
+    struct sink_chunk chunk = {
+        .kind = TRACE_SAMPLES, .thread = 2, .sequence = 3, .ticks = 1100, .cpu_ns = 300};
+    struct fixture *f = *state;
+    struct sink_slot slot, pack;
+    uint8_t *at;
+
+    assert_true(sink_slot_open(&f->sink, &pack, TRACE_PAGE,
+                               &(struct sink_chunk){.kind = TRACE_PACK, .ticks = 1000}));
+    assert_true(sink_slot_open(&f->sink, &slot, TRACE_PAGE, &chunk));
+    memcpy(slot.bytes + TRACE_CHUNK_PAYLOAD, "ab", 2);
+    at = sink_slot_pack(&slot, 2, &pack, pack.bytes + TRACE_CHUNK_PAYLOAD);
+    chunk.ticks = 900;
+    sink_slot_reuse(&slot, &chunk, (const uint8_t *)"a", 1);
+    at = sink_slot_pack(&slot, 1, &pack, at);
+    assert_ptr_equal(at, pack.bytes + TRACE_CHUNK_PAYLOAD + sizeof expected - 1);
+    assert_memory_equal(pack.bytes + TRACE_CHUNK_PAYLOAD, expected, sizeof expected);
+    sink_slot_unmap(&slot);
+    sink_slot_unmap(&pack);
+}
+
 static void a_descriptor_the_program_took_is_left_alone(void **state)
 {
     struct fixture *f = *state;
@@ -263,6 +288,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_trace_of_another_run_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(a_slot_is_in_the_file_at_once, setup, teardown),
         cmocka_unit_test_setup_teardown(a_full_slot_is_copied_and_used_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_chunk_is_packed, setup, teardown),
         cmocka_unit_test_setup_teardown(a_descriptor_the_program_took_is_left_alone, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(at_the_limit_the_run_stops, setup, teardown),
