@@ -3,7 +3,6 @@ import mmap
 import struct
 
 PAGE = 4096
-LAST = 65536    # a chunk of this size or more has room for what comes
 
 
 def used(path):
@@ -16,6 +15,6 @@ def used(path):
                 at += PAGE
                 continue
             capacity, length = struct.unpack_from("<QQ", trace, at + 48)
-            size += 96 + length if capacity >= LAST else capacity
+            size += 96 + length
             at += max(capacity, PAGE)
     return size
