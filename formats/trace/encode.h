@@ -30,7 +30,7 @@ static inline void trace_put_u64(uint8_t *at, uint64_t value)
 
 static inline uint64_t trace_zigzag(int64_t value)
 {
-    return ((uint64_t)value << 1) ^ (uint64_t)(value >> 63);
+    return (uint64_t)value << 1 ^ (0 - (uint64_t)(value < 0));
 }
 
 /* Returns the place behind what was written, as all put functions do. */
