@@ -144,7 +144,7 @@ def add(total, outcome):
 def in_a_line(report):
     """Which test it was, its innermost frame, and what was raised there."""
     name, _, text = report.partition("\n")
-    return "%s: %s" % (name, " ".join(text.rpartition('  File "')[2].split())[:400])
+    return "%s: %s" % (name[:200], " ".join(text.rpartition('  File "')[2].split())[:400])
 
 
 def describe_pythons(pythons):
@@ -193,8 +193,11 @@ def main():
     reasons = collections.Counter(line.rpartition(": ")[2] for line in total.skipped)
     for reason, count in sorted(reasons.items()):
         print("skipped %d: %s" % (count, reason))
+    of_tests = collections.Counter(report.partition(" ")[0].partition("\n")[0] for report in total.reports)
     for report in total.reports:
-        print("failed", in_a_line(report))
+        count = of_tests.pop(report.partition(" ")[0].partition("\n")[0], 0)
+        if count:   # of a test that failed for several interpreters, the first
+            print("failed" + (" (%d times)" % count if count > 1 else ""), in_a_line(report))
     print("%d passed, %d failed" % (total.passed, total.failed))
     return 1 if total.failed or not total.passed else 0
 

@@ -116,9 +116,11 @@ class Facts(Folder):
 
     @staticmethod
     def status_but_threads(facts):
-        """What the kernel says of the process, but for threads: how many, and the handler that libc has for its own signal."""
-        return [line for line in facts["kernel_status"] if not line.startswith(("Threads:", "SigCgt:"))] + [
-            hex(int(line.split()[1], 16) & 0x7fffffff) for line in facts["kernel_status"] if line.startswith("SigCgt:")]
+        """What the kernel says of the process, but for threads: how many, and what libc does with signals 32 and 33, its own."""
+        own = 1 << 31 | 1 << 32
+        lines = [line.split() for line in facts["kernel_status"]]
+        return [(name, int(words[0], 16) & ~own if name in ("SigCgt:", "SigIgn:") else words)
+                for name, *words in lines if name != "Threads:"]
 
     def each(self, arguments, **options):
         for python in support.PYTHONS:
