@@ -44,7 +44,7 @@ def run_unit_program(path):
                             timeout=600, check=False)
     output = result.stdout.decode("utf-8", "replace")
     passed, failed, skipped = (
-        sum(map(int, re.findall(r"\[  %s  \] (\d+) test\(s\)" % word, output)))
+        sum(map(int, re.findall(r"\[  %s +\] (\d+) test\(s\)" % word, output)))
         for word in ("PASSED", "FAILED", "SKIPPED"))
     if result.returncode != 0 and failed == 0:
         failed = 1
