@@ -6,7 +6,6 @@
  * files the stretches that matter are shown: what was left out is said, with its time and the
  * option that brings it back.
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -247,11 +246,7 @@ static void annotate_advise(const struct format_options *options, const char *pa
                             size_t size)
 {
     (void)path;
-    snprintf(text, size, "%s",
-             options->per_thread
-                 ? "annotate: --per-thread does not split it; --thread NAME reports "
-                   "one thread"
-                 : "");
+    format_advise_unsplit(options, "annotate", text, size);
 }
 
 static const char *const suffixes[] = {".txt", ".annotate", NULL};

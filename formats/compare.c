@@ -410,10 +410,7 @@ static void compare_advise(const struct format_options *options, const char *pat
                            size_t size)
 {
     (void)path;
-    snprintf(text, size, "%s",
-             options->per_thread
-                 ? "compare: --per-thread does not split it; --thread NAME compares one thread"
-                 : "");
+    format_advise_unsplit(options, "compare", text, size);
 }
 
 static bool compare_recognize(const unsigned char *head, int size)

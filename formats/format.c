@@ -147,6 +147,15 @@ void format_advise_whole(const struct format_options *options, const char *path,
                                       "callgrind, folded and flame graphs are of all files");
 }
 
+void format_advise_unsplit(const struct format_options *options, const char *name, char *text,
+                           size_t size)
+{
+    text[0] = '\0';
+    if (options->per_thread)
+        snprintf(text, size, "%s: --per-thread does not split it; --thread NAME shows one thread",
+                 name);
+}
+
 bool format_file_matches(const char *const *patterns, const char *path)
 {
     bool shown = patterns == NULL || (*patterns != NULL && **patterns == '!');

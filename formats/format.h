@@ -126,6 +126,11 @@ int format_write_threads(sqlite3 *db, struct output *out,
 void format_advise_whole(const struct format_options *options, const char *path, char *text,
                          size_t size);
 
+/* For `advise` of the format `name`, a report of all threads together whatever --per-thread says.
+ */
+void format_advise_unsplit(const struct format_options *options, const char *name, char *text,
+                           size_t size);
+
 /* Do the --file patterns show `path` (files.path)? Each is a glob on the whole path; one without
  * '/' on the base name; after "re:" a POSIX extended regular expression searched in the path. After
  * '!' it hides. The last that fits decides; where none does, files are shown if the first pattern

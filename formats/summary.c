@@ -5,7 +5,6 @@
  * Percents are of the time of all threads; "work" is on a processor, the rest is "wait". The screen
  * is the same everywhere: not wider on a wide terminal, and no different in a pipe.
  */
-#include <stdio.h>
 #include <string.h>
 
 #include "formats/annotate.h"
@@ -402,10 +401,7 @@ static void summary_advise(const struct format_options *options, const char *pat
                            size_t size)
 {
     (void)path;
-    snprintf(text, size, "%s",
-             options->per_thread ? "summary: --per-thread does not split it; --thread NAME reports "
-                                   "one thread"
-                                 : "");
+    format_advise_unsplit(options, "summary", text, size);
 }
 
 static const char *const no_suffixes[] = {NULL};

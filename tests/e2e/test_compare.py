@@ -176,7 +176,7 @@ class Compare(unittest.TestCase):
         """--per-thread says what it does not do; a thread alone can be compared."""
         result = support.run([support.PYANALYZE, *self.traces, "-f", "compare", "--per-thread"])
         self.assertEqual(result.status, 0, result)
-        self.assertIn(b"compare: --per-thread does not split it; --thread NAME compares one thread", result.err)
+        self.assertIn(b"compare: --per-thread does not split it; --thread NAME shows one thread", result.err)
         text = self.compare("--thread", "MainThread")
         self.assertIn("\nSelection: thread MainThread\n", text)
         self.assertEqual(text.replace("Selection: thread MainThread\n", ""), self.compare())
