@@ -6,8 +6,10 @@
 and prints the figures of it.
 
 Whole-program tests run by class, as many at a time as there are processors. What failed is told at once with all that
-is known of it, and in a line each at the end. The last line is `N passed, N failed`; the exit status is 0 only if
-nothing failed and something ran.
+is known of it. A class of tests in which something failed runs once more at the end, alone: much of what is tested
+here is a matter of time, and the machines are shared. What passes then is counted as passed, and named as unsteady;
+what fails again has failed, and is told in a line each; `torture` gives no second chance. The last line is
+`N passed, N failed`; the exit status is 0 only if nothing failed and something ran.
 """
 import argparse
 import collections
@@ -24,6 +26,7 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 TORTURE = ("test_kill", "test_ends", "test_processes", "test_limits", "test_extremes", "test_guest", "test_libraries",
            "test_recorder", "test_races", "test_sample", "test_sanitized", "test_stdlib")
+AGAIN = 8   # more classes than this do not fail by chance
 Outcome = collections.namedtuple("Outcome", "passed failed skipped reports seconds name", defaults=(0, ""))
 
 
@@ -135,8 +138,6 @@ def print_figures():
 
 
 def add(total, outcome):
-    for report in outcome.reports:
-        print(report, flush=True)
     return Outcome(total.passed + outcome.passed, total.failed + outcome.failed, total.skipped + outcome.skipped,
                    total.reports + outcome.reports)
 
@@ -144,7 +145,36 @@ def add(total, outcome):
 def in_a_line(report):
     """Which test it was, its innermost frame, and what was raised there."""
     name, _, text = report.partition("\n")
-    return "%s: %s" % (name[:200], " ".join(text.rpartition('  File "')[2].split())[:400])
+    where = re.sub('^[^"]*/|[~^]{2,}', "", text.rpartition('  File "')[2])
+    return "%s: %s" % (name[:200], " ".join(where.split())[:400])
+
+
+def failures(reports):
+    """A line for each test that failed; of one that failed for several interpreters, the first."""
+    def test_of(report):
+        return report.partition(" ")[0].partition("\n")[0]
+
+    counts = collections.Counter(map(test_of, reports))
+    for report in reports:
+        count = counts.pop(test_of(report), 0)
+        if count:
+            yield in_a_line(report) + (" (%d times)" % count if count > 1 else "")
+
+
+def run_again(outcomes, classes):
+    """The outcomes of all classes, after those that failed ran once more, one at a time in a process of its own."""
+    failed = [index for index, outcome in enumerate(outcomes) if outcome.failed]
+    for index in failed if len(failed) <= AGAIN else []:
+        print("once more, alone:", outcomes[index].name, flush=True)
+        with concurrent.futures.ProcessPoolExecutor(1, initializer=without_terminals) as alone:
+            again = alone.submit(run_class, classes[index]).result()
+        for report in again.reports:
+            print(report, flush=True)
+        if not again.failed:
+            for line in failures(outcomes[index].reports):
+                print("unsteady:", line)
+        outcomes[index] = again
+    return outcomes
 
 
 def describe_pythons(pythons):
@@ -176,28 +206,31 @@ def main():
         if "unit" in options.what:
             programs = [path for path in unit_programs(options.build) if options.only in path]
             for outcome in pool.map(run_unit_program, programs):
+                for report in outcome.reports:
+                    print(report, flush=True)
                 total = add(total, outcome)
         long = "torture" in options.what
         if long or "e2e" in options.what:
             describe_pythons(pythons)
             classes, broken = (torture_classes if long else e2e_classes)(options.only)
             total = add(total, Outcome(0, broken, [], []))
-            slowest = []
+            outcomes = []
             for outcome in pool.map(run_class, classes):
-                total = add(total, outcome)
-                slowest = sorted(slowest + [(outcome.seconds, outcome.name)], reverse=True)[:options.slowest]
-            for seconds, name in slowest:
+                for report in outcome.reports:
+                    print(report, flush=True)
+                outcomes.append(outcome)
+            slowest = sorted(((outcome.seconds, outcome.name) for outcome in outcomes), reverse=True)
+            for seconds, name in slowest[:options.slowest]:
                 print("%6.1f s  %s" % (seconds, name))
+            for outcome in outcomes if long else run_again(outcomes, classes):
+                total = add(total, outcome)
     if long:
         print_figures()
     reasons = collections.Counter(line.rpartition(": ")[2] for line in total.skipped)
-    for reason, count in sorted(reasons.items()):
+    for reason, count in sorted(reasons.items()) if not total.failed else []:
         print("skipped %d: %s" % (count, reason))
-    of_tests = collections.Counter(report.partition(" ")[0].partition("\n")[0] for report in total.reports)
-    for report in total.reports:
-        count = of_tests.pop(report.partition(" ")[0].partition("\n")[0], 0)
-        if count:   # of a test that failed for several interpreters, the first
-            print("failed" + (" (%d times)" % count if count > 1 else ""), in_a_line(report))
+    for line in failures(total.reports):
+        print("failed:", line)
     print("%d passed, %d failed" % (total.passed, total.failed))
     return 1 if total.failed or not total.passed else 0
 

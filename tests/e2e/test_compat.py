@@ -616,7 +616,7 @@ p.sort_stats(SortKey.CUMULATIVE).print_stats(10)
 p.sort_stats(SortKey.TIME).print_stats(10)
 p.sort_stats(SortKey.FILENAME).print_stats('__init__')
 p.sort_stats(SortKey.TIME, SortKey.CUMULATIVE).print_stats(.5, 'init')
-p.print_callers(.5, 'init')
+p.print_callers('init')   # which half is the slower one is chance
 p.print_callees()
 p.add('restats')
 pr = cProfile.Profile()
