@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -23,6 +24,17 @@ SAMPLES = os.path.join(ROOT, "samples")
 ORACLE = os.path.join(ROOT, "tests", "oracle")
 
 sys.path.insert(0, ORACLE)
+
+
+def ordinary_signals():
+    """No signal ignored or blocked: what nohup, a shell's background or a CI's runner left so would reach every program."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ}:    # subprocess sees to these
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+
+
+ordinary_signals()
 
 
 def share(things, python):
