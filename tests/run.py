@@ -14,6 +14,7 @@ what fails again has failed, and is told in a line each; `torture` gives no seco
 import argparse
 import collections
 import concurrent.futures
+import importlib
 import os
 import re
 import shutil
@@ -201,6 +202,7 @@ def main():
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     sys.dont_write_bytecode = True
     sys.path.insert(0, os.path.join(HERE, "e2e"))
+    importlib.import_module("support")      # it sees to the signals, for the unit programs too
     total = Outcome(0, 0, [], [])
     with concurrent.futures.ProcessPoolExecutor(options.jobs, initializer=without_terminals) as pool:
         if "unit" in options.what:
