@@ -172,6 +172,42 @@ static uint64_t failed_parts(const struct run *run)
     return failed;
 }
 
+/* Is every process's END there? Else it may have been in the middle of anything. */
+static bool have_all_ended(const struct run *run)
+{
+    for (size_t i = 0; i < run->process_count; i++)
+        if (!run->processes[i].facts->ended)
+            return false;
+    return true;
+}
+
+/* A sampled run in which nothing was sampled, whatever the selection. */
+static void warn_no_sample(const struct run *run, struct store *store)
+{
+    uint64_t due = 0, late = 0, missed = 0;
+    size_t count;
+    const struct facts_sampler *samplers = facts_samplers(run->facts, &count);
+    bool is_empty = run->is_sampled && run->process_count && run->file->thread_count == 0;
+
+    for (size_t i = 0; i < count; i++) {
+        due += samplers[i].due;
+        late += samplers[i].late;
+        missed += samplers[i].missed;
+    }
+    if (missed || due)
+        warn(run, store, is_empty,
+             "no sample was taken: rounds that were due: %llu, late or not at all: %llu, stacks in "
+             "doubt: %llu",
+             (unsigned long long)due, (unsigned long long)late, (unsigned long long)missed);
+    else if (failed_parts(run) || run->file->stop)
+        warn(run, store, is_empty, "no sample was taken: recording stopped before the first");
+    else if (count_gaps(run, TRACE_GAP_PAUSED))
+        warn(run, store, is_empty, "no sample was taken: recording was stopped all the time");
+    else
+        warn(run, store, is_empty, "no sample was taken: %s before the first",
+             have_all_ended(run) ? "the program was over" : "the trace ends");
+}
+
 static bool has_settings(const struct run *run)
 {
     size_t count;
@@ -206,6 +242,7 @@ void run_store_warnings(const struct run *run, struct store *store)
     warn_counts(run, store);
     warn_ends(run, store);
     warn_taken(run, store);
+    warn_no_sample(run, store);
 }
 
 bool run_is_complete(const struct run *run)
@@ -213,12 +250,10 @@ bool run_is_complete(const struct run *run)
     const struct trace_damage *damage = &run->file->damage;
     const struct replay_trouble *trouble = run->trouble;
 
-    for (size_t i = 0; i < run->process_count; i++)
-        if (!run->processes[i].facts->ended)
-            return false;
-    return run->process_count && has_settings(run) && !failed_parts(run) && !run->file->stop &&
-           !damage->places && !damage->cut && !damage->missing && !run->missing_texts &&
-           !facts_trouble(run->facts)->lost && !trouble->lost_chunks && !trouble->lost_events &&
-           !trouble->undecoded && !trouble->mismatches && !count_stopped(run) &&
-           !count_gaps(run, TRACE_GAP_REPLACED) && !count_gaps(run, TRACE_GAP_UNSEEN);
+    return run->process_count && have_all_ended(run) && has_settings(run) && !failed_parts(run) &&
+           !run->file->stop && !damage->places && !damage->cut && !damage->missing &&
+           !run->missing_texts && !facts_trouble(run->facts)->lost && !trouble->lost_chunks &&
+           !trouble->lost_events && !trouble->undecoded && !trouble->mismatches &&
+           !count_stopped(run) && !count_gaps(run, TRACE_GAP_REPLACED) &&
+           !count_gaps(run, TRACE_GAP_UNSEEN);
 }

@@ -75,22 +75,21 @@ static void print_run(struct annotate *report, struct query *run)
     annotate_print(report, NULL);
 }
 
-/* Of sampled runs: how it went, and what that means for the figures. */
+/* Of sampled runs: how it went, which a process that was killed has not told, and what that means
+ * for the figures. */
 static void print_sampling(struct annotate *report, struct query *query)
 {
-    uint64_t samples = query_sum(query, 1), rounds = query_sum(query, 4);
+    uint64_t rounds = query_sum(query, 4);
 
-    if (samples == 0 && rounds == 0) {
-        annotate_note(report, "No sample was taken: the program was over before the first", NULL);
-        return;
+    if (rounds > 0) {
+        annotate_start(report);
+        text_add_format(&report->row, "Sampled every %.6g ms: ", (double)query_sum(query, 0) / 1e6);
+        add_plural(report, query_sum(query, 1), "sample, ", "samples, ");
+        add_plural(report, query_sum(query, 2), "missed", "missed");
+        text_add_format(&report->row, ", %.1f %% late",
+                        100.0 * (double)query_sum(query, 3) / (double)rounds);
+        annotate_print(report, NULL);
     }
-    annotate_start(report);
-    text_add_format(&report->row, "Sampled every %.6g ms: ", (double)query_sum(query, 0) / 1e6);
-    add_plural(report, samples, "sample, ", "samples, ");
-    add_plural(report, query_sum(query, 2), "missed", "missed");
-    text_add_format(&report->row, ", %.1f %% late",
-                    rounds > 0 ? 100.0 * (double)query_sum(query, 3) / (double)rounds : 0.0);
-    annotate_print(report, NULL);
     annotate_note(report,
                   "Hits are samples, times estimates (~ below twice their error); no calls known",
                   NULL);
@@ -101,8 +100,7 @@ static int print_samplings(struct annotate *report)
     struct query query = query_open(
         report->db,
         "SELECT min(period_ns), sum(samples), sum(missed), sum(late), sum(rounds) FROM samplers "
-        "WHERE (SELECT count(*) FROM runs WHERE mode = 'sample') > 0 "
-        "HAVING count(*) > 0 OR (SELECT sum(events) FROM runs WHERE mode = 'sample') = 0",
+        "HAVING (SELECT count(*) FROM runs WHERE mode = 'sample') > 0",
         report->err);
 
     while (query_next(&query))

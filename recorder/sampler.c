@@ -39,6 +39,8 @@ static struct {
     bool paused;       /* ... which is now */
     bool running;      /* the thread */
     uint32_t stopping; /* futex */
+    uint32_t ready;    /* futex: the thread has begun to wait for its first round */
+    bool begins;       /* nothing came before: its first round is of the time from now on */
     bool resumed;      /* after a pause, which is a gap */
 
     struct sampler_shared shared;
@@ -57,18 +59,30 @@ static uint64_t next_random(void)
     return sampler.random;
 }
 
-/* Sleeps until `deadline`, CLOCK_MONOTONIC. False: it is over. */
-static bool wait_until(uint64_t deadline)
+/* Until `deadline`, CLOCK_MONOTONIC, as long as *word is 0. */
+static void wait_for(const uint32_t *word, uint64_t deadline)
 {
     struct timespec time = {(time_t)(deadline / 1000000000u), (long)(deadline % 1000000000u)};
 
-    while (__atomic_load_n(&sampler.stopping, __ATOMIC_ACQUIRE) == 0) {
-        if (syscall(SYS_futex, &sampler.stopping, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, 0, &time,
-                    NULL, FUTEX_BITSET_MATCH_ANY) < 0 &&
-            errno == ETIMEDOUT)
-            return true;
+    while (__atomic_load_n(word, __ATOMIC_ACQUIRE) == 0) {
+        if (syscall(SYS_futex, word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, 0, &time, NULL,
+                    FUTEX_BITSET_MATCH_ANY) < 0 &&
+            errno != EINTR && errno != EAGAIN)
+            break;
     }
-    return false;
+}
+
+static void tell(uint32_t *word)
+{
+    __atomic_store_n(word, 1, __ATOMIC_RELEASE);
+    syscall(SYS_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1);
+}
+
+/* Sleeps. False: it is over, be it that the deadline has passed too. */
+static bool wait_until(uint64_t deadline)
+{
+    wait_for(&sampler.stopping, deadline);
+    return __atomic_load_n(&sampler.stopping, __ATOMIC_ACQUIRE) == 0;
 }
 
 /* As in sched_setattr(2), which the C library has no name for. */
@@ -120,24 +134,41 @@ static void note_gap(void)
     sampler.shared.previous = now;
 }
 
+/* It is over. Rounds that were due by now and did not come are counted, not made up for: whatever
+ * stopped us, the end of the program as a rule, would be all that they see, each time. */
+static void count_missing(uint64_t base, uint64_t deadline, uint64_t period)
+{
+    uint64_t now = clock_read_ns(CLOCK_MONOTONIC);
+    uint64_t missing = now < base + period ? now >= deadline : (now - base) / period;
+
+    sampler.due += missing;
+    sampler.late += missing;
+}
+
 /* Each period has one round, at a random moment of it: nothing that the program does at regular
  * intervals can hide. A round that is late stands for the time since the last one. */
 static void *run(void *unused)
 {
     uint64_t period = recorder.settings.sample_ns;
-    uint64_t base = clock_read_ns(CLOCK_MONOTONIC), now;
+    uint64_t base, now;
 
     (void)unused;
     sampler.native = (int)syscall(SYS_gettid);
     leave_alone();
     if (sampler.resumed)
         note_gap();
-    sampler.resumed = false;
+    if (sampler.begins)
+        sampler.shared.previous = clock_ticks();
+    sampler.begins = sampler.resumed = false;
+    base = clock_read_ns(CLOCK_MONOTONIC);
+    tell(&sampler.ready);
     while (recorder.running) {
         uint64_t deadline = base + next_random() % period;
 
-        if (!wait_until(deadline))
+        if (!wait_until(deadline)) {
+            count_missing(base, deadline, period);
             break;
+        }
         now = clock_read_ns(CLOCK_MONOTONIC);
         base += period;
         sampler.due++;
@@ -172,7 +203,7 @@ static int start_thread(void)
     sigset_t all, before;
     int failure;
 
-    sampler.stopping = 0;
+    sampler.stopping = sampler.ready = 0;
     sigfillset(&all);
     pthread_attr_init(&attributes);
     pthread_attr_setstacksize(&attributes, STACK_SIZE);
@@ -182,6 +213,16 @@ static int start_thread(void)
     pthread_attr_destroy(&attributes);
     sampler.running = failure == 0;
     return failure;
+}
+
+/* Where all processors are busy it may be long until a new thread gets one. What the program does
+ * until then nobody sees, and a short program could be over: so it begins when both can. */
+static void wait_until_ready(void)
+{
+    const uint64_t patience = 5000000000u;
+
+    if (sampler.running)
+        wait_for(&sampler.ready, clock_read_ns(CLOCK_MONOTONIC) + patience);
 }
 
 /* If there should be a thread, and is none. */
@@ -217,8 +258,7 @@ static bool stop_thread(time_t patience)
 
     if (!sampler.running)
         return true;
-    __atomic_store_n(&sampler.stopping, 1, __ATOMIC_RELEASE);
-    syscall(SYS_futex, &sampler.stopping, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1);
+    tell(&sampler.stopping);
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += patience;
     if (patience == 0)
@@ -357,8 +397,9 @@ static void enter_child(void)
     if (!sampler.attached || !recorder.forked || !recorder.active || !section_enter(&gate))
         return;
     recorder_enter_child();
-    sampler.shared.previous = clock_ticks();
+    sampler.begins = true;
     go_on();
+    wait_until_ready();
     section_leave(&gate);
 }
 
@@ -466,10 +507,11 @@ int sampler_attach(char *why, size_t why_size)
     if (failure < 0)
         return -1;
     sampler.random = clock_ticks() | 1;
-    sampler.shared.previous = clock_ticks();
+    sampler.begins = true;
     failure = section_enter(&gate) ? 0 : EDEADLK;
     if (failure == 0) {
         failure = holds == 0 ? start_thread() : 0;
+        wait_until_ready();
         sampler.attached = failure == 0;
         section_leave(&gate);
     }

@@ -3,6 +3,7 @@ import collections
 import json
 import os
 import signal
+import subprocess
 import tempfile
 import time
 import unittest
@@ -965,6 +966,32 @@ class Sample(unittest.TestCase):
         self.assertTrue(0 < error < time, (time, error))
         self.assertEqual(recording.query("SELECT (SELECT sum(samples) FROM functions) - cumulative_samples FROM functions "
                                          "WHERE name = '<module>' AND file LIKE '%program.py'")[0][0] < 20, True)
+
+    def test_never_on_time(self):
+        """A sampler that gets no processor until the program ends: what it saw then would be the end, each time. The rounds
+        that did not come are counted, from the start on, and the report says why there is nothing."""
+        def alone():
+            os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
+            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+        try:
+            subprocess.run(["true"], preexec_fn=alone, check=True)
+        except (OSError, subprocess.SubprocessError):
+            self.skipTest("real-time scheduling is not permitted")
+        program = "import time\nend = time.perf_counter() + 0.05\nwhile time.perf_counter() < end: pass\n"
+        for python in support.PYTHONS:
+            with self.subTest(support.version_name(python)):
+                recording = self.record(python, program, ["--sample", "1ms"])
+                result = support.run([support.PYREC, "run", "--python", python, "-o", recording.trace, "--sample", "1ms",
+                                      *recording.program], preexec_fn=alone)
+                self.assertEqual(result.status, 0, result)
+                analyzed = support.run([support.PYANALYZE, recording.trace, "--csv", "--sql",
+                                        "SELECT rounds, late, samples FROM samplers"])
+                rounds, late, samples = map(int, analyzed.out.split()[1].split(b","))
+                self.assertGreaterEqual(rounds, 50, analyzed)
+                if samples == 0:    # it may have had a processor while the program waited for the disk
+                    self.assertEqual(rounds, late)
+                    self.assertIn(b"no sample was taken: rounds that were due: %d, late or not at all: %d, stacks in doubt: 0\n"
+                                  % (rounds, late), analyzed.err)
 
     def test_toggle(self):
         """A signal stops recording, and starts it again: exactly recorded and sampled alike, in the program's own words."""

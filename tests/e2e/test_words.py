@@ -92,15 +92,23 @@ class Words(unittest.TestCase):
                 self.assertAlmostEqual(float(each), int(row[1]) / 1e3 / int(times), delta=0.1)
 
     def test_no_samples(self):
-        """A program that was over before the first sample leaves a run without threads."""
-        facts = w.process(pid=7) + w.end(0, 0, 500, 500)
-        with open(self.trace, "wb") as file:
-            file.write(w.header() + w.chunk(w.RUN, w.setting("mode", "sample") + w.setting("argv", "app.py")) +
-                       w.chunk(w.FACTS, facts, process=1))
-        for name in ("annotate", "lines", "functions", "tree"):
-            result = self.analyze("-f", name)
-            self.assertEqual((result.status, result.err), (0, b""), result)
-            self.assertIn(b"\nNo sample was taken: the program was over before the first\n", result.out)
+        """A sampled run without a sample says so, and why, whatever is made of it."""
+        end, paused = w.end(0, 0, 500, 500), w.record(9, w.varint(0), w.varint(1), w.varint(10), w.varint(400))
+        sampler = w.record(12, *(w.varint(n) for n in (1000000, 3, 2, 0, 1, 70)))
+        for facts, why in ((end, "the program was over before the first"), (b"", "the trace ends before the first"),
+                           (paused + end, "recording was stopped all the time"),
+                           (sampler + end, "rounds that were due: 3, late or not at all: 2, stacks in doubt: 1")):
+            with open(self.trace, "wb") as file:
+                file.write(w.header() + w.chunk(w.RUN, w.setting("mode", "sample") + w.setting("argv", "app.py")) +
+                           w.chunk(w.FACTS, w.process(pid=7) + facts, process=1))
+            warning = "no sample was taken: %s\n" % why
+            for name in ("annotate", "lines", "functions", "tree", "folded", "callgrind", "summary"):
+                result = self.analyze("-f", name)
+                self.assertEqual(result.status, 0, result)
+                self.assertIn(": %s" % warning, result.err.decode())
+                self.assertEqual(result.err.count(b"no sample"), 1, result)
+            self.assertIn("\nWarning: %s" % warning, self.analyze().out.decode())
+            self.assertEqual(self.analyze("--strict").status, 1)
 
     def test_left_out(self):
         """Rankings tell what --file hides, all of it together with what they show."""
