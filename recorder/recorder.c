@@ -304,12 +304,9 @@ static int begin(uint32_t parent, enum trace_process_how how, char *why, size_t 
     return 0;
 }
 
-int recorder_start(const struct inside_run *run, struct inside_hooks *hooks, char *why,
-                   size_t why_size)
+static int start(const struct inside_run *run, struct inside_hooks *hooks, char *why,
+                 size_t why_size)
 {
-    uint64_t begun = cost_begin();
-    int garbage = garbage_count();
-
     if (run->version != INSIDE_VERSION) {
         snprintf(why, why_size, "preload.so and the recorder are of different versions of pyrec");
         return -1;
@@ -330,9 +327,19 @@ int recorder_start(const struct inside_run *run, struct inside_hooks *hooks, cha
     }
     *hooks = (struct inside_hooks){process_number_hook, before_exec_hook, exec_failed_hook,
                                    on_exit_hook, child_ended_hook};
-    garbage_set_count(garbage);
-    cost_end(COST_START, begun);
     return 0;
+}
+
+int recorder_start(const struct inside_run *run, struct inside_hooks *hooks, char *why,
+                   size_t why_size)
+{
+    uint64_t begun = cost_begin();
+    int held = garbage_hold();
+    int result = start(run, hooks, why, why_size);
+
+    garbage_release(held);
+    cost_end(COST_START, begun);
+    return result;
 }
 
 /* In the middle of a program. */
