@@ -62,8 +62,10 @@ struct facts_process {
     uint64_t code_base;
     uint64_t start_ticks;
     struct trace_bytes executable, python, cwd, command; /* command: arguments, each ended by NUL */
-    bool known;                                          /* a PROCESS record was there */
-    bool ended;                                          /* an END record was there */
+    uint64_t start_time;    /* clock ticks since its machine began, 0: not known */
+    uint64_t pid_namespace; /* of its pid, 0: not known */
+    bool known;             /* a PROCESS record was there */
+    bool ended;             /* an END record was there */
     uint64_t end_how, end_status, end_ticks;
     bool reaped; /* a parent's CHILD record tells of its end */
     uint64_t wait_status;
@@ -93,7 +95,7 @@ struct facts_gap {
 struct facts_window {
     struct facts_key key; /* its number is the window's */
     struct trace_bytes owner;
-    uint64_t thread; /* 0: all */
+    uint64_t thread;                 /* 0: all */
     uint64_t start_ticks, end_ticks; /* end 0: still open */
 };
 

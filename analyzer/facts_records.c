@@ -62,6 +62,10 @@ static void read_process(struct facts *facts, uint32_t number, struct trace_curs
     process->python = trace_read_string(cur);
     process->cwd = trace_read_string(cur);
     process->command = trace_read_string(cur);
+    if (cur->at == cur->end) /* recorders before the first release did not write the rest */
+        return;
+    process->start_time = trace_read_varint(cur);
+    process->pid_namespace = trace_read_varint(cur);
 }
 
 static void read_thread(struct facts *facts, uint32_t process, struct trace_cursor *cur)

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "analyzer/alive.h"
 #include "analyzer/analyze.h"
 #include "analyzer/facts.h"
 #include "analyzer/trace_file.h"
@@ -20,6 +21,7 @@ struct run_process {
     struct facts_process *facts; /* borrowed */
     int64_t id;                  /* row; 0: not selected */
     int64_t start_ns, end_ns;
+    enum alive alive; /* of one whose end is not told */
 };
 
 struct run {
@@ -56,9 +58,10 @@ void run_store_thread(struct run *run, struct store *store, const struct trace_t
  * warnings. */
 void run_store(struct run *run, struct store *store, const struct selection *selection);
 
-/* How a process ended, as processes.ended has it: exit N, signal N, exec, unknown. */
+/* How a process ended, as processes.ended has it: exit N, signal N, exec, running, killed, unknown.
+ */
 enum { RUN_TEXT_SIZE = 256 };
-void run_tell_end(const struct facts_process *process, char text[RUN_TEXT_SIZE]);
+void run_tell_end(const struct run_process *of, char text[RUN_TEXT_SIZE]);
 
 /* The row of a process, 0 if it has none. */
 int64_t run_process_id(const struct run *run, uint64_t number);

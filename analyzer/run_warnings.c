@@ -107,11 +107,11 @@ static void warn_cut(const struct run *run, struct store *store, size_t first)
     char how[RUN_TEXT_SIZE], other[RUN_TEXT_SIZE], list[LISTED * 24 + 32] = "";
     size_t count = 0, size = 0;
 
-    run_tell_end(run->processes[first].facts, how);
+    run_tell_end(&run->processes[first], how);
     for (size_t i = 0; i < run->process_count; i++) {
         if (!is_cut(&run->processes[i]))
             continue;
-        run_tell_end(run->processes[i].facts, other);
+        run_tell_end(&run->processes[i], other);
         if (strcmp(how, other) != 0)
             continue;
         if (i < first)
@@ -123,12 +123,18 @@ static void warn_cut(const struct run *run, struct store *store, size_t first)
     }
     if (count > LISTED)
         snprintf(list + size, sizeof list - size, " and %zu more", count - LISTED);
-    warn(run, store, count,
-         "process%s %s did not end in order (%s): what %s threads were doing is in the table "
-         "open_frames",
-         count > 1 ? "es" : "", list,
-         strcmp(how, "unknown") == 0 ? "killed, or still running" : how,
-         count > 1 ? "their" : "its");
+    if (strcmp(how, "running") == 0)
+        warn(run, store, count,
+             "process%s %s had not ended when the trace was read: what %s threads were doing then "
+             "is in the table open_frames",
+             count > 1 ? "es" : "", list, count > 1 ? "their" : "its");
+    else
+        warn(run, store, count,
+             "process%s %s did not end in order (%s): what %s threads were doing is in the table "
+             "open_frames",
+             count > 1 ? "es" : "", list,
+             strcmp(how, "unknown") == 0 ? "killed, or still running" : how,
+             count > 1 ? "their" : "its");
 }
 
 static void warn_ends(const struct run *run, struct store *store)

@@ -361,6 +361,17 @@ int trace_file_read(const struct trace_file *file, const struct trace_chunk *chu
     return 0;
 }
 
+bool trace_file_is_unsealed(const struct trace_file *file, const struct trace_chunk *chunk)
+{
+    uint8_t head[TRACE_CHUNK_PAYLOAD];
+
+    return trace_pread(file->fd, head, sizeof head, chunk->offset - sizeof head) ==
+               (ssize_t)sizeof head &&
+           !(trace_get_u32(head + TRACE_CHUNK_FLAGS) & TRACE_FLAG_SEALED) &&
+           trace_get_u64(head + TRACE_CHUNK_SEQUENCE) == chunk->sequence &&
+           memcmp(head + TRACE_CHUNK_MARK, file->header.mark, TRACE_MARK_SIZE) == 0;
+}
+
 void trace_buffer_free(struct trace_buffer *buffer)
 {
     free(buffer->bytes);

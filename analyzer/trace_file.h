@@ -80,6 +80,9 @@ size_t trace_file_chunks(const struct trace_file *file, uint32_t kind, size_t *f
 const struct trace_chunk *trace_file_stack(const struct trace_file *file,
                                            const struct trace_chunk *chunk);
 
+/* Is the unsealed chunk still unsealed, and the same one? */
+bool trace_file_is_unsealed(const struct trace_file *file, const struct trace_chunk *chunk);
+
 /* A growing buffer; begin with all zero. */
 struct trace_buffer {
     uint8_t *bytes;

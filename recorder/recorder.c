@@ -18,6 +18,7 @@
 #include "recorder/fit.h"
 #include "recorder/garbage.h"
 #include "recorder/handover.h"
+#include "recorder/identity.h"
 #include "recorder/inside.h"
 #include "recorder/pycompat.h"
 #include "recorder/replaced.h"
@@ -64,6 +65,7 @@ static void write_process_fact(uint32_t parent, enum trace_process_how how, uint
     const char *version = Py_GetVersion();
     size_t command_size;
     char *command = read_whole("/proc/self/cmdline", &command_size);
+    struct identity identity = identity_of_self();
     struct fact fact;
 
     fact_init(&fact);
@@ -77,6 +79,8 @@ static void write_process_fact(uint32_t parent, enum trace_process_how how, uint
     fact_put_string(&fact, version, strcspn(version, " "));
     fact_put_string(&fact, recorder.cwd, recorder.cwd != NULL ? strlen(recorder.cwd) : 0);
     fact_put_string(&fact, command, command != NULL ? command_size : 0);
+    fact_put_uint(&fact, identity.start);
+    fact_put_uint(&fact, identity.pid_namespace);
     facts_write(TRACE_FACT_PROCESS, &fact);
     free(command);
 }

@@ -1,6 +1,7 @@
 """What the two programs say to whoever looks at them, where it matters: how a run ended, what is not in a report."""
 import os
 import re
+import subprocess
 import tempfile
 import unittest
 
@@ -62,7 +63,7 @@ class Words(unittest.TestCase):
 
     def test_killed(self):
         self.record("import os\nos.kill(os.getpid(), 9)\n")
-        self.assertIn(b" did not end in order (killed, or still running): what its threads", self.analyze("-f", "summary").err)
+        self.assertIn(b" did not end in order (killed): what its threads", self.analyze("-f", "summary").err)
 
     def test_limit(self):
         """Whoever set a limit is told that it was reached, and else nothing of it."""
@@ -109,6 +110,66 @@ class Words(unittest.TestCase):
                 self.assertEqual(result.err.count(b"no sample"), 1, result)
             self.assertIn("\nWarning: %s" % warning, self.analyze().out.decode())
             self.assertEqual(self.analyze("--strict").status, 1)
+
+    def test_ended_or_not(self):
+        """A trace without an end is that of a program that runs or of one that was killed; where that can be seen it is told,
+        elsewhere it is not."""
+        def start_time(pid):
+            with open("/proc/%d/stat" % pid, encoding="latin-1") as file:
+                return int(file.read().rpartition(")")[2].split()[19])
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            boot = file.read().strip()
+        namespace = os.stat("/proc/self/ns/pid").st_ino
+        zombie = subprocess.Popen(["true"])
+        os.waitid(os.P_PID, zombie.pid, os.WEXITED | os.WNOWAIT)
+        begun = start_time(os.getpid())
+        for name, found, pid, boot_id, identity in (
+                ("here", "running", os.getpid(), boot, (begun, namespace)),
+                ("another of the same id", "killed", os.getpid(), boot, (begun - 1, namespace)),
+                ("no process of that id", "killed", 2**31 - 1, boot, (begun, namespace)),
+                ("its parent did not ask yet", "killed", zombie.pid, boot, (start_time(zombie.pid), namespace)),
+                ("another boot", "unknown", os.getpid(), boot[::-1], (begun, namespace)),
+                ("no boot", "unknown", os.getpid(), "", (begun, namespace)),
+                ("another name space", "unknown", os.getpid(), boot, (begun, namespace + 1)),
+                ("began when?", "unknown", os.getpid(), boot, (0, 0)),
+                ("older recorder", "unknown", os.getpid(), boot, ()),
+                ("all processes", "unknown", 2**32 - 1, boot, (begun, namespace)),
+                ("no process", "unknown", 0, boot, (begun, namespace))):
+            with self.subTest(name):
+                with open(self.trace, "wb") as file:
+                    file.write(w.header() + w.chunk(w.RUN, w.setting("boot_id", boot_id) + w.setting("argv", "app.py")) +
+                               w.chunk(w.FACTS, w.process(pid=pid, identity=identity), process=1, sealed=False))
+                result = self.analyze("--sql", "SELECT ended, complete FROM processes JOIN runs USING (run_id)")
+                self.assertEqual((result.status, result.out.split()[2:]), (0, [found.encode(), b"0"]), result)
+                self.assertIn({"running": b": process %d had not ended when the trace was read: what its ",
+                               "killed": b": process %d did not end in order (killed): what its ",
+                               "unknown": b": process %d did not end in order (killed, or still running): what its "}[found]
+                              % pid, result.err)
+        zombie.wait()
+
+    def test_still_running(self):
+        """A live trace, and what becomes of it; with a child that is killed before, and its descriptors closed."""
+        program = os.path.join(self.folder.name, "app.py")
+        with open(program, "w", encoding="utf-8") as file:
+            file.write("import os, sys, time\nif os.fork() == 0:\n    os.kill(os.getpid(), 9)\nos.wait()\n"
+                       "r, w = os.pipe()\nif os.fork() == 0:\n    os.write(w, b'x')\n    time.sleep(100)\nos.read(r, 1)\n"
+                       "os.closerange(3, 1000)\nprint(1, flush=True)\nsys.stdin.readline()\nos.kill(0, 9)\n")
+        for python in support.PYTHONS:
+            for options in ([], ["-S"]):
+                with self.subTest(python=python, options=options):
+                    recorded = subprocess.Popen([support.PYREC, "run", "-o", self.trace, *options, "--python", python, program],
+                                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=support.environment(),
+                                                start_new_session=True)
+                    recorded.stdout.readline()
+                    query = ("--sql", "SELECT ended FROM processes ORDER BY number")
+                    alive = self.analyze(*query)
+                    recorded.communicate(b"go on\n")
+                    gone = self.analyze(*query)
+                    while b"running" in gone.out:      # the child, for a moment
+                        gone = self.analyze(*query)
+                    self.assertEqual(alive.out.split(), [b"ended", b"running", b"signal", b"9", b"running"], alive)
+                    self.assertEqual(gone.out.split(), [b"ended", b"killed", b"signal", b"9", b"killed"], gone)
+                    self.assertEqual((alive.err.count(b"\n"), gone.err.count(b"\n")), (2, 2), (alive, gone))
 
     def test_left_out(self):
         """Rankings tell what --file hides, all of it together with what they show."""

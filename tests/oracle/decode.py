@@ -150,6 +150,7 @@ class Process:
         self.anchor = c.varint(), c.varint()
         self.executable, self.python, self.cwd = text(c.string()), text(c.string()), text(c.string())
         self.command = [text(part) for part in c.string().split(b"\0")[:-1]]
+        self.start, self.namespace = (c.varint(), c.varint()) if c.more() else (0, 0)
 
     def take_thread(self, c):
         number, native, name, main = c.varint(), c.varint(), text(c.string()), c.varint()

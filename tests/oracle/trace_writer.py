@@ -68,9 +68,9 @@ def setting(key, value):
 
 
 def process(parent=0, how=0, pid=1, base=0, ticks=0, monotonic=0, executable="python", python="3.11.2", cwd="/",
-            command=b"python\0app.py\0"):
+            command=b"python\0app.py\0", identity=()):
     return record(2, varint(parent), varint(how), varint(pid), varint(base), varint(ticks), varint(monotonic),
-                  string(executable), string(python), string(cwd), string(command))
+                  string(executable), string(python), string(cwd), string(command), *map(varint, identity))
 
 
 def thread(number, native, name, is_main):

@@ -1,4 +1,5 @@
 /* Finding chunks in whatever a file holds. */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -136,6 +137,38 @@ static void test_unsealed_is_kept_as_it_was(void **state)
     free(trace.at);
 }
 
+/* What was being written when it was read may be finished since. */
+static void test_unsealed_is_sealed(void **state)
+{
+    (void)state;
+    struct bytes trace = {0};
+    struct error err = {.text = ""};
+    char path[64];
+    static const struct {
+        int offset;
+        uint8_t value;
+    } changes[] = {{TRACE_CHUNK_FLAGS, 1}, {TRACE_CHUNK_SEQUENCE, 1}, {TRACE_CHUNK_MARK, 0}};
+
+    build_header(&trace, TRACE_CLOCK_MONOTONIC, 0, 1);
+    add(&trace, 1, 0, 20, true);
+    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+        build_file(&trace, path);
+        struct trace_file *file = trace_file_open(path, &err);
+        assert_non_null(file);
+        const struct trace_chunk *chunk = &file->chunks[file->threads[0].first];
+        assert_true(trace_file_is_unsealed(file, chunk));
+        int fd = open(path, O_WRONLY);
+        assert_int_equal(pwrite(fd, &changes[i].value, 1, TRACE_PAGE + changes[i].offset), 1);
+        assert_false(trace_file_is_unsealed(file, chunk));
+        assert_int_equal(ftruncate(fd, TRACE_PAGE), 0);
+        assert_false(trace_file_is_unsealed(file, chunk));
+        close(fd);
+        unlink(path);
+        trace_file_close(file);
+    }
+    free(trace.at);
+}
+
 /* Headers that each claim all the rest must not each be checked over all of it. */
 static void test_nested_claims_end(void **state)
 {
@@ -207,6 +240,7 @@ int main(void)
         cmocka_unit_test(test_damage_is_stepped_over),
         cmocka_unit_test(test_every_bit_counts),
         cmocka_unit_test(test_unsealed_is_kept_as_it_was),
+        cmocka_unit_test(test_unsealed_is_sealed),
         cmocka_unit_test(test_nested_claims_end),
         cmocka_unit_test(test_arena),
         cmocka_unit_test(test_map),
