@@ -301,7 +301,7 @@ class KCachegrind(FormatTest):
                 if any("Error" in title or os.path.basename(path) in title for title in found):
                     return found
                 time.sleep(.25)
-            return found
+            return None
         finally:
             os.killpg(process.pid, signal.SIGTERM)
             process.wait()
@@ -309,11 +309,7 @@ class KCachegrind(FormatTest):
     def titles(self, path):
         """The titles of its windows once there is one that speaks of the file, or of an error. One start in ten it opens
         none at all, whatever the file, and waits for ever."""
-        found = [""]
-        for _ in range(4):
-            if not any(found):
-                found = self.titles_once(path)
-        return found
+        return next(filter(None, (self.titles_once(path) for _ in range(4))), [])
 
     def test_it_opens_callgrind_files(self):
         for options in ([], ["--per-thread"], ["--zipfile", os.path.join(self.folder, "kc.zip")]):
