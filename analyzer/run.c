@@ -227,11 +227,8 @@ void run_store_thread(struct run *run, struct store *store, const struct trace_t
 
 /* --- The run's rows --- */
 
-void run_tell_end(const struct run_process *of, char text[RUN_TEXT_SIZE])
+void run_tell_end(const struct facts_process *process, char text[RUN_TEXT_SIZE])
 {
-    static const char *const not_told[] = {
-        [ALIVE_UNKNOWN] = "unknown", [ALIVE_RUNNING] = "running", [ALIVE_GONE] = "killed"};
-    const struct facts_process *process = of->facts;
     int status = (int)(process->wait_status & 0xffff);
 
     if (process->ended && process->end_how == TRACE_END_EXEC)
@@ -243,7 +240,7 @@ void run_tell_end(const struct run_process *of, char text[RUN_TEXT_SIZE])
     else if (process->ended && process->end_how == TRACE_END_EXIT)
         snprintf(text, RUN_TEXT_SIZE, "exit %llu", (unsigned long long)process->end_status);
     else
-        snprintf(text, RUN_TEXT_SIZE, "%s", not_told[of->alive]);
+        snprintf(text, RUN_TEXT_SIZE, "unknown");
 }
 
 static const char *how_began(uint64_t how)
@@ -260,7 +257,7 @@ static void store_process(struct run *run, struct store *store, struct run_proce
     struct shell_quote command = {0};
     char ended[RUN_TEXT_SIZE];
 
-    run_tell_end(process, ended);
+    run_tell_end(facts, ended);
     shell_quote_add_list(&command, facts->command);
     if (process->start_ns < 0)
         process->start_ns = 0;

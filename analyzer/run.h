@@ -58,10 +58,9 @@ void run_store_thread(struct run *run, struct store *store, const struct trace_t
  * warnings. */
 void run_store(struct run *run, struct store *store, const struct selection *selection);
 
-/* How a process ended, as processes.ended has it: exit N, signal N, exec, running, killed, unknown.
- */
+/* How a process ended, as processes.ended has it: exit N, signal N, exec, unknown. */
 enum { RUN_TEXT_SIZE = 256 };
-void run_tell_end(const struct run_process *of, char text[RUN_TEXT_SIZE]);
+void run_tell_end(const struct facts_process *process, char text[RUN_TEXT_SIZE]);
 
 /* The row of a process, 0 if it has none. */
 int64_t run_process_id(const struct run *run, uint64_t number);

@@ -101,17 +101,29 @@ static bool is_cut(const struct run_process *process)
     return process->id && process->facts->known && !process->facts->ended;
 }
 
+/* As processes.ended, which says what the trace does, and what can be seen beyond it. */
+static void tell_end(const struct run_process *process, char text[RUN_TEXT_SIZE])
+{
+    static const char *const seen[] = {[ALIVE_UNKNOWN] = "killed, or still running",
+                                       [ALIVE_RUNNING] = "running",
+                                       [ALIVE_GONE] = "killed"};
+
+    run_tell_end(process->facts, text);
+    if (strcmp(text, "unknown") == 0)
+        snprintf(text, RUN_TEXT_SIZE, "%s", seen[process->alive]);
+}
+
 /* Processes that ended as the one at `first` did, together; nothing if one before it did. */
 static void warn_cut(const struct run *run, struct store *store, size_t first)
 {
     char how[RUN_TEXT_SIZE], other[RUN_TEXT_SIZE], list[LISTED * 24 + 32] = "";
     size_t count = 0, size = 0;
 
-    run_tell_end(&run->processes[first], how);
+    tell_end(&run->processes[first], how);
     for (size_t i = 0; i < run->process_count; i++) {
         if (!is_cut(&run->processes[i]))
             continue;
-        run_tell_end(&run->processes[i], other);
+        tell_end(&run->processes[i], other);
         if (strcmp(how, other) != 0)
             continue;
         if (i < first)
@@ -132,9 +144,7 @@ static void warn_cut(const struct run *run, struct store *store, size_t first)
         warn(run, store, count,
              "process%s %s did not end in order (%s): what %s threads were doing is in the table "
              "open_frames",
-             count > 1 ? "es" : "", list,
-             strcmp(how, "unknown") == 0 ? "killed, or still running" : how,
-             count > 1 ? "their" : "its");
+             count > 1 ? "es" : "", list, how, count > 1 ? "their" : "its");
 }
 
 static void warn_ends(const struct run *run, struct store *store)

@@ -60,8 +60,7 @@ CREATE TABLE processes (
     python TEXT NOT NULL,
     start_ns BIGINT NOT NULL,        -- since the start of the run
     end_ns BIGINT NOT NULL,          -- last stamp
-    ended TEXT NOT NULL              -- exit N, signal N, exec; else running, or killed, where it can be seen: on the
-                                     -- machine that recorded it, before its next boot; else unknown
+    ended TEXT NOT NULL              -- exit N, signal N, exec, unknown
 );
 
 CREATE TABLE threads (

@@ -154,7 +154,7 @@ class Ends(unittest.TestCase):
         return check
 
     def test_signals(self):
-        self.each(SIGNALS, lambda end: end, self.check_killed("killed"))
+        self.each(SIGNALS, lambda end: end, self.check_killed("unknown"))
 
     def test_signals_seen_by_pyrec(self):
         """With --then it is the parent, and says how the first process ended."""
@@ -182,7 +182,7 @@ class Ends(unittest.TestCase):
         def check(recorded, number):
             self.assertIn(recorded.status, (number, -2))
             if recorded.status == -2:
-                self.check_trace("killed")
+                self.check_trace("unknown")
             else:
                 self.check_trace("exit %d" % number)
         self.each(EXITS, lambda end: end, check)
