@@ -164,6 +164,23 @@ static void become_or_end(void *context)
     _exit(report_error(run->err));
 }
 
+/* Where the interpreter was not started, or not recorded, whoever found that out has said so and
+ * taken the trace away. */
+static int make_report(struct run *run, int status)
+{
+    bool has_failed = WIFEXITED(status) && WEXITSTATUS(status) >= PYREC_FAILED &&
+                      WEXITSTATUS(status) <= PYREC_NOT_FOUND;
+
+    if (pyrec_trace_is_there(&run->trace))
+        return pyrec_then_report(run->installation.analyzer, run->trace.path, &run->options,
+                                 run->err);
+    return has_failed
+               ? 0
+               : pyrec_error_set(run->err, PYREC_FAILED,
+                                 "%s: the report was not made: the trace is gone", run->trace.path);
+}
+
+/* The program's end is pyrec's, but a report that failed is no success. */
 static int run_and_report(struct run *run)
 {
     pid_t child;
@@ -175,9 +192,8 @@ static int run_and_report(struct run *run)
     if (WIFSIGNALED(status))
         pyrec_trace_note_end(&run->trace, child, status);
     pyrec_trace_release(&run->trace);
-    if (pyrec_trace_is_there(&run->trace) &&
-        pyrec_then_report(run->installation.analyzer, run->trace.path, &run->options, run->err) < 0)
-        report_error(run->err);
+    if (make_report(run, status) < 0 && report_error(run->err) != 0 && status == 0)
+        status = W_EXITCODE(PYREC_FAILED, 0);
     pyrec_frontend_remove_folder(&run->options);
     pyrec_then_end(status);
 }
@@ -236,6 +252,16 @@ static int prepare_frontend(struct run *run)
     return pyrec_frontend_make_folder(&run->options, run->err);
 }
 
+static int check_report(struct run *run)
+{
+    if (!reports(&run->options))
+        return 0;
+    if (access(run->installation.analyzer, X_OK) < 0)
+        return pyrec_error_set(run->err, PYREC_FAILED, "a report needs %s: %s",
+                               run->installation.analyzer, strerror(errno));
+    return pyrec_then_check(run->installation.analyzer, &run->options, run->err);
+}
+
 static int start_run(struct run *run)
 {
     int result;
@@ -245,10 +271,8 @@ static int start_run(struct run *run)
         return -1;
     if (is_missing(&run->options))
         return become_interpreter(run);
-    if (reports(&run->options) && access(run->installation.analyzer, X_OK) < 0)
-        return pyrec_error_set(run->err, PYREC_FAILED, "a report needs %s: %s",
-                               run->installation.analyzer, strerror(errno));
-    if (find_recorder(&run->installation, run->err) < 0 || prepare_frontend(run) < 0 ||
+    if (check_report(run) < 0 || find_recorder(&run->installation, run->err) < 0 ||
+        prepare_frontend(run) < 0 ||
         pyrec_trace_create(&run->options, run->python.path, &run->trace, run->err) < 0)
         return -1;
     run->is_recorded = true;

@@ -1,6 +1,7 @@
 #include "recorder/pyrec_then.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,8 +86,8 @@ int pyrec_then_run(void (*become)(void *), void *context, pid_t *child)
     return status;
 }
 
-/* pyanalyze TRACE [WORD]... [--format FORMAT]... */
-static char **report_command(const char *analyzer, const char *trace,
+/* pyanalyze FIRST [WORD]... [--format FORMAT]... */
+static char **report_command(const char *analyzer, const char *first,
                              const struct pyrec_options *options)
 {
     char **argv = calloc(3 + options->report.count + 2 * options->then.count, sizeof *argv);
@@ -95,7 +96,7 @@ static char **report_command(const char *analyzer, const char *trace,
     if (argv == NULL)
         return NULL;
     argv[count++] = (char *)analyzer;
-    argv[count++] = (char *)trace;
+    argv[count++] = (char *)first;
     for (size_t i = 0; i < options->report.count; i++)
         argv[count++] = options->report.items[i];
     for (size_t i = 0; i < options->then.count; i++) {
@@ -105,26 +106,93 @@ static char **report_command(const char *analyzer, const char *trace,
     return argv;
 }
 
-/* Runs the analyzer with its standard output going to `output`. */
-static int run_analyzer(char **argv, int output, struct pyrec_error *err)
+/* Starts the analyzer with its standard output going to `output`, its errors to `errors`. -1: no
+ * process. */
+static pid_t start_analyzer(char **argv, int output, int errors)
 {
-    pid_t child;
-    int status;
+    pid_t child = fork();
 
-    child = fork();
-    if (child == 0) {
-        dup2(output, STDOUT_FILENO);
-        execv(argv[0], argv);
-        _exit(PYREC_NOT_FOUND);
-    }
+    if (child != 0)
+        return child;
+    dup2(output, STDOUT_FILENO);
+    dup2(errors, STDERR_FILENO);
+    execv(argv[0], argv);
+    _exit(PYREC_NOT_FOUND);
+}
+
+/* Waits for its end. What went wrong it has said itself. */
+static int end_analyzer(const char *analyzer, pid_t child, struct pyrec_error *err)
+{
+    int status = 0;
+
     while (child > 0 && waitpid(child, &status, 0) < 0)
         if (errno != EINTR)
             child = -1;
     if (child < 0)
-        return pyrec_error_set(err, PYREC_FAILED, "%s: %s", argv[0], strerror(errno));
+        return pyrec_error_set(err, PYREC_FAILED, "%s: %s", analyzer, strerror(errno));
     if (WIFEXITED(status) && WEXITSTATUS(status) == PYREC_NOT_FOUND)
-        return pyrec_error_set(err, PYREC_NOT_FOUND, "%s: cannot be executed", argv[0]);
-    return 0; /* what else went wrong it has said itself */
+        return pyrec_error_set(err, PYREC_FAILED, "%s: cannot be executed", analyzer);
+    if (WIFSIGNALED(status))
+        return pyrec_error_set(err, PYREC_FAILED, "the report was not made: signal %d ended %s",
+                               WTERMSIG(status), analyzer);
+    if (status != 0)
+        return pyrec_error_set(err, PYREC_FAILED, "the report was not made");
+    return 0;
+}
+
+static int run_analyzer(char **argv, int output, struct pyrec_error *err)
+{
+    return end_analyzer(argv[0], start_analyzer(argv, output, STDERR_FILENO), err);
+}
+
+/* What the analyzer says, as far as there is room: one line. */
+static void read_answer(int fd, char *text, size_t room)
+{
+    size_t size = 0;
+    ssize_t count;
+
+    while ((count = read(fd, text + size, room - 1 - size)) > 0 || (count < 0 && errno == EINTR))
+        size += count > 0 ? (size_t)count : 0;
+    text[size] = '\0';
+    text[strcspn(text, "\n")] = '\0';
+}
+
+/* What was wrong with the report's command line, in the words of pyrec's own. */
+static int refuse(const char *analyzer, const char *answer, struct pyrec_error *err)
+{
+    static const char prefix[] = "pyanalyze: ", format[] = "--format: ";
+
+    err->text[0] = '\0';
+    if (strncmp(answer, prefix, strlen(prefix)) != 0)
+        return pyrec_error_set(err, PYREC_FAILED, "%s: cannot be used: %s", analyzer, answer);
+    answer += strlen(prefix);
+    if (strncmp(answer, format, strlen(format)) == 0)
+        return pyrec_error_set(err, PYREC_USAGE, "--then: %s", answer + strlen(format));
+    return pyrec_error_set(err, PYREC_USAGE, "%s", answer);
+}
+
+/* It looks at its command line before it says its version. */
+int pyrec_then_check(const char *analyzer, const struct pyrec_options *options,
+                     struct pyrec_error *err)
+{
+    char **argv = report_command(analyzer, "--version", options), answer[1024];
+    struct sigaction before;
+    int ends[2], result;
+    pid_t child;
+
+    if (argv == NULL || pipe2(ends, O_CLOEXEC) < 0) {
+        free(argv);
+        return pyrec_error_set(err, PYREC_FAILED, "%s: %s", analyzer, strerror(errno));
+    }
+    sigaction(SIGCHLD, &(struct sigaction){.sa_handler = SIG_DFL}, &before);
+    child = start_analyzer(argv, ends[1], ends[1]);
+    close(ends[1]);
+    read_answer(ends[0], answer, sizeof answer);
+    close(ends[0]);
+    result = end_analyzer(analyzer, child, err);
+    sigaction(SIGCHLD, &before, NULL);
+    free(argv);
+    return result == 0 ? 0 : refuse(analyzer, answer, err);
 }
 
 int pyrec_then_report(const char *analyzer, const char *trace, const struct pyrec_options *options,

@@ -14,6 +14,10 @@
  * status as wait(2) gives it, or -1 if there is no child (errno). */
 int pyrec_then_run(void (*become)(void *), void *context, pid_t *child);
 
+/* Does `analyzer` understand what --then will ask for? Better said before the program runs. */
+int pyrec_then_check(const char *analyzer, const struct pyrec_options *options,
+                     struct pyrec_error *err);
+
 /* Runs `analyzer` on the trace with the reports that --then or a front end asks for. */
 int pyrec_then_report(const char *analyzer, const char *trace, const struct pyrec_options *options,
                       struct pyrec_error *err);

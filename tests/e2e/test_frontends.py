@@ -314,7 +314,8 @@ out = [fact(4), A().m(), sum(gen(3)), even(5), max(map(fact, [3, 2]))]
                 if key == "ncalls":
                     calls = [int(row[0].split("/")[0]) for row in found]
                     self.assertEqual(calls, sorted(calls, reverse=True))
-        self.run_ours("cprofile", "-s", "nonsense", "app.py")   # the program ran: its status counts
+        result = self.run_ours("cprofile", "-s", "nonsense", "app.py", status=125)      # the program went well, and no report
+        self.assertEqual([line.split(b":")[1] for line in result.err.splitlines()], [b" --sort", b" the report was not made"])
 
     def test_file_for_pstats(self):
         path = self.write("app.py", self.PROGRAM)

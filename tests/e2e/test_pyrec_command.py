@@ -589,6 +589,43 @@ class Then(Command):
             self.assertEqual(result.status, status)
             self.assertIn(b"analyze:", result.out)
 
+    def test_the_report_fails(self):
+        """The program's status is pyrec's; only a program that went well has no success without its report."""
+        for code, status in (("pass", 125), ("raise SystemExit(5)", 5), ("1/0", 1),
+                             ("import os; os.kill(os.getpid(), 9)", -9)):
+            for then, said in (("folded=/nonexistent/x", b"pyanalyze: /nonexistent/x: cannot write: "),
+                               ("folded=" + self.folder, b"pyanalyze: ")):
+                result = self.pyrec("--then", then, "-c", code)
+                self.assertEqual(result.status, status, result)
+                self.assertTrue(result.err.endswith(b"\npyrec: the report was not made\n"), result)
+                self.assertIn(said, result.err)
+        result = self.pyrec("-S", "--then", "lcov", "-c", "pass")
+        self.assertEqual((result.status, result.err.splitlines()[-1]), (125, b"pyrec: the report was not made"))
+
+    def test_the_trace_is_gone(self):
+        for code, status in (("", 125), ("; raise SystemExit(5)", 5)):
+            result = self.pyrec("--then", "annotate", "-c", "import os; os.unlink('trace.bin')" + code)
+            self.assertEqual((result.status, result.out), (status, b""), result)
+            self.assertEqual(result.err.decode(),
+                             "pyrec: %s: the report was not made: the trace is gone\n" % self.path("trace.bin"))
+
+    def test_the_analyzer_dies(self):
+        with open(self.path("own/pyanalyze"), "w", encoding="ascii") as file:
+            file.write('#!/bin/sh\n[ "$1" = --version ] || kill -9 $$\n')
+        result = self.then("pass")
+        self.assertEqual((result.status, result.err.decode()),
+                         (125, "pyrec: the report was not made: signal 9 ended %s\n" % self.path("own/pyanalyze")))
+
+    def test_a_format_that_there_is_not(self):
+        """Said before the program runs, not after."""
+        for then in (["nosuch"], ["nosuch=x"], ["folded=a", "nosuch"]):
+            options = [word for name in then for word in ("--then", name)]
+            result = self.pyrec(*options, "-c", "print('ran')")
+            self.assertEqual((result.status, result.out), (2, b""), result)
+            self.assertRegex(result.err, rb"\Apyrec: --then: 'nosuch' fits no format; there are annotate, .*\n"
+                                         rb"pyrec: --help shows how it is used\n\Z")
+            self.assertFalse(os.path.exists(self.path("trace.bin")))
+
     def test_the_program_is_killed(self):
         for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGSEGV, signal.SIGPIPE, signal.SIGUSR1):
             code = "import os, signal; signal.signal({0}, signal.SIG_DFL) if {0} != 9 else 0; os.kill(os.getpid(), {0})"
@@ -690,10 +727,14 @@ class Then(Command):
         self.assertEqual(result.out.splitlines()[0] + b"\n", plain.out)
         self.assertIn(b"analyze:", result.out)
 
-    def test_a_report_that_fails_is_not_the_programs_fault(self):
-        self.write("own/pyanalyze", "#!/bin/sh\necho sorry >&2\nexit 1\n", 0o755)
+    def test_an_analyzer_that_fails(self):
+        self.write("own/pyanalyze", '#!/bin/sh\n[ "$1" = --version ] && exit 0\necho sorry >&2\nexit 1\n', 0o755)
         result = self.then("pass")
-        self.assertEqual((result.status, result.err), (0, b"sorry\n"))
+        self.assertEqual((result.status, result.err), (125, b"sorry\npyrec: the report was not made\n"))
+        self.write("own/pyanalyze", "#!/bin/sh\necho sorry >&2\nexit 1\n", 0o755)
+        result = self.then("print('ran')")
+        self.assertEqual((result.status, result.out, result.err.decode()),
+                         (125, b"", "pyrec: %s: cannot be used: sorry\n" % self.path("own/pyanalyze")))
 
     def test_no_interpreter(self):
         self.write("badscript", "#!/no/such/interpreter\n", 0o755)
