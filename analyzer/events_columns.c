@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "analyzer/utf8.h"
+#include "formats/text.h"
 
 static void result_id(sqlite3_context *context, int64_t id)
 {
@@ -83,6 +84,69 @@ static void result_name(sqlite3_context *context, const struct events_run *run,
                         file ? names->file_size : names->function_size, SQLITE_STATIC);
 }
 
+static int64_t activation_of(const struct events_frame *frame)
+{
+    return (int64_t)(frame->thread << EVENTS_ACTIVATION_BITS | frame->number);
+}
+
+/* [function_id, line, activation]; of unknown code the id is null, of one that the database leaves
+ * out 0. */
+static void add_frame(struct text *text, const struct events_runs *runs,
+                      const struct events_walk *walk, const struct events_frame *frame)
+{
+    int64_t function = events_runs_function_id(runs, frame->code);
+
+    text_add_string(text, "[");
+    if (frame->code == NULL)
+        text_add_string(text, "null");
+    else
+        text_add_uint(text, (uint64_t)function);
+    text_add_string(text, ",");
+    text_add_uint(text, (uint64_t)frame->line);
+    if (!walk->is_sampled) {
+        text_add_string(text, ",");
+        text_add_uint(text, (uint64_t)activation_of(frame));
+    }
+    text_add_string(text, "]");
+}
+
+/* The frames that are open, that of the row included, as an array of JSON, the outermost first. */
+static void result_stack(sqlite3_context *context, const struct events_runs *runs,
+                         const struct events_walk *walk)
+{
+    struct text text = {0};
+    size_t count = walk->frame != NULL ? walk->row_depth + 1 : 0;
+
+    for (size_t i = 0; i < count; i++) {
+        text_add_string(&text, i == 0 ? "[" : ",");
+        add_frame(&text, runs, walk, &walk->stack[i]);
+    }
+    text_add_string(&text, count == 0 ? "[]" : "]");
+    if (text.failed) {
+        text_fini(&text);
+        sqlite3_result_error_nomem(context);
+    } else {
+        sqlite3_result_text64(context, text.at, text.size, free, SQLITE_UTF8);
+    }
+}
+
+/* What only samples have, and the stack where the rows before do not tell it. */
+static bool result_hidden(sqlite3_context *context, const struct events_runs *runs,
+                          const struct events_walk *walk, int column)
+{
+    bool is_sample = (unsigned)walk->tag == EVENTS_TAG_SAMPLE;
+
+    if (column < EVENTS_COLUMN_SAMPLES)
+        return false;
+    if (column == EVENTS_COLUMN_STACK && (is_sample || walk->is_stack_news))
+        result_stack(context, runs, walk);
+    else if (column == EVENTS_COLUMN_SAMPLES && is_sample)
+        sqlite3_result_int64(context, (sqlite3_int64)walk->samples);
+    else if (column == EVENTS_COLUMN_SELF_CPU && is_sample)
+        sqlite3_result_int64(context, walk->sample_cpu_ns);
+    return true;
+}
+
 /* What the row is about. */
 static void result_of_frame(sqlite3_context *context, const struct events_runs *runs,
                             const struct events_run *run, const struct events_walk *walk,
@@ -99,8 +163,7 @@ static void result_of_frame(sqlite3_context *context, const struct events_runs *
         sqlite3_result_int64(context, (sqlite3_int64)walk->row_depth + 1);
         break;
     case EVENTS_COLUMN_ACTIVATION:
-        sqlite3_result_int64(
-            context, (sqlite3_int64)(frame->thread << EVENTS_ACTIVATION_BITS | frame->number));
+        sqlite3_result_int64(context, activation_of(frame));
         break;
     case EVENTS_COLUMN_FUNCTION_ID:
         result_id(context, events_runs_function_id(runs, code));
@@ -160,7 +223,8 @@ int events_columns_result(sqlite3_context *context, int column, const struct eve
 {
     if (column == EVENTS_COLUMN_SELF)
         return result_self(context, walk, err);
-    if (result_of_event(context, thread, walk, column))
+    if (result_of_event(context, thread, walk, column) ||
+        result_hidden(context, runs, walk, column))
         return 0;
     if (walk->frame != NULL)
         result_of_frame(context, runs, thread->run, walk, column);

@@ -25,12 +25,16 @@ enum events_column {
     EVENTS_COLUMN_FILE,
     EVENTS_COLUMN_FUNCTION,
     EVENTS_COLUMN_DETAIL,
+    EVENTS_COLUMN_SAMPLES,
+    EVENTS_COLUMN_SELF_CPU,
+    EVENTS_COLUMN_STACK,
 };
 
 #define EVENTS_COLUMNS_DECLARATION                                                                 \
     "CREATE TABLE events (run_id INTEGER, seq INTEGER, time_ns INTEGER, self_ns INTEGER, "         \
     "process_id INTEGER, thread_id INTEGER, event TEXT, file_id INTEGER, function_id INTEGER, "    \
-    "line INTEGER, depth INTEGER, activation INTEGER, file TEXT, function TEXT, detail TEXT)"
+    "line INTEGER, depth INTEGER, activation INTEGER, file TEXT, function TEXT, detail TEXT, "     \
+    "samples INTEGER HIDDEN, self_cpu_ns INTEGER HIDDEN, stack TEXT HIDDEN)"
 
 /* An activation is its thread's number, shifted by this, and its own. */
 enum { EVENTS_ACTIVATION_BITS = 40 };

@@ -1,5 +1,6 @@
 #include "analyzer/events_walk.h"
 #include "analyzer/grow.h"
+#include "analyzer/sample_cpu.h"
 #include "formats/error.h"
 
 /* A stack that no recorder writes. */
@@ -83,21 +84,29 @@ static int show(struct events_walk *walk, enum trace_tag tag, uint64_t samples)
 static int show_sample(struct events_walk *walk, const struct trace_sample *sample,
                        struct error *err)
 {
+    int64_t before = events_walk_time(walk);
+
     pass(walk, sample->time);
     if (sample->tag != TRACE_SAMPLE_SAME) {
         walk->sample_state = sample->tag;
+        sample_cpu_add(&walk->pending_cpu, sample->cpu);
         if (take_stack(walk, sample->node, err) < 0)
             return -1;
     }
     walk->string = walk->sample_state;
-    return show(walk, (enum trace_tag)EVENTS_TAG_SAMPLE,
-                sample->tag == TRACE_SAMPLE_SAME ? sample->count : 1);
+    walk->samples = sample->tag == TRACE_SAMPLE_SAME ? sample->count : 1;
+    walk->sample_ns = events_walk_time(walk) - before;
+    walk->sample_cpu_ns = sample_cpu_take(
+        &walk->pending_cpu, (enum sample_state)(walk->sample_state - TRACE_SAMPLE_RUNNING),
+        walk->sample_ns);
+    return show(walk, (enum trace_tag)EVENTS_TAG_SAMPLE, walk->samples);
 }
 
 static int show_gap(struct events_walk *walk, const struct trace_sample *sample)
 {
     walk->gap = (struct trace_event){.gap = sample->time};
     walk->gap_pending = true;
+    walk->pending_cpu = 0;
     walk->string = sample->reason;
     return show(walk, TRACE_TAG_GAP, 0);
 }
@@ -122,20 +131,4 @@ int events_walk_step_sample(struct events_walk *walk, bool *ended, struct error 
     default:
         return 0;
     }
-}
-
-bool events_walk_find_sample(struct trace_cursor cursor, struct trace_sampling sampling,
-                             struct clock_hand *hand)
-{
-    struct trace_sample sample;
-
-    while (trace_next_sample(&cursor, &sampling, &sample)) {
-        if (sample.tag == TRACE_SAMPLE_GAP)
-            return true;
-        if (sample.tag < TRACE_SAMPLE_RUNNING || sample.tag > TRACE_SAMPLE_SAME)
-            continue;
-        clock_hand_advance(hand, sample.time);
-        return true;
-    }
-    return false;
 }

@@ -374,6 +374,7 @@ static int cursor_next(sqlite3_vtab_cursor *base)
 {
     struct events_cursor *cursor = (struct events_cursor *)base;
     struct error err;
+    bool passed_over = false;
 
     while (!cursor->at_end) {
         int status;
@@ -382,9 +383,12 @@ static int cursor_next(sqlite3_vtab_cursor *base)
         status = events_walk_next(cursor->walk, &err);
         if (status < 0)
             return table_fail(table_of(cursor), &err);
-        if (status > 0 && row_is_wanted(cursor))
+        if (status > 0 && row_is_wanted(cursor)) {
+            cursor->walk->is_stack_news |= passed_over;
             return SQLITE_OK;
-        if (status > 0)
+        }
+        passed_over = status > 0;
+        if (passed_over)
             continue;
         cursor->thread++;
         if (begin_thread(cursor) != SQLITE_OK)

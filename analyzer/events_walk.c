@@ -129,6 +129,7 @@ static int enter_chunk(struct events_walk *walk, const struct trace_chunk *chunk
         return out_of_memory(walk, err);
     events_suspended_clear(&walk->suspended);
     events_walk_forget_samples(walk);
+    walk->is_stack_news = true;
     if (chunk->events_before >
         walk->seq) /* else only a damaged trace says so: numbers stay unique */
         walk->seq = chunk->events_before;
@@ -273,6 +274,7 @@ static int step_switch(struct events_walk *walk, const struct trace_event *event
 {
     if (!take_stack(walk, event->stack))
         return out_of_memory(walk, err);
+    walk->is_stack_news = true;
     return step_anywhere(walk, TRACE_TAG_SWITCH, 0);
 }
 
@@ -287,6 +289,7 @@ static int step_gap(struct events_walk *walk, const struct trace_event *event)
 static int finish_gap(struct events_walk *walk, struct error *err)
 {
     walk->gap_pending = false;
+    walk->is_stack_news = true;
     walk->ticks += walk->gap.gap << walk->file->clock.shift;
     if (walk->is_sampled) /* a sample may be like the one before the gap */
         return 0;
@@ -463,6 +466,7 @@ void events_walk_begin(struct events_walk *walk, const struct trace_thread *thre
     walk->unknown_frames = 0;
     walk->gap_pending = false;
     walk->lost_told = false;
+    walk->pending_cpu = 0;
     walk->lagging = false;
     walk->ordered = is_ordered(walk->file, thread);
     walk->seq = 0;
@@ -480,6 +484,7 @@ static bool is_in_window(struct events_walk *walk)
 
 int events_walk_next(struct events_walk *walk, struct error *err)
 {
+    walk->is_stack_news = false;
     for (;;) {
         int status = walk->gap_pending  ? finish_gap(walk, err)
                      : walk->is_sampled ? step_sampled(walk, err)
@@ -489,6 +494,7 @@ int events_walk_next(struct events_walk *walk, struct error *err)
             return -1;
         if (status == 1 && is_in_window(walk))
             return 1;
+        walk->is_stack_news |= status == 1;
         if (status == AT_END || (walk->ticks > walk->to_ticks && !walk->lagging))
             return 0;
     }
@@ -501,13 +507,10 @@ int64_t events_walk_time(struct events_walk *walk)
 }
 
 /* Does an event follow in the bytes? The hand moves to its stamp. */
-static bool find_stamp(const struct events_walk *walk, struct trace_cursor cursor,
-                       struct trace_sampling sampling, struct clock_hand *hand)
+static bool find_stamp(struct trace_cursor cursor, struct clock_hand *hand)
 {
     struct trace_event event;
 
-    if (walk->is_sampled)
-        return events_walk_find_sample(cursor, sampling, hand);
     while (trace_next_event(&cursor, &event)) {
         if (event.tag == TRACE_TAG_CPU || event.tag == TRACE_TAG_EXTENSION)
             continue;
@@ -530,11 +533,26 @@ static int find_stamp_ahead(struct events_walk *walk, const struct trace_chunk *
 
         if (events_chunk_open(walk, chunk, head, &walk->ahead, &cursor, &record, err) < 0)
             return -1;
-        found = find_stamp(walk, cursor, trace_sampling_new(), hand);
+        found = find_stamp(cursor, hand);
         if (walk->ahead.size == chunk->size)
             break;
     }
     return found;
+}
+
+/* A sample's time has passed; a gap among samples ends where the next of them begins. */
+static int64_t self_of_sampled(struct events_walk *walk)
+{
+    struct clock_hand hand;
+
+    if (walk->tag != TRACE_TAG_GAP)
+        return walk->sample_ns;
+    move_hand(walk);
+    hand = walk->hand;
+    if (walk->gap_pending)
+        return clock_hand_advance(&hand, walk->gap.gap);
+    clock_hand_set(&hand, &walk->file->clock, walk->file->chunks[walk->chunk + 1].ticks);
+    return hand.ns - walk->hand.ns;
 }
 
 int events_walk_self(struct events_walk *walk, int64_t *ns, struct error *err)
@@ -542,12 +560,15 @@ int events_walk_self(struct events_walk *walk, int64_t *ns, struct error *err)
     struct clock_hand hand;
     int found;
 
+    if (walk->is_sampled) {
+        *ns = self_of_sampled(walk);
+        return 0;
+    }
     move_hand(walk);
     hand = walk->hand;
     if (walk->gap_pending)
         clock_hand_advance(&hand, walk->gap.gap);
-    found = find_stamp(walk, walk->cursor, walk->sampling, &hand) ||
-            (!walk->lost_told && is_lost_ahead(walk));
+    found = find_stamp(walk->cursor, &hand) || (!walk->lost_told && is_lost_ahead(walk));
     for (size_t i = walk->chunk + 1; found == 0 && i < walk->chunk_end; i++)
         found = find_stamp_ahead(walk, &walk->file->chunks[i], &hand, err);
     *ns = found > 0 ? hand.ns - walk->hand.ns : 0;

@@ -58,7 +58,7 @@ struct events_walk {
     struct events_node *nodes; /* owned */
     size_t node_count, node_room;
     uint64_t sample_state; /* enum trace_sample_tag: that of the sample before */
-    uint64_t last_node;
+    int64_t pending_cpu;   /* ns that no sample has taken yet */
 
     /* What the last row leaves to be done before the next. */
     bool gap_pending;
@@ -72,6 +72,10 @@ struct events_walk {
     size_t row_depth;                 /* how many frames are outside it */
     uint64_t string;                  /* RAISE, C_CALL, MARK: number of a string; GAP: the reason;
                                          a sample: enum trace_sample_tag of its state */
+    bool is_stack_news;               /* rows before it do not tell how its stack came to be */
+    uint64_t samples;                 /* a sample: for how many the row stands ... */
+    int64_t sample_ns, sample_cpu_ns; /* ... the time before it that it stands for, and on a
+                                         processor */
 
     struct {
         uint64_t number;
@@ -93,22 +97,18 @@ void events_walk_begin(struct events_walk *walk, const struct trace_thread *thre
 /* Moves to the next event: 1, 0 at the thread's end, -1 with *err set. */
 int events_walk_next(struct events_walk *walk, struct error *err);
 
-/* For events_walk.c: the next record of a chunk of samples, as its step(). 1 if it makes a row, 0 if
- * not, -1 with *err set; *ended: there are no more. */
+/* For events_walk.c: the next record of a chunk of samples, as its step(). 1 if it makes a row, 0
+ * if not, -1 with *err set; *ended: there are no more. */
 int events_walk_step_sample(struct events_walk *walk, bool *ended, struct error *err);
 
 /* For the same: a chunk begins. */
 void events_walk_forget_samples(struct events_walk *walk);
 
-/* Does a sample follow? The hand moves to its stamp. */
-bool events_walk_find_sample(struct trace_cursor cursor, struct trace_sampling sampling,
-                             struct clock_hand *hand);
-
 /* For the same: a frame onto the stack; false: no memory. */
 bool events_walk_push(struct events_walk *walk, uint64_t code, int64_t line_step);
 
 /* Of the row: ns since the start of the run, and until the thread's next event (0: it is the last).
- */
+ * A sample's are those before it that it stands for; a gap's among samples, how long it is. */
 int64_t events_walk_time(struct events_walk *walk);
 int events_walk_self(struct events_walk *walk, int64_t *ns, struct error *err);
 

@@ -7,6 +7,7 @@
 #include "analyzer/grow.h"
 #include "analyzer/map.h"
 #include "analyzer/replay_stack.h"
+#include "analyzer/sample_cpu.h"
 #include "analyzer/sample_sums.h"
 #include "analyzer/trace_file.h"
 #include "formats/error.h"
@@ -99,18 +100,6 @@ static void define_node(struct gatherer *gatherer, const struct trace_sample *sa
 
 /* --- Samples --- */
 
-/* Time on a processor is that of the lines that were seen there: what was used until a sample that
- * finds the thread waiting goes to the next one that finds it running. */
-static int64_t take_cpu(struct gatherer *gatherer, enum sample_state state, int64_t passed)
-{
-    int64_t cpu = state == SAMPLE_RUNNING ? gatherer->cpu : 0;
-
-    if (cpu > passed)
-        cpu = passed;
-    gatherer->cpu -= cpu;
-    return cpu;
-}
-
 static int64_t pass(struct gatherer *gatherer, uint64_t units)
 {
     return clock_hand_advance(&gatherer->replay->hand, units);
@@ -122,17 +111,9 @@ static void count_samples(struct gatherer *gatherer, int64_t passed, uint64_t co
 
     node->samples += count;
     node->ns[gatherer->state] += passed;
-    node->cpu += take_cpu(gatherer, gatherer->state, passed);
+    node->cpu += sample_cpu_take(&gatherer->cpu, gatherer->state, passed);
     node->squares += (double)passed * (double)passed / (double)count;
     gatherer->replay->events += count;
-}
-
-static void add_cpu(struct gatherer *gatherer, uint64_t ns)
-{
-    if (ns > INT64_MAX / 4)
-        ns = INT64_MAX / 4;
-    if (gatherer->cpu <= INT64_MAX / 4)
-        gatherer->cpu += (int64_t)ns;
 }
 
 static void take_sample(struct gatherer *gatherer, const struct trace_sample *sample)
@@ -140,7 +121,7 @@ static void take_sample(struct gatherer *gatherer, const struct trace_sample *sa
     gatherer->last = place_of(gatherer, sample->node);
     gatherer->state = (enum sample_state)(sample->tag - TRACE_SAMPLE_RUNNING);
     gatherer->has_last = true;
-    add_cpu(gatherer, sample->cpu);
+    sample_cpu_add(&gatherer->cpu, sample->cpu);
     count_samples(gatherer, pass(gatherer, sample->time), 1);
 }
 

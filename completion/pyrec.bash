@@ -4,8 +4,8 @@
 _pyrec_options='--out --force --then --python --python-args --include --exclude --exclude-syspath --no-threads
     --no-children --no-source --c-calls --echo --sample --max-depth --toggle-signal --max-size --min-free --quiet --verbose --help --version
     -o -m -c -q -v -h -V -S -I -E -s -O -OO -B -b -u -X -W'
-_pyrec_formats='annotate callgrind callgrindzip chrometrace flamegraph folded functions lcov lines pprofile pstats samples stats
-    summary trace tree zip db'
+_pyrec_formats='annotate callgrind callgrindzip chrometrace flamegraph folded functions lcov lines pprofile pstats samples
+    speedscope stats summary trace tree zip db'
 
 _pyrec_modules()
 {

@@ -94,7 +94,7 @@ extern const struct format format_folded;
 const struct format format_folded = {
     .name = "folded",
     .suffixes = suffixes,
-    .summary = "stacks, one a line, for flamegraph.pl, speedscope, inferno",
+    .summary = "stacks, one a line, for flamegraph.pl and inferno",
     .heeds = FORMAT_HEEDS_WEIGHT,
     .recognize = folded_recognize,
     .write = folded_write,

@@ -21,6 +21,7 @@ extern const struct format format_lines;
 extern const struct format format_pprofile;
 extern const struct format format_pstats;
 extern const struct format format_samples;
+extern const struct format format_speedscope;
 extern const struct format format_stats;
 extern const struct format format_summary;
 extern const struct format format_trace;
@@ -41,6 +42,7 @@ const struct format *const formats[] = {
     &format_pprofile,
     &format_pstats,
     &format_samples,
+    &format_speedscope,
     &format_stats,
     &format_summary,
     &format_trace,

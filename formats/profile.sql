@@ -359,4 +359,10 @@ CREATE TABLE marks (
 --   resume, unwind, raise, c_call, c_return, switch, mark, gap; depth: open frames, its own included
 --   Of a sampled run the events are sample and gap: a row of sample is about the innermost frame, and detail tells its
 --   state (running, gil, blocked); seq is the number of samples so far, also where a row stands for several that were
---   the same, and a gap has that of the sample before it.
+--   the same, and a gap has that of the sample before it. self_ns is the time before it that a sample stands for, and
+--   how long a gap is.
+--   Three more columns are not in SELECT *: samples, self_cpu_ns (of a sample: for how many the row stands, their time
+--   on a processor) and stack (of a sample, and in exact runs where the rows before do not tell it: a thread's first
+--   row, one behind a gap or missing rows, a switch): the open frames, outermost first, as JSON:
+--   [[function_id, line, activation], ...], of samples without activation; function_id is 0 for what is not selected,
+--   null for what is not known.

@@ -7,6 +7,7 @@
 #include "formats/error.h"
 #include "formats/format.h"
 #include "formats/keymap.h"
+#include "formats/names.h"
 #include "formats/query.h"
 #include "formats/text.h"
 
@@ -35,7 +36,7 @@ struct builder {
     struct context *contexts; /* ascending by id */
     size_t context_count;
     struct keymap children; /* (parent, frame) -> node */
-    struct keymap texts;    /* hash of a frame's text -> frame + 1 */
+    struct names names;     /* of frames, and their numbers */
     const struct stacks_frame **frames;
     size_t frame_count;
     size_t frame_room;
@@ -43,15 +44,6 @@ struct builder {
 };
 
 /* ---- frames and nodes ---- */
-
-static uint64_t hash_text(const char *bytes, size_t size)
-{
-    uint64_t hash = 14695981039346656037u;
-
-    for (size_t i = 0; i < size; i++)
-        hash = (hash ^ (unsigned char)bytes[i]) * 1099511628211u;
-    return hash;
-}
 
 static int add_frame(struct builder *builder, const struct catalog_function *function, int64_t line)
 {
@@ -69,11 +61,9 @@ static int add_frame(struct builder *builder, const struct catalog_function *fun
         builder->frames = frames;
         builder->frame_room = room;
     }
-    frame->text = pool_string(&builder->stacks->pool, builder->text.at, builder->text.size);
-    frame->function = function;
-    frame->line = line;
+    *frame = (struct stacks_frame){builder->names.texts[builder->frame_count], function, line};
     builder->frames[builder->frame_count++] = frame;
-    return frame->text == NULL ? -1 : 0;
+    return 0;
 }
 
 /* The number of the frame called builder->text, made on its first use; -1: out of memory. Frames
@@ -82,30 +72,17 @@ static int64_t intern_frame(struct builder *builder, const struct catalog_functi
                             int64_t line)
 {
     struct text *text = &builder->text;
-    uint64_t hash;
+    int64_t number;
 
     if (text->failed)
         return -1;
     for (size_t i = 0; i < text->size; i++)
         if (text->at[i] == ';')
             text->at[i] = ':';
-    hash = hash_text(text->at, text->size);
-    for (;; hash++) {
-        struct keymap_slot *slot = keymap_slot(&builder->texts, hash);
-        const char *known;
-
-        if (slot == NULL)
-            return -1;
-        if (slot->value == 0) {
-            if (add_frame(builder, function, line) < 0)
-                return -1;
-            slot->value = (uint32_t)builder->frame_count;
-            return (int64_t)builder->frame_count - 1;
-        }
-        known = builder->frames[slot->value - 1]->text;
-        if (strlen(known) == text->size && memcmp(known, text->at, text->size) == 0)
-            return slot->value - 1;
-    }
+    number = names_number(&builder->names, text->at, text->size);
+    if (number == (int64_t)builder->frame_count && add_frame(builder, function, line) < 0)
+        return -1;
+    return number;
 }
 
 static int64_t plain_frame(struct builder *builder, const char *text)
@@ -516,12 +493,13 @@ struct stacks *stacks_load(sqlite3 *db, const struct catalog *catalog,
         error_set(err, "out of memory");
         return NULL;
     }
+    builder.names.pool = &builder.stacks->pool;
     status = build(&builder);
     if (status == 0 && link_children(builder.stacks, order) < 0)
         status = error_set(err, "out of memory");
     free(builder.contexts);
     keymap_fini(&builder.children);
-    keymap_fini(&builder.texts);
+    names_fini(&builder.names);
     free(builder.frames);
     text_fini(&builder.text);
     if (status < 0) {

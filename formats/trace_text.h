@@ -1,7 +1,8 @@
-/* trace_text.h - the parts of the format `trace`; chrometrace.c takes what it needs of them. */
+/* trace_text.h - the parts of the format `trace`; timeline.c takes what it needs of them. */
 #ifndef FORMATS_TRACE_TEXT_H
 #define FORMATS_TRACE_TEXT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -64,13 +65,18 @@ struct trace_text_walk {
     struct error *err;
 };
 
-/* SQL: is that what --function asks for? By name, qualified name or a glob on the latter. */
-#define TRACE_TEXT_ASKED(name_parameter)                                                           \
-    "kind NOT IN ('outside', 'c') AND (name = " name_parameter " OR qualname = " name_parameter    \
-    " OR qualname GLOB " name_parameter ")"
+/* What --function asks for. All zeros: nothing. */
+struct trace_text_functions {
+    int64_t *ids; /* owned; ascending */
+    size_t count, room;
+};
 
-/* -1 with *err set if --function asks for what is not there. */
-int trace_text_check_function(sqlite3 *db, const char *function, struct error *err);
+/* By name, qualified name or a glob on the latter. 0, or -1 with *err set, also if there is none.
+ */
+int trace_text_find_functions(struct trace_text_functions *functions, sqlite3 *db,
+                              const char *function, struct error *err);
+bool trace_text_is_asked(const struct trace_text_functions *functions, int64_t function_id);
+void trace_text_functions_fini(struct trace_text_functions *functions);
 
 /* A point of a run that ends at `end`; `otherwise` if none was given. */
 int64_t trace_text_time(const struct format_time *time, int64_t end, int64_t otherwise);

@@ -33,9 +33,8 @@ struct stream {
 struct merge {
     const struct trace_text_walk *walk;
     int64_t from, to;
-    int64_t *functions; /* --function: their ids, ascending; owned; NULL: all is shown */
-    size_t function_count;
-    struct stream **heap; /* owned; the earliest is first */
+    struct trace_text_functions functions; /* --function; none: all is shown */
+    struct stream **heap;                  /* owned; the earliest is first */
     size_t count, room;
 };
 
@@ -59,7 +58,7 @@ static struct query open_events(const struct merge *merge, int64_t thread_id)
 
     query_bind(&query, 1, merge->walk->run_id);
     query_bind(&query, 2, thread_id);
-    query_bind(&query, 3, merge->functions != NULL ? INT64_MIN : merge->from);
+    query_bind(&query, 3, merge->functions.count > 0 ? INT64_MIN : merge->from);
     query_bind(&query, 4, merge->to);
     return query;
 }
@@ -158,23 +157,6 @@ static int push(struct stream *stream, size_t depth, int64_t time, bool shown)
 
 /* ---- what is shown ---- */
 
-static bool is_asked_for(const struct merge *merge, const struct query *query)
-{
-    int64_t id = query_int(query, FUNCTION_ID);
-    size_t low = 0, high = merge->function_count;
-
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-
-        if (merge->functions[middle] < id)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < merge->function_count && merge->functions[low] == id &&
-           !query_is_null(query, FUNCTION_ID);
-}
-
 /* The frame on top is that of the event: behind a gap, or on another stack, one that was not seen
  * to begin can be where another was. */
 static void know_top(struct stream *stream, size_t depth, int64_t activation)
@@ -194,8 +176,8 @@ static void look_inside(const struct merge *merge, struct stream *stream, size_t
 {
     if (stream->inside > depth)
         stream->inside = 0;
-    if (merge->functions != NULL && stream->inside == 0 && depth > 0 &&
-        is_asked_for(merge, &stream->query))
+    if (stream->inside == 0 && depth > 0 &&
+        trace_text_is_asked(&merge->functions, query_int(&stream->query, FUNCTION_ID)))
         stream->inside = depth;
 }
 
@@ -266,7 +248,8 @@ static int take_event(const struct merge *merge, struct stream *stream)
     know_top(stream, depth, query_int(query, ACTIVATION));
     look_inside(merge, stream, depth);
     place_event(stream, &event, depth);
-    shown = shown && event.time >= merge->from && (merge->functions == NULL || stream->inside > 0);
+    shown =
+        shown && event.time >= merge->from && (merge->functions.count == 0 || stream->inside > 0);
     if (ends(event.kind))
         pop(stream, depth);
     if (!shown)
@@ -429,46 +412,6 @@ int64_t trace_text_time(const struct format_time *time, int64_t end, int64_t oth
     return time->from_end ? end - time->ns : time->ns;
 }
 
-static const char functions_sql[] =
-    "SELECT function_id FROM functions WHERE " TRACE_TEXT_ASKED("?1") " ORDER BY function_id";
-
-static int no_function(const char *function, struct error *err)
-{
-    return error_set(err, "--function: no recorded function is called '%s'", function);
-}
-
-int trace_text_check_function(sqlite3 *db, const char *function, struct error *err)
-{
-    struct query query = query_open(db, functions_sql, err);
-    bool found;
-
-    query_bind_text(&query, 1, function);
-    found = query_next(&query);
-    if (query_close(&query) < 0)
-        return -1;
-    return found ? 0 : no_function(function, err);
-}
-
-static int find_functions(struct merge *merge)
-{
-    const struct trace_text_walk *walk = merge->walk;
-    size_t most = walk->catalog->function_count;
-    struct query query;
-
-    merge->functions = calloc(most + 1, sizeof *merge->functions);
-    if (merge->functions == NULL)
-        return no_memory(merge);
-    query = query_open(walk->db, functions_sql, walk->err);
-    query_bind_text(&query, 1, walk->options->function);
-    while (merge->function_count < most && query_next(&query))
-        merge->functions[merge->function_count++] = query_int(&query, 0);
-    if (query_close(&query) < 0)
-        return -1;
-    if (merge->function_count == 0)
-        return no_function(walk->options->function, walk->err);
-    return 0;
-}
-
 int trace_text_walk(const struct trace_text_walk *walk)
 {
     struct merge merge = {
@@ -476,11 +419,14 @@ int trace_text_walk(const struct trace_text_walk *walk)
         .from = trace_text_time(&walk->options->from, walk->end, INT64_MIN),
         .to = trace_text_time(&walk->options->to, walk->end, INT64_MAX),
     };
-    int status = walk->options->function != NULL ? find_functions(&merge) : 0;
+    int status = 0;
 
+    if (walk->options->function != NULL)
+        status = trace_text_find_functions(&merge.functions, walk->db, walk->options->function,
+                                           walk->err);
     if (status == 0)
         status = walk->options->per_thread ? walk_split(&merge) : walk_merged(&merge);
     free(merge.heap);
-    free(merge.functions);
+    trace_text_functions_fini(&merge.functions);
     return status;
 }

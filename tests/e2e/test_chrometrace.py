@@ -65,10 +65,6 @@ def read(text):
         elif event["ph"] == "E":
             begin, *rest = stacks[key].pop()
             slices[key].append(Slice(begin, time, *rest))
-        elif event["ph"] == "X":
-            begin = ns(event["ts"])
-            slices[key].append(Slice(begin, begin + ns(event["dur"]), event["name"], event["cat"],
-                                     event.get("args", {}).get("at")))
         elif event["ph"] == "i":
             instants.append((event["cat"], event["name"]))
         elif event["name"] == "thread_name":
@@ -180,10 +176,6 @@ class ChromeTrace(unittest.TestCase):
         (thread,) = slices.values()
         self.assertEqual([piece.name for piece in sorted(thread)], ["<module>", "a", "b"])
         self.assertEqual(len({piece.end for piece in thread}), 1)
-
-    def test_samples_are_refused(self):
-        recording = self.record(support.PYTHONS[-1], "sum(range(3000000))\n", "-S")
-        self.assertIn(b"--format chrometrace: samples do not say when calls begin", self.write(recording, status=1))
 
 
 if __name__ == "__main__":

@@ -34,6 +34,8 @@ static void names_of_files_say_the_format(void **state)
         {"app.svg", "flamegraph"},
         {"app.trace.json", "chrometrace"},
         {"app.json", NULL},
+        {"app.speedscope.json", "speedscope"},
+        {"app.speedscope", "speedscope"},
         {"coverage.info", "lcov"},
         {"app.lcov", "lcov"},
         {"dir/app.folded", "folded"},

@@ -82,7 +82,9 @@ static const char events_sql[] =
     "CASE i / 2 % 5 WHEN 0 THEN 'call' WHEN 1 THEN 'line' WHEN 2 THEN 'raise' WHEN 3 THEN 'line' "
     "ELSE 'return' END AS event, 1 AS file_id, 7 AS function_id, 48 + i % 9 AS line, "
     "1 + i / 10 % 3 AS depth, CASE i / 2 % 5 WHEN 2 THEN 'ValueError' END AS detail, "
-    "1 + i / 10 AS activation FROM n";
+    "1 + i / 10 AS activation, 'f' AS function, 1000 AS self_ns, NULL AS self_cpu_ns, "
+    "NULL AS samples, CASE WHEN i < 2 THEN '[[7,48,1]]' WHEN i % 20 = 13 THEN "
+    "'[[null,0,9],[7,50,2],[0,0,3]]' END AS stack FROM n";
 
 static const char second_run_sql[] =
     "CREATE TEMP TABLE second AS SELECT * FROM runs WHERE run_id = 1;"

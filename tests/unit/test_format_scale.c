@@ -34,7 +34,8 @@ static const char common_sql[] =
     "'app.py', '3.11.2', 0, 1000, 'exit 0');"
     "CREATE TEMP TABLE events AS SELECT 1 AS run_id, 1 AS thread_id, "
     "0 AS time_ns, 'call' AS event, 1 AS file_id, 1 AS "
-    "function_id, 1 AS line, 1 AS depth, NULL AS detail, 1 AS activation;";
+    "function_id, 1 AS line, 1 AS depth, NULL AS detail, 1 AS activation, 'f1' AS function, "
+    "1 AS self_ns, NULL AS self_cpu_ns, NULL AS samples, NULL AS stack;";
 
 /* One file of @ functions, each called from a line of the first one, with a line of its own. */
 static const char functions_sql[] =

@@ -741,9 +741,8 @@ static void test_events(void **state)
     free(records.at);
 }
 
-/* The sample behind the last one of a chunk is told of by the next chunk, behind however many
- * nodes. */
-static void test_time_to_the_next_chunk(void **state)
+/* A row has the time before its sample, in whatever chunk that is, behind however many nodes. */
+static void test_time_before_a_sample(void **state)
 {
     struct bytes trace, records = {0};
     struct error err = {.text = ""};
@@ -770,9 +769,11 @@ static void test_time_to_the_next_chunk(void **state)
     events_walk_begin(walk, &file->threads[0]);
     assert_int_equal(events_walk_next(walk, &err), 1);
     assert_int_equal(events_walk_self(walk, &self, &err), 0);
-    assert_int_equal(self, 2 * UNIT);
+    assert_int_equal(self, 8 * UNIT);
     assert_int_equal(events_walk_next(walk, &err), 1);
     assert_int_equal(walk->row_depth, 2999);
+    assert_int_equal(events_walk_self(walk, &self, &err), 0);
+    assert_int_equal(self, 2 * UNIT);
     events_walk_free(walk);
     facts_free(facts);
     trace_file_close(file);
@@ -852,7 +853,7 @@ int main(void)
         cmocka_unit_test(test_sealed_chunk_that_does_not_decode),
         cmocka_unit_test(test_hostile_numbers),
         cmocka_unit_test(test_events),
-        cmocka_unit_test(test_time_to_the_next_chunk),
+        cmocka_unit_test(test_time_before_a_sample),
         cmocka_unit_test(test_table),
         cmocka_unit_test(test_errors),
     };
