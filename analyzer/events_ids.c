@@ -188,7 +188,8 @@ static int make_file_keys(struct keys *keys, const struct facts *facts, struct e
 }
 
 /* After the files have their ids. */
-static int make_code_keys(struct keys *keys, const struct facts *facts, struct error *err)
+static int make_code_keys(struct keys *keys, const struct facts *facts, int64_t unknown_file,
+                          struct error *err)
 {
     size_t count;
     struct facts_code *codes = facts_codes(facts, &count);
@@ -197,7 +198,7 @@ static int make_code_keys(struct keys *keys, const struct facts *facts, struct e
         const struct facts_code *code = &codes[i];
 
         codes[i].id = 0;
-        add_number(&keys->text, code->file != NULL ? code->file->id : 0);
+        add_number(&keys->text, code->file != NULL ? code->file->id : unknown_file);
         add_number(&keys->text, code->first_line);
         add_valid(&keys->text, code->qualname);
         add_field(&keys->text, NULL, 0);
@@ -280,6 +281,28 @@ int events_ids_find_run(sqlite3 *db, const char *trace_id, int64_t *run_id, stru
     return 0;
 }
 
+int events_ids_find_unknown(sqlite3 *db, int64_t *function_id, int64_t *file_id, struct error *err)
+{
+    static const char sql[] =
+        "SELECT file_id, (SELECT function_id FROM main.functions u WHERE u.file_id = f.file_id AND "
+        "qualname = ?1 AND first_line = 0) FROM main.files f WHERE path = ?1 AND sha256 = ''";
+    sqlite3_stmt *row = NULL;
+    int code = sqlite3_prepare_v2(db, sql, -1, &row, NULL);
+
+    if (code == SQLITE_OK)
+        code = sqlite3_bind_text(row, 1, EVENTS_IDS_UNKNOWN, -1, SQLITE_STATIC);
+    if (code == SQLITE_OK && sqlite3_step(row) == SQLITE_ROW) {
+        *file_id = sqlite3_column_int64(row, 0);
+        *function_id = sqlite3_column_int64(row, 1);
+    }
+    if (code == SQLITE_OK)
+        code = sqlite3_reset(row);
+    if (code != SQLITE_OK)
+        return fail(db, row, err);
+    sqlite3_finalize(row);
+    return 0;
+}
+
 static int find_threads(struct events_ids *ids, sqlite3 *db, const struct trace_file *file,
                         struct error *err)
 {
@@ -318,10 +341,11 @@ static int match_files(const struct facts *facts, sqlite3 *db, struct error *err
     return status;
 }
 
-static int match_codes(const struct facts *facts, sqlite3 *db, struct error *err)
+static int match_codes(const struct facts *facts, sqlite3 *db, int64_t unknown_file,
+                       struct error *err)
 {
     struct keys keys = {0};
-    int status = make_code_keys(&keys, facts, err);
+    int status = make_code_keys(&keys, facts, unknown_file, err);
 
     if (status == 0)
         status = match_rows(db,
@@ -339,10 +363,10 @@ static int take_threads(struct events_ids *ids, const struct trace_file *file, s
 }
 
 int events_ids_match(struct events_ids *ids, sqlite3 *db, const struct trace_file *file,
-                     const struct facts *facts, struct error *err)
+                     const struct facts *facts, int64_t unknown_file, struct error *err)
 {
     if (take_threads(ids, file, err) < 0 || find_threads(ids, db, file, err) < 0 ||
-        match_files(facts, db, err) < 0 || match_codes(facts, db, err) < 0)
+        match_files(facts, db, err) < 0 || match_codes(facts, db, unknown_file, err) < 0)
         return -1;
     return make_names(ids, facts, err);
 }

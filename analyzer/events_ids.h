@@ -45,13 +45,17 @@ struct events_counts {
  * with *err set. */
 int events_ids_find_run(sqlite3 *db, const char *trace_id, int64_t *run_id, struct error *err);
 
+/* The rows of code that no fact defines; 0: there is none. 0, or -1 with *err set. */
+int events_ids_find_unknown(sqlite3 *db, int64_t *function_id, int64_t *file_id, struct error *err);
+
 /* Fills in *ids, of which run_id is set and the rest zero, and the `id` of all files and code of
  * the facts (0: none) from the tables of that run. 0, or -1 with *err set; events_ids_fini() is due
  * either way. */
 int events_ids_match(struct events_ids *ids, sqlite3 *db, const struct trace_file *file,
-                     const struct facts *facts, struct error *err);
+                     const struct facts *facts, int64_t unknown_file, struct error *err);
 
-/* The same without a database, run_id included: the facts have been through model_build(). */
+/* As events_ids_match() without a database, run_id included: the facts have been through
+ * model_build(). */
 int events_ids_number(struct events_ids *ids, const struct trace_file *file,
                       const struct facts *facts, struct events_counts *counts, struct error *err);
 

@@ -48,10 +48,13 @@ static int open_runs(struct events_runs *runs, struct error *err)
     }
     if (!all_known)
         return number_runs(runs, err);
+    if (events_ids_find_unknown(runs->db, &runs->unknown_function, &runs->unknown_file, err) < 0)
+        return -1;
     for (size_t i = 0; i < runs->path_count; i++) {
         struct events_run *run = &runs->runs[i];
 
-        if (events_ids_match(&run->ids, runs->db, run->file, run->facts, err) < 0)
+        if (events_ids_match(&run->ids, runs->db, run->file, run->facts, runs->unknown_file, err) <
+            0)
             return -1;
     }
     return 0;
@@ -175,10 +178,11 @@ void events_runs_fini(struct events_runs *runs)
 
 int64_t events_runs_function_id(const struct events_runs *runs, const struct facts_code *code)
 {
-    return code != NULL ? (int64_t)code->id + runs->first_id : 0;
+    return code != NULL ? (int64_t)code->id + runs->first_id : runs->unknown_function;
 }
 
 int64_t events_runs_file_id(const struct events_runs *runs, const struct facts_code *code)
 {
-    return code != NULL && code->file != NULL ? (int64_t)code->file->id + runs->first_id : 0;
+    return code != NULL && code->file != NULL ? (int64_t)code->file->id + runs->first_id
+                                              : runs->unknown_file;
 }

@@ -39,6 +39,7 @@ struct events_runs {
     struct events_run *runs;       /* owned; one a path */
     struct model model;            /* of all runs, if the database does not have them */
     uint32_t first_id;             /* what is added to a file's or code's id; then 0 is none */
+    int64_t unknown_function, unknown_file; /* in the database, of code that no fact defines */
     struct events_thread *threads; /* owned; by thread_id */
     size_t thread_count;
     bool cut;        /* all threads have windows */
@@ -49,7 +50,7 @@ struct events_runs {
 int events_runs_open(struct events_runs *runs, struct error *err);
 void events_runs_fini(struct events_runs *runs);
 
-/* The ids in the database; 0: it does not have it. */
+/* The ids in the database, of code NULL those of unknown code; 0: it does not have it. */
 int64_t events_runs_function_id(const struct events_runs *runs, const struct facts_code *code);
 int64_t events_runs_file_id(const struct events_runs *runs, const struct facts_code *code);
 

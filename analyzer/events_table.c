@@ -337,13 +337,14 @@ static bool row_is_wanted(struct events_cursor *cursor)
     const struct events_runs *runs = &table_of(cursor)->runs;
     const struct wanted *wanted = &cursor->wanted;
     struct events_walk *walk = cursor->walk;
-    const struct facts_code *code = walk->frame != NULL ? walk->frame->code : NULL;
+    const struct events_frame *frame = walk->frame;
 
     return (!runs->cut ||
             windows_cover(&runs->threads[cursor->thread].windows, events_walk_time(walk))) &&
            (wanted->function_id < 0 ||
-            events_runs_function_id(runs, code) == wanted->function_id) &&
-           (wanted->file_id < 0 || events_runs_file_id(runs, code) == wanted->file_id);
+            (frame && events_runs_function_id(runs, frame->code) == wanted->function_id)) &&
+           (wanted->file_id < 0 ||
+            (frame && events_runs_file_id(runs, frame->code) == wanted->file_id));
 }
 
 /* Begins the first wanted thread from cursor->thread on. */

@@ -83,6 +83,29 @@ class Damage(unittest.TestCase):
             data[place] ^= 1 << dice.randrange(8)
             self.both(bytes(data), "bit flipped at %d" % place)
 
+    def test_lost_names(self):
+        """Events of code whose facts are lost belong to the function <unknown>: rows and sums agree, whichever way they are asked."""
+        import trace_writer as w
+        facts = w.process(pid=7) + w.thread(1, 7, "MainThread", 1) + w.file(1, "/p/f.py", "f.py") + \
+            w.code(2, 1, 1, [1, 5], "<module>") + w.code(3, 77, 4, [5], "lost_file") + w.end(0, 0, 500, 500)
+        events = w.stack(1, 0, 0, []) + w.call(0, 2) + w.line(1, 4) + w.call(1, 99) + w.line(1, 0) + w.call(1, 3) + \
+            w.line(1, 1) + w.ret(1) + w.ret(1) + w.ret(1)
+        with open(self.broken, "wb") as file:
+            file.write(w.header() + w.chunk(w.RUN, w.setting("mode", "exact") + w.setting("argv", "f.py")) +
+                       w.chunk(w.FACTS, facts, process=1) + w.chunk(w.EVENTS, events, process=1, thread=1))
+        def ask(sql):
+            return support.run([support.PYANALYZE, self.broken, "--csv", "--sql", sql]).out.decode().splitlines()[1:]
+        self.assertEqual(ask("SELECT seq FROM events WHERE function_id IS NULL OR file_id IS NULL"), [])
+        self.assertEqual(ask("SELECT e.function, e.event, f.qualname, f.file FROM events e JOIN functions f USING (function_id) "
+                             "WHERE e.file = '<unknown>' ORDER BY seq"),
+                         ["<unknown>,call,<unknown>,<unknown>", "<unknown>,line,<unknown>,<unknown>",
+                          "lost_file,call,lost_file,<unknown>", "lost_file,line,lost_file,<unknown>",
+                          "lost_file,return,lost_file,<unknown>", "<unknown>,return,<unknown>,<unknown>"])
+        self.assertEqual(ask("SELECT qualname, hits - (SELECT count(*) FROM events e WHERE event = 'line' AND e.function_id = f.function_id) "
+                             "FROM functions f ORDER BY 1"), ["<module>,0", "<unknown>,0", "lost_file,0"])
+        self.assertEqual(ask("SELECT f.name, count(*) FROM events e JOIN files f USING (file_id) GROUP BY 1 ORDER BY 1"),
+                         ["<unknown>,6", "f.py,3"])
+
     def test_foreign_files(self):
         for data in (b"", b"\x89PNG\r\n\x1a\n" + bytes(100), b"#!/usr/bin/python3\n" * 500, bytes(10000)):
             with open(self.broken, "wb") as file:
