@@ -12,6 +12,8 @@ import subprocess
 import tempfile
 import time
 
+import support
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 KEYS = {"Enter": 13, "Escape": 27, " ": 32, "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40,
         "Home": 36}
@@ -57,7 +59,7 @@ class Browser:
 
     def close(self):
         self.process.terminate()
-        self.process.wait(20)
+        self.process.wait(support.HANGS)
         os.close(self.to)
         os.close(self.source)
         shutil.rmtree(self.profile, ignore_errors=True)
@@ -88,7 +90,7 @@ class Browser:
         if self.session:
             request["sessionId"] = self.session
         os.write(self.to, json.dumps(request).encode() + b"\0")
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + support.HANGS
         while True:
             message = self.message(deadline)
             if message.get("id") == self.serial:
@@ -108,7 +110,7 @@ class Browser:
         return result["result"].get("value")
 
     def wait(self, expression):
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + support.HANGS
         while not self.value(expression):
             assert time.monotonic() < deadline, "never true: " + expression
             time.sleep(0.02)

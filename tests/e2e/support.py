@@ -75,7 +75,10 @@ def environment(**more):
     return env
 
 
-def run(command, timeout=300, env=None, **options):
+HANGS = 1200     # seconds after which a command is taken to hang: no measure of anything, for machines may be slow
+
+
+def run(command, timeout=HANGS, env=None, **options):
     options.setdefault("stdin" if "input" not in options else "input", options.pop("input", subprocess.DEVNULL))
     return Result(command, subprocess.run(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env or environment(), timeout=timeout,

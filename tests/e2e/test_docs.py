@@ -16,6 +16,7 @@ def work(n):
 def fails():
     raise KeyError("x")
 if __name__ == "__main__":
+    sum(range(3000000))     # so long that a sampler has seen it, or it would warn
     try:
         fails()
     except KeyError:

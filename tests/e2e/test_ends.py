@@ -22,11 +22,15 @@ def step(k, n):
     for i in range(n):
         counts[k] += 1
 
-def other(ready):
+def other():
     step(1, 300)
-    ready.set()
     while True:
         time.sleep(9)
+
+def is_asleep(thread):
+    """Whether it is on the line where it stays: from there on it is the same in every run."""
+    frame = sys._current_frames().get(thread.ident)
+    return frame is not None and frame.f_code is other.__code__ and frame.f_lineno == %(asleep)d
 
 def in_thread(function):
     thread = threading.Thread(target=function)
@@ -36,15 +40,17 @@ def in_thread(function):
 
 def victim():
     step(0, 500)
-    %s
+    %(end)s
 
-ready = threading.Event()
-threading.Thread(target=other, args=(ready,), daemon=True).start()
-ready.wait()
+thread = threading.Thread(target=other, daemon=True)
+thread.start()
+while not is_asleep(thread):
+    time.sleep(0.001)
 victim()
 '''
-VICTIM = 1 + PROGRAM[:PROGRAM.index("    %s")].count("\n")
+VICTIM = 1 + PROGRAM[:PROGRAM.index("    %(end)s")].count("\n")
 STEP = 1 + PROGRAM[:PROGRAM.index("counts[k] += 1")].count("\n")
+ASLEEP = 1 + PROGRAM[:PROGRAM.index("time.sleep(9)")].count("\n")
 
 # What victim() does -> how the process ends, as the database says it.
 SIGNALS = {
@@ -139,7 +145,7 @@ class Ends(unittest.TestCase):
             for end, number in support.share(list(ends.items()), python):
                 with self.subTest(python=python, end=end):
                     with open(self.program, "w", encoding="utf-8") as file:
-                        file.write(PROGRAM % body(end))
+                        file.write(PROGRAM % {"asleep": ASLEEP, "end": body(end)})
                     recorded = self.run_both(python, options)
                     check(recorded, number)
 

@@ -135,9 +135,8 @@ class ExpectedTests:
             "SELECT self_ns, self_cpu_ns FROM functions WHERE name = 'sleep'")[0]
         self.assertGreater(wall, 190 * 1000 * 1000)
         self.assertLess(cpu, wall / 50)
-        wall, cpu = recording.query(
-            "SELECT self_ns, self_cpu_ns FROM functions WHERE name = 'compute'")[0]
-        self.assertGreater(cpu, wall / 20)     # the machine may be busy with other things
+        busy = recording.value("SELECT self_cpu_ns FROM functions WHERE name = 'compute'")
+        self.assertGreater(busy, 10 * cpu)     # not a share of its time: the machine may be busy with other things
 
     def test_exceptions(self):
         recording = self.record("exceptions.py")

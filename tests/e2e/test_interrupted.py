@@ -123,7 +123,7 @@ class Interrupted(unittest.TestCase):
             for more in options:
                 with self.subTest(python=python, options=more):
                     recorded = support.run([support.PYREC, "run", "--python", python, "-o", trace, *more, program,
-                                            *arguments], cwd=self.folder, timeout=120)
+                                            *arguments], cwd=self.folder)
                     self.assertEqual((recorded.status, recorded.out, recorded.err),
                                      (plain.status, plain.out, plain.err))
                     self.assertEqual(recorded.status, 0, recorded)
@@ -151,8 +151,7 @@ class Interrupted(unittest.TestCase):
     def test_pauses_where_nothing_fits_any_more(self):
         for python in support.PYTHONS:
             with self.subTest(python=python):
-                result = support.run([python, self.program(FULL)], env=support.environment(PYTHONPATH=PACKAGE),
-                                     timeout=120)
+                result = support.run([python, self.program(FULL)], env=support.environment(PYTHONPATH=PACKAGE))
                 self.assertEqual((result.status, result.out, result.err), (0, b"done\n", b""))
 
     def test_names_are_looked_up_without_the_programs_code(self):

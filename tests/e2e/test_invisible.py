@@ -3,12 +3,14 @@
 self_report.py says everything a program can find out about itself; each way to start it is run plainly and
 recorded, on each CPython, and every fact that differs must be one of VISIBLE, which must stand in the manual.
 """
+import fcntl
 import json
 import os
 import re
 import shutil
 import subprocess
 import tempfile
+import termios
 import unittest
 import zipfile
 
@@ -254,8 +256,9 @@ class Behaviour(Folder):
     def test_order_at_exit(self):
         self.each_text("import atexit, threading, time\n"
                        "atexit.register(print, 'atexit')\n"
-                       "threading.Thread(target=lambda: (time.sleep(0.05), print('thread'))).start()\n"
-                       "threading.Thread(target=time.sleep, args=(9,), daemon=True).start()\nprint('main')\n")
+                       "over = threading.Event()\n"
+                       "threading.Thread(target=lambda: (over.wait(), time.sleep(0.05), print('thread'))).start()\n"
+                       "threading.Thread(target=time.sleep, args=(9,), daemon=True).start()\nprint('main')\nover.set()\n")
 
     def test_standard_streams(self):
         self.each_text("import sys\nprint(sys.stdin.read().upper()); sys.stderr.write('e\\n')\n", input=b"some input\n")
@@ -347,15 +350,26 @@ class Terminal(Folder):
         self.write("program.py", text)
         for python in support.PYTHONS:
             plain = self.talk([python, "program.py"])
+            self.assertEqual(plain, (0, b"True True\r\nname? you\r\nhello you\r\n"))
             for options in ([], ["--sample", "200us"]):
                 self.assertEqual(plain, self.talk([support.PYREC, "-q", "--python", python, "-o", self.path("trace.bin"), *options,
                                                    "program.py"]))
 
     def talk(self, command):
-        quoted = " ".join("'%s'" % word for word in command)
-        finished = subprocess.run(["script", "-qec", quoted, "/dev/null"], input=b"you\n", stdout=subprocess.PIPE,
-                                  cwd=self.folder, env=support.environment(), timeout=60, check=False)
-        return finished.returncode, finished.stdout
+        """Its status, and what the terminal shows: the answer is typed when the question is there, as people do."""
+        ours, theirs = os.openpty()
+        self.addCleanup(os.close, ours)
+        process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, cwd=self.folder, start_new_session=True,
+                                   env=support.environment(), preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+        os.close(theirs)
+        shown = b""
+        while True:
+            try:
+                shown += os.read(ours, 4096)
+            except OSError:     # nobody has it open any more
+                return process.wait(), shown
+            if shown.endswith(b"name? "):
+                os.write(ours, b"you\n")
 
 
 if __name__ == "__main__":

@@ -97,7 +97,7 @@ class Killed(unittest.TestCase):
         return [int.from_bytes(data[8 * k:8 * k + 8], sys.byteorder) for k in range(slots)]
 
     def wait_for_all(self, slots):
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + support.HANGS
         while not all(self.progress(slots)):
             self.assertLess(time.monotonic(), deadline, "the program does not run")
             time.sleep(0.005)
@@ -166,7 +166,7 @@ class Killed(unittest.TestCase):
             file.write(bytes(8 * 4))
         process = subprocess.Popen([support.PYREC, "run", "-o", self.trace, "--python", python, self.program, self.counts,
                                     "2", "1"], stdout=subprocess.PIPE, env=support.environment())
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + support.HANGS
         while not all(self.progress(4)[1:]):
             self.assertLess(time.monotonic(), deadline, "the program does not run")
             time.sleep(0.005)

@@ -66,12 +66,12 @@ def lines_of_strings(path):
 
 
 class Lcov(unittest.TestCase):
-    def record(self, python, options=()):
+    def record(self, python, options=(), program=PROGRAM):
         recording = support.Recording(python, [], list(options))
         self.addCleanup(recording.close)
         recording.program = [os.path.join(recording.folder, "program.py")]
         with open(recording.program[0], "w", encoding="utf-8") as file:
-            file.write(PROGRAM)
+            file.write(program)
         self.assertEqual(recording.recorded.status, 0, recording.recorded)
         return recording
 
@@ -138,7 +138,8 @@ class Lcov(unittest.TestCase):
             self.assertEqual(tuple(map(int, theirs.groups())), ours, text)
 
     def test_samples_do_not_tell(self):
-        recording = self.record(support.PYTHONS[0], ["--sample", "1ms"])
+        # Long enough to be seen: of a run without a sample there would be more to say.
+        recording = self.record(support.PYTHONS[0], ["--sample", "1ms"], "sum(range(5000000))\n")
         result = support.run([support.PYANALYZE, recording.trace, "-o", os.path.join(recording.folder, "x.info")])
         self.assertEqual(result.status, 1)
         self.assertIn(b"samples do not tell which lines were executed", result.err)

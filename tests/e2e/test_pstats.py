@@ -218,7 +218,8 @@ class CountsTests:
 
 
 class Stats(pstats.Stats):
-    """pstats, but callers that strip_dirs() makes alike are added up instead of overwritten."""
+    """pstats, but callers that strip_dirs() makes alike are added up instead of overwritten, and sums are of whole
+    nanoseconds: else what is equal comes in an order that the last bits of floating point numbers give it."""
 
     def strip_dirs(self):
         for function, (*sums, callers) in list(self.stats.items()):
@@ -227,7 +228,11 @@ class Stats(pstats.Stats):
                 key = pstats.func_strip_path(caller)
                 stripped[key] = tuple(map(sum, zip(stripped.get(key, (0,) * 4), values)))
             self.stats[function] = (*sums, stripped)
-        return super().strip_dirs()
+        super().strip_dirs()
+        for function, (*counts, own, below, callers) in self.stats.items():
+            callers = {caller: (*values[:2], round(values[2], 9), round(values[3], 9)) for caller, values in callers.items()}
+            self.stats[function] = (*counts, round(own, 9), round(below, 9), callers)
+        return self
 
 
 class Text(unittest.TestCase):

@@ -15,6 +15,7 @@ import support
 # A program with AddressSanitizer in it refuses to start where another library was loaded before its own.
 NOT_SANITIZED = unittest.skipIf("sanitize" in support.BUILD, "a sanitizer must be the first library")
 MAGIC = b"\x89PYT\r\n\x1a\n"
+PATIENCE = 120      # seconds for what takes a moment, on a machine that is slow and has other things to do
 
 
 def take_number(data, at):
@@ -341,11 +342,10 @@ class Place(Command):
                        env=support.environment())
         self.assert_fails(125, "is being recorded", "app.py")
         os.close(writer)
-        for _ in range(200):
+        deadline = time.monotonic() + PATIENCE
+        while self.pyrec("app.py").status != 0:
+            self.assertLess(time.monotonic(), deadline, "the trace stays locked")
             time.sleep(0.05)
-            if self.pyrec("app.py").status == 0:
-                return
-        self.fail("the trace stays locked")
 
     def test_the_program_changes_its_directory(self):
         self.assert_ran("-o", "here.bin", "-c", "import os; os.chdir('/'); import json; os.fork() or os._exit(0)")
@@ -667,11 +667,10 @@ class Then(Command):
             return file.read().rpartition(")")[2].split()[0]
 
     def wait_for_state(self, process, states):
-        for _ in range(200):
-            if self.state(process) in states:
-                return
+        deadline = time.monotonic() + PATIENCE
+        while self.state(process) not in states:
+            self.assertLess(time.monotonic(), deadline, "process %d is %s, not %s" % (process, self.state(process), states))
             time.sleep(0.02)
-        self.fail("process %d is %s, not %s" % (process, self.state(process), states))
 
     def test_stopping_and_going_on(self):
         process = self.start("import os; print(os.getpid(), flush=True); input(); print('done')")
@@ -707,7 +706,7 @@ class Then(Command):
         os.write(shell.terminal, b"\x1a")
         shell.read_until("Stopped")
         shell.enter("fg")
-        time.sleep(0.3)
+        shell.wait_for_program()
         shell.enter("line")
         self.assertIn("analyze:", shell.read_until("analyze:"))
         shell.enter("echo sta''tus $?")
@@ -1019,9 +1018,15 @@ class Shell:
     def enter(self, line):
         os.write(self.terminal, line.encode() + b"\r")
 
-    def read_until(self, word, seconds=20):
+    def wait_for_program(self):
+        """Until it has the terminal: what is typed before, the shell would read, or leave there in a form of its own."""
+        end = time.monotonic() + PATIENCE
+        while os.tcgetpgrp(self.terminal) == self.pid and time.monotonic() < end:
+            time.sleep(0.02)
+
+    def read_until(self, word):
         text = ""
-        end = time.monotonic() + seconds
+        end = time.monotonic() + PATIENCE
         while word not in text and time.monotonic() < end:
             if select.select([self.terminal], [], [], 0.1)[0]:
                 text += os.read(self.terminal, 65536).decode("utf-8", "replace")

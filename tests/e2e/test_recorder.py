@@ -122,17 +122,21 @@ for i in range(3):
 # The same in another thread, while the main one is at work.
 TRACER_IN_A_THREAD = '''
 import ctypes, threading, time
+turns = 0
 def f():
     for i in range(100):
         x = 1
 def work():
     f()
     ctypes.pythonapi.PyEval_SetTrace(None, None)
-    time.sleep(0.2)
+    enough = turns + 20     # of the main one, however long they take
+    while turns < enough:
+        time.sleep(0.01)
     f()
 thread = threading.Thread(target=work, name="other")
 thread.start()
 while thread.is_alive():
+    turns += 1
     time.sleep(0.005)
 thread.join()
 '''

@@ -47,10 +47,15 @@ before(5000000)
 os.setuid(65534)
 assert libc.prctl(4, 0, 0, 0, 0) == 0 and libc.prctl(3, 0, 0, 0, 0) == 0
 after(5000000)
+def threads():
+    with open("/proc/self/stat") as file:
+        return int(file.read().rpartition(")")[2].split()[17])
+before_it = threads()
 thread = threading.Thread(target=time.sleep, args=(0.1,))
 thread.start()
 thread.join()
-time.sleep(0.1)     # until the kernel has forgotten it: os.fork() counts threads
+while threads() > before_it:     # until the kernel has forgotten it: os.fork() counts threads
+    time.sleep(0.01)
 if os.fork() == 0:
     child(3000000)
     os._exit(0)

@@ -75,8 +75,8 @@ def has_tests(python):
 
 
 class StandardLibrary(unittest.TestCase):
-    def run_file(self, folder, name, command):
-        """Exit status and outcomes; None: it takes too long."""
+    def run_file(self, folder, name, command, limit):
+        """Exit status and outcomes; None: it takes longer than `limit` seconds."""
         report = os.path.join(folder, "report.xml")
         work = tempfile.mkdtemp(dir=folder)
         ignored = [word for pattern, _ in IGNORED for word in ("-i", pattern)]
@@ -86,7 +86,7 @@ class StandardLibrary(unittest.TestCase):
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
         try:
-            status = process.wait(600 if support.LONG else 120)
+            status = process.wait(limit)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
@@ -104,14 +104,22 @@ class StandardLibrary(unittest.TestCase):
             shutil.rmtree(folder, ignore_errors=True)
 
     def compare_in(self, folder, python, name):
-        plain_status, plain = self.run_file(folder, name, [python])
-        if plain_status is None or not plain:
-            return
         trace = os.path.join(folder, "trace.bin")
-        status, recorded = self.run_file(folder, name, [support.PYREC, "run", "-q", "-o", trace, "--python", python])
-        different = {test: (plain.get(test), recorded.get(test)) for test in plain.keys() | recorded.keys()
-                     if plain.get(test) != recorded.get(test)}
-        unexpected = {test: pair for test, pair in different.items() if not is_exception(python, test)}
+        unexpected = {}
+        for attempt in range(2):
+            plain_status, plain = self.run_file(folder, name, [python], 600 if support.LONG else 120)
+            if plain_status is None or not plain:
+                return
+            status, recorded = self.run_file(folder, name, [support.PYREC, "run", "-q", "--force", "-o", trace, "--python", python],
+                                             support.HANGS)
+            different = {test: (plain.get(test), recorded.get(test)) for test in plain.keys() | recorded.keys()
+                         if plain.get(test) != recorded.get(test)}
+            found = {test: pair for test, pair in different.items() if not is_exception(python, test)}
+            # Some of them have time limits of their own, which a busy machine misses now and then, plainly too: what
+            # recording changes is another result each time.
+            unexpected = {test: pair for test, pair in found.items() if attempt == 0 or test in unexpected}
+            if not unexpected:
+                break
         self.assertEqual(unexpected, {})
         if not different:
             self.assertEqual(plain_status, status)

@@ -29,7 +29,7 @@ class Sources(unittest.TestCase):
         return path
 
     def record(self, python, *words):
-        result = support.run([support.PYREC, "run", "--python", python, "--force", "-o", self.trace, *words], timeout=60)
+        result = support.run([support.PYREC, "run", "--python", python, "--force", "-o", self.trace, *words])
         self.assertEqual(result.status, 0, result)
         with open(self.trace, "rb") as file:
             return file.read()
@@ -119,7 +119,7 @@ class Databases(unittest.TestCase):
         return path
 
     def analyze(self, path, *options, **more):
-        return support.run([support.PYANALYZE, path, *options], cwd=self.folder, timeout=60, **more)
+        return support.run([support.PYANALYZE, path, *options], cwd=self.folder, **more)
 
     def test_what_it_brings_changes_nothing(self):
         plain = self.analyze(self.clean)
@@ -165,7 +165,7 @@ class Databases(unittest.TestCase):
         time.sleep(0.5)
         self.assertIsNone(process.poll())
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
+        process.communicate(timeout=support.HANGS)
         self.assertEqual(process.returncode, -signal.SIGINT)
         self.assertEqual([name for name in os.listdir(self.folder) if "rows" in name or "tmp" in name], [])
 
