@@ -664,7 +664,8 @@ class Sample(unittest.TestCase):
                 for name, wall, cpu in ("three", three, three_cpu), ("one", one, one_cpu):
                     self.assertLess(abs(found[name][0] - wall), 5 * found[name][2], (name, found, wall))
                     self.assertLess(abs(found[name][1] - cpu), 5 * found[name][2], (name, found, cpu))
-                self.assertLess(found["three"][2], three / 3)
+                rounds, late = recording.query("SELECT sum(rounds), sum(late) FROM samplers")[0]
+                self.assertTrue(found["three"][2] < three / 8 or late > rounds / 20, (found, rounds, late))
                 self.assertEqual(recording.query("SELECT count(*) FROM edges WHERE calls > 0 OR resumes > 0"), [(0,)])
                 above = recording.value("SELECT min(cumulative_ns - self_ns) FROM functions")
                 self.assertGreaterEqual(above, 0)
