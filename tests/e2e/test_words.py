@@ -153,6 +153,7 @@ class Words(unittest.TestCase):
         with open(program, "w", encoding="utf-8") as file:
             file.write("import os, sys, time\nif os.fork() == 0:\n    os.kill(os.getpid(), 9)\nos.wait()\n"
                        "r, w = os.pipe()\nif os.fork() == 0:\n    os.write(w, b'x')\n    time.sleep(100)\nos.read(r, 1)\n"
+                       "time.sleep(0.2)     # it has been seen by a sampler, or there would be another warning\n"
                        "os.closerange(3, 1000)\nprint(1, flush=True)\nsys.stdin.readline()\nos.kill(0, 9)\n")
         for python in support.PYTHONS:
             for options in ([], ["-S"]):
