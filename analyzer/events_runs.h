@@ -35,12 +35,12 @@ struct events_runs {
     bool bound; /* only to runs of the main database */
 
     bool open;
-    struct error failure;          /* why it cannot be opened: the same at the next attempt */
-    struct events_run *runs;       /* owned; one a path */
-    struct model model;            /* of all runs, if the database does not have them */
-    uint32_t first_id;             /* what is added to a file's or code's id; then 0 is none */
+    struct error failure;    /* why it cannot be opened: the same at the next attempt */
+    struct events_run *runs; /* owned; one a path */
+    struct model model;      /* of all runs, if the database does not have them */
+    uint32_t first_id;       /* what is added to a file's or code's id; then 0 is none */
     int64_t unknown_function, unknown_file; /* in the database, of code that no fact defines */
-    struct events_thread *threads; /* owned; by thread_id */
+    struct events_thread *threads;          /* owned; by thread_id */
     size_t thread_count;
     bool cut;        /* all threads have windows */
     uint64_t events; /* about how many rows; 0: not known */

@@ -62,17 +62,25 @@ static int open_status(const struct sampler_shared *shared, int native, const ch
     return openat(shared->tasks_fd, path, O_RDONLY | O_CLOEXEC);
 }
 
+/* Without /proc (a fork's child in another root directory): one that ran most of a period since its
+ * last sample was, as a rule, only made to wait for a processor. */
+static enum trace_sample_tag guess(const struct sampler_thread *thread, uint64_t cpu)
+{
+    return cpu - thread->cpu > recorder.settings.sample_ns / 2 ? TRACE_SAMPLE_RUNNING
+                                                               : TRACE_SAMPLE_BLOCKED;
+}
+
 /* Of a thread that is not on a processor: is it ready to run, does it wait for the GIL, or for
  * something else? The kernel says in which system call it is. */
 static enum trace_sample_tag classify(struct sampler_thread *thread,
-                                      const struct sampler_shared *shared)
+                                      const struct sampler_shared *shared, uint64_t cpu)
 {
     char text[128];
     unsigned long call, argument;
     ssize_t size;
 
     if (shared->tasks_fd < 0)
-        return TRACE_SAMPLE_BLOCKED;
+        return guess(thread, cpu);
     if (thread->status_fd < 0)
         thread->status_fd = open_status(shared, thread->at.native, "syscall");
     size = thread->status_fd < 0 ? -1 : pread(thread->status_fd, text, sizeof text - 1, 0);
@@ -477,7 +485,7 @@ static bool take(struct sampler_thread *thread, struct sampler_shared *shared, u
         return miss(thread, shared);
     if (!begin_writing(thread, shared, thread->cpu))
         return false;
-    state = still ? classify(thread, shared) : TRACE_SAMPLE_RUNNING;
+    state = still ? classify(thread, shared, cpu) : TRACE_SAMPLE_RUNNING;
     shared->taken++;
     note_unknown(thread, shared);
     return still_waits(thread, state, common) ? write_same(thread, cpu)

@@ -983,6 +983,37 @@ class Sample(unittest.TestCase):
         self.assertEqual(recording.query("SELECT (SELECT sum(samples) FROM functions WHERE file LIKE '%program.py') - "
                                          "cumulative_samples FROM functions WHERE name = '<module>' AND file LIKE '%program.py'"), [(0,)])
 
+    @unittest.skipIf(os.geteuid() != 0, "only root changes the root directory")
+    def test_states_without_proc(self):
+        """In a fork's child in an empty root directory nobody says who waits; that who computes did not, its clock tells."""
+        program = """
+import os, sys, tempfile, threading, time
+os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
+os.chroot(sys.argv[1])
+def busy():
+    end = time.process_time() + 0.3
+    while time.process_time() < end:
+        sum(range(100))
+if os.fork() == 0:
+    thread = threading.Thread(target=time.sleep, args=(0.3,), name="sleeper")
+    thread.start()
+    busy()
+    thread.join()
+    os._exit(0)
+os.wait()
+"""
+        for python in support.PYTHONS:
+            with self.subTest(support.version_name(python)), tempfile.TemporaryDirectory() as root:
+                recording = self.record(python, program, ["--sample", "1ms"])
+                recording.program.append(root)
+                states = dict((name, times) for name, *times in recording.query(
+                    "SELECT name, sum(running_ns), sum(blocked_ns), sum(self_cpu_ns) FROM line_stats JOIN threads USING (thread_id) "
+                    "WHERE process_id = 2 GROUP BY name"))
+                running, _, cpu = states["MainThread"]
+                self.assertGreater(2 * running, cpu)
+                self.assertGreater(cpu, 100e6)
+                self.assertGreater(states["sleeper"][1], 10 * states["sleeper"][0])
+
     def test_never_on_time(self):
         """A sampler that gets no processor until the program ends: what it saw then would be the end, each time. The rounds
         that did not come are counted, from the start on, and the report says why there is nothing."""
