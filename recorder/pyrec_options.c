@@ -139,8 +139,8 @@ bool pyrec_options_read_period(const char *text, uint64_t *ns)
         return false;
     number = strtod(text, &end);
     for (size_t i = 0; i < sizeof periods / sizeof *periods; i++) {
-        double period =
-            periods[i].is_rate ? periods[i].ns / (number > 0 ? number : 1e-300) : periods[i].ns * number;
+        double ns_of_one = periods[i].ns, some = number > 0 ? number : 1e-300;
+        double period = periods[i].is_rate ? ns_of_one / some : ns_of_one * number;
 
         if (strcasecmp(end, periods[i].name) != 0)
             continue;
@@ -259,8 +259,17 @@ static int set_default_period(struct pyrec_options *options, const struct option
     return 0;
 }
 
-/* USR1, SIGUSR1, rtmin is not among them: a name of the C library's, without those that end a process
- * whatever happens. */
+/* Behind a handler of what an instruction caused, the same instruction comes again, for ever: a
+ * program that fails would hang. */
+static bool can_be_handled(int number)
+{
+    static const char cannot[] = {SIGKILL, SIGSTOP, SIGSEGV, SIGBUS,
+                                  SIGFPE,  SIGILL,  SIGTRAP, SIGSYS};
+
+    return memchr(cannot, number, sizeof cannot) == NULL;
+}
+
+/* USR1, SIGUSR1, rtmin is not among them: a name of the C library's. */
 static int set_signal(struct pyrec_options *options, const struct option *option,
                       const char *value, struct pyrec_error *err)
 {
@@ -269,7 +278,7 @@ static int set_signal(struct pyrec_options *options, const struct option *option
     for (int number = 1; number < NSIG; number++) {
         const char *known = sigabbrev_np(number);
 
-        if (known == NULL || strcmp(known, name) != 0 || number == SIGKILL || number == SIGSTOP)
+        if (known == NULL || strcmp(known, name) != 0 || !can_be_handled(number))
             continue;
         options->toggle_signal = number;
         return 0;
@@ -380,10 +389,10 @@ static const struct option table[] = {
     { "no-source", 0, NULL, set_flag, MEMBER(no_source) },
     { "c-calls", 0, NULL, set_flag, MEMBER(c_calls) },
     { "echo", 0, NULL, set_flag, MEMBER(echo) },
-    { "sample", 0, "a period (as 1ms, 0.001, 100us or 1kHz)", set_period, 0 },
+    { "sample", 0, "a period from 10us to 3600s (as 1ms, 0.001 or 1kHz)", set_period, 0 },
     { "S", 'S', NULL, set_default_period, 0 },
     { "max-depth", 0, "a number of frames up to 1000000", set_depth, 0 },
-    { "toggle-signal", 0, "the name of a signal (as USR1)", set_signal, 0 },
+    { "toggle-signal", 0, "the name of a signal that can be handled (as USR1)", set_signal, 0 },
     { "max-size", 0, "a size (as 500M or 2G)", set_size, MEMBER(max_size) },
     { "min-free", 0, "a size (as 500M) or a percentage (as 5%)", set_min_free, MEMBER(min_free) },
     { "quiet", 'q', NULL, set_flag, MEMBER(quiet) },
@@ -561,7 +570,8 @@ int pyrec_options_parse(char **argv, struct pyrec_options *options, struct pyrec
     struct reader reader = {.options = options, .at = argv, .err = err};
 
     *options =
-        (struct pyrec_options){.out = "trace.bin", .min_free = 5, .min_free_is_percent = true, .max_depth = 10000};
+        (struct pyrec_options){.out = "trace.bin", .min_free = 5, .min_free_is_percent = true,
+                               .max_depth = 10000};
     if (*reader.at != NULL)
         reader.at++;
     for (size_t i = 0; *reader.at != NULL && i < sizeof others / sizeof *others; i++) {

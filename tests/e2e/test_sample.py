@@ -1093,7 +1093,7 @@ os.wait()
                 self.assertTrue(recording.database_path)
 
     def test_toggle_refused(self):
-        for name in ("KILL", "STOP", "NOSUCH", "", "12"):
+        for name in ("KILL", "STOP", "SEGV", "SIGBUS", "FPE", "ILL", "TRAP", "SYS", "NOSUCH", "", "12"):
             result = support.run([support.PYREC, "run", "--toggle-signal", name, "x.py"])
             self.assertEqual((result.status, b"--toggle-signal" in result.err), (2, True), result)
 
