@@ -118,7 +118,7 @@ class ProgramTests:
             recording.query("SELECT line, hits FROM lines WHERE file = ? ORDER BY line", path), [(1, 1), (2, 2), (5, 1), (6, 1)])
 
     def test_missing_script(self):
-        recording = support.Recording(self.python, ["/nonexistent/app.py"])
+        recording = support.Recording(self.python, ["/dev/null/app.py"])
         self.addCleanup(recording.close)
         self.assertEqual(recording.recorded.status, recording.plain.status)
         self.assertEqual(recording.recorded.err, recording.plain.err)

@@ -593,7 +593,7 @@ class Then(Command):
         """The program's status is pyrec's; only a program that went well has no success without its report."""
         for code, status in (("pass", 125), ("raise SystemExit(5)", 5), ("1/0", 1),
                              ("import os; os.kill(os.getpid(), 9)", -9)):
-            for then, said in (("folded=/nonexistent/x", b"pyanalyze: /nonexistent/x: cannot write: "),
+            for then, said in (("folded=missing/x", b"pyanalyze: missing/x: cannot write: "),
                                ("folded=" + self.folder, b"pyanalyze: ")):
                 result = self.pyrec("--then", then, "-c", code)
                 self.assertEqual(result.status, status, result)
