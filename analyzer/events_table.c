@@ -441,8 +441,9 @@ static int cursor_column(sqlite3_vtab_cursor *base, sqlite3_context *context, in
 {
     struct events_cursor *cursor = (struct events_cursor *)base;
     const struct events_runs *runs = &table_of(cursor)->runs;
-    struct error err = {.usage = 0};
+    struct error err;
 
+    err.text[0] = '\0'; /* the rest may be anything: this is asked of every column of every row */
     if (events_columns_result(context, column, runs, &runs->threads[cursor->thread], cursor->walk,
                               &err) < 0)
         return table_fail(table_of(cursor), &err);

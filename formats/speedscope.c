@@ -29,6 +29,11 @@
 
 #define HEAD "{\"$schema\":\"https://www.speedscope.app/file-format-schema.json\""
 
+/* speedscope hangs on a file without any profile. */
+#define NOTHING                                                                                    \
+    "\n{\"type\":\"evented\",\"name\":\"nothing\",\"unit\":\"nanoseconds\",\"events\":["           \
+    "],\"startValue\":0,\"endValue\":0}"
+
 struct frame {
     const char *name;
     const struct catalog_file *file; /* NULL: none */
@@ -42,6 +47,7 @@ struct writer {
     struct output *out;
     struct error *err;
     const char *separator; /* before the next record of an array */
+    bool has_profile;
 
     struct frame *frames; /* owned */
     size_t frame_count, frame_room;
@@ -171,7 +177,7 @@ static int write_head(struct writer *writer)
 
     if (writer->has_head)
         return 0;
-    writer->has_head = true;
+    writer->has_head = writer->has_profile = true;
     text_clear(&writer->name);
     text_add_format(&writer->name, "%s [%" PRId64 "] of process %" PRId64, thread->name,
                     thread->native_id, thread->pid);
@@ -367,6 +373,8 @@ static int write_all(struct writer *writer)
     begin_array(writer, "profiles");
     if (timeline_threads(writer->timeline, write_thread, writer) < 0)
         return -1;
+    if (!writer->has_profile)
+        output_text(writer->out, NOTHING);
     output_text(writer->out, "\n],\n\"shared\":{");
     begin_array(writer, "frames");
     for (size_t i = 0; i < writer->frame_count; i++)

@@ -68,20 +68,17 @@ const char *timeline_name(struct timeline *timeline, const struct timeline_slice
 
 /* ---- rows ---- */
 
-/* Columns of open_events(). */
-enum {
-    TIME,
-    EVENT,
-    FUNCTION_ID,
-    LINE,
-    DETAIL,
-    ACTIVATION,
-    STACK,
-    IS_EXCLUDED,
-    SELF,
-    SELF_CPU,
-    SAMPLES,
-};
+#define OF_THREAD                                                                                  \
+    " FROM events WHERE run_id = ?1 AND thread_id = ?2 AND time_ns >= ?3 AND time_ns <= ?4"
+
+static const char events_sql[] =
+    "SELECT time_ns, event, detail, stack, function_id, line, activation, "
+    "function_id IS NULL AND function <> '<unknown>'" OF_THREAD;
+static const char samples_sql[] =
+    "SELECT time_ns, event, detail, stack, self_ns, self_cpu_ns, samples" OF_THREAD;
+
+enum { TIME, EVENT, DETAIL, STACK, FUNCTION_ID, LINE, ACTIVATION, IS_EXCLUDED };
+enum { SELF = FUNCTION_ID, SELF_CPU, SAMPLES };
 
 static int64_t time_of(const struct query *query)
 {
@@ -374,12 +371,8 @@ static int take_sampled(struct timeline *timeline, struct query *query)
  * all by itself; one that ends behind the window may reach into it. */
 static struct query open_events(struct timeline *timeline, const struct timeline_thread *thread)
 {
-    struct query query = query_open(
-        timeline->db,
-        "SELECT time_ns, event, function_id, line, detail, activation, stack, "
-        "function_id IS NULL AND function <> '<unknown>', self_ns, self_cpu_ns, samples "
-        "FROM events WHERE run_id = ?1 AND thread_id = ?2 AND time_ns >= ?3 AND time_ns <= ?4",
-        timeline->err);
+    struct query query =
+        query_open(timeline->db, thread->is_sampled ? samples_sql : events_sql, timeline->err);
 
     query_bind(&query, 1, thread->run_id);
     query_bind(&query, 2, thread->id);
@@ -435,7 +428,7 @@ static const char threads_sql[] =
     "t.name, p.command, t.is_main, r.mode = 'sample', t.start_ns, t.end_ns, "
     "max(t.end_ns) OVER (PARTITION BY r.run_id), t.events > 0 "
     "FROM threads t JOIN processes p USING (process_id) JOIN runs r USING (run_id) "
-    "ORDER BY r.run_id, t.thread_id";
+    "ORDER BY r.run_id, t.process_id, t.is_main DESC, t.thread_id";
 
 enum {
     THREAD_ID,

@@ -65,7 +65,7 @@ struct timeline *timeline_open(sqlite3 *db, const struct format_options *options
 /* -1 if reading failed meanwhile. Accepts NULL. */
 int timeline_close(struct timeline *timeline);
 
-/* All threads with events, in the order of their ids. 0, or -1 with the error set, or what `take`
+/* All threads with events, each process from its main thread on. 0, or -1 with the error set, or what `take`
  * returned that is not 0. */
 int timeline_threads(struct timeline *timeline,
                      int (*take)(void *context, const struct timeline_thread *thread),

@@ -187,7 +187,8 @@ class Samples(Files):
                          [(["main"], 500), (["main", self.F, "g"], 1500), (["g"], 500)])
         self.assertEqual(self.weights("--from", "12us", "--to", "15500ns"), [([], 2000), (["main", self.F], 1000), ([], 500)])
         self.assertEqual(self.weights("--from", "5us", "--to", "6us", "--thread", "other"), [(["g"], 1000)])
-        self.assertEqual(read(self.run_it("-f", "speedscope", "--from", "1s")), [])
+        # A file without any profile hangs the viewer.
+        self.assertEqual(read(self.run_it("-f", "speedscope", "--from", "1s")), [Profile("nothing", "nanoseconds", 0, 0, [])])
 
     def test_choices(self):
         self.assertEqual(self.weights("--file", "lib.py"), [([], 1000), (["g"], 6000), ([], 6000), (["g"], 2000)])
@@ -312,6 +313,36 @@ class Exact(Files):
                 for name, _, _ in stack:
                     mine[name] += weight
         return mine, +theirs
+
+    def check_stacks(self, place, condition):
+        """What rows tell of a thread's stack, and the column where they do not, is the stack of every row."""
+        told, thread, stack = 0, None, None
+        for row in self.rows("SELECT thread_id, event, depth, activation, stack FROM events " + condition):
+            if row[0] != thread:
+                thread, stack = row[0], None
+            if row[4] is not None:
+                told += 1
+                stack = [frame[2] for frame in json.loads(row[4])]
+            elif row[1] in ("call", "resume"):
+                stack = stack + [row[3]]
+            if row[1:] == ("gap", 0, None, None):   # lost events
+                continue
+            self.assertEqual((len(stack), stack[-1:]), (row[2], [row[3]] if row[2] else []), (place, row))
+            if row[1] in ("return", "yield", "unwind"):
+                stack.pop()
+        return told
+
+    def test_stacks_of_events(self):
+        told = 0
+        for seed in range(exact.FIRST, exact.FIRST + exact.COUNT // 3):
+            self.write(random_trace.make(seed, 30)[0])
+            for condition in "", "WHERE time_ns BETWEEN 20000 AND 300000", "WHERE file_id = 1":
+                if condition.startswith("WHERE f"):   # with rows in between
+                    rows = self.rows("SELECT depth, stack FROM events " + condition)
+                    self.assertTrue(all(len(json.loads(text)) == depth for depth, text in rows if text))
+                else:
+                    told += self.check_stacks((seed, condition), condition)
+        self.assertGreater(told, exact.COUNT)
 
     def test_random_traces(self):
         """Well nested whatever a trace holds (generators, switches, gaps, lost chunks), and the same as chrometrace."""
