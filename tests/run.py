@@ -45,7 +45,7 @@ def arguments():
 def run_unit_program(path):
     """A cmocka program: its own closing lines are counted; dying without them is a failure."""
     result = subprocess.run([path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-                            timeout=600, check=False)
+                            timeout=1800, check=False)
     output = result.stdout.decode("utf-8", "replace")
     passed, failed, skipped = (
         sum(map(int, re.findall(r"\[  %s +\] (\d+) test\(s\)" % word, output)))

@@ -110,11 +110,12 @@ class Forms(test_invisible.Folder):
                               "SELECT hits, samples, text FROM lines WHERE function = 'work' ORDER BY line", "--sql",
                               "SELECT DISTINCT ended FROM processes", "--sql", "SELECT difference_ns FROM accounts WHERE difference_ns", "--sql",
                               "SELECT sum(late) AS late FROM samplers"])
-        self.assertEqual((result.status, result.err), (0, b""))
+        # Where all processors are busy, samples come late, and in the end none may have come.
+        warned = re.sub(rb"pyanalyze: warning: [^\n]*: no sample was taken: [^\n]*\n", b"", result.err) if sample else result.err
+        self.assertEqual((result.status, warned), (0, b""))
         lines, ended, differences, samplers = json.loads(result.out)
         self.assertEqual((differences, {"ended": "exit 1"} in ended), ([], whole or {"ended": "exit 1"} in ended))
         if whole and sample:
-            # Where all processors are busy, some come late.
             self.assertTrue(sum(line["samples"] for line in lines) or samplers[0]["late"])
         elif whole:
             self.assertEqual([line["hits"] for line in lines], WORK_LINES)
