@@ -14,6 +14,7 @@ import unittest
 import support
 import test_chrometrace
 import test_random_traces as tables
+import test_speedscope
 
 import random_samples
 import random_trace
@@ -101,6 +102,14 @@ class View:
         assert not any(stacks.values()), stacks
         return {name: ns for name, ns in own.items() if ns}
 
+    def speedscope(self, *arguments):
+        """{name: its own weight}; a stack without frames is <outside>."""
+        own = collections.Counter()
+        for profile in test_speedscope.read(self.run("-f", "speedscope", *arguments)):
+            for stack, weight in profile.stacks:
+                own[stack[-1][0] if stack else "<outside>"] += weight
+        return own
+
 
 class Totals(unittest.TestCase):
     def check(self, seed, size, folder):
@@ -146,6 +155,9 @@ class Totals(unittest.TestCase):
         expected = dict(view.db.execute("SELECT qualname, sum(self_ns) FROM functions WHERE kind <> 'outside' GROUP BY 1 "
                                         "HAVING sum(self_ns) > 0"))
         self.assertEqual(found, expected, seed)
+        found = view.speedscope()
+        del found["<outside>"]
+        self.assertEqual(found, expected, seed)
         self.timelines += 1
 
     def test_every_format_adds_up(self):
@@ -165,6 +177,14 @@ class Sampled(unittest.TestCase):
         for by, total in ("self", ns), ("cpu", cpu), ("hits", hits):
             for options in [], ["--lines"], ["--per-thread"]:
                 self.assertEqual(view.folded("--by", by, *options), total, (seed, by, options))
+        for by, column in ("self", "self_ns"), ("cpu", "self_cpu_ns"), ("hits", "hits"):
+            expected = dict(view.db.execute("SELECT qualname, sum(%s) AS n FROM functions WHERE kind <> 'outside' GROUP BY 1 "
+                                            "HAVING n > 0" % column))
+            found = view.speedscope("--by", by)
+            del found["<outside>"]
+            self.assertEqual(found, expected, (seed, by))
+            if by == "self":
+                self.assertEqual(view.slices(), expected, seed)
         self.assertEqual(view.callgrind(view.run("-f", "callgrind")), (whole, whole), seed)
         self.assertEqual(view.callgrind_of_threads(), whole, seed)
         self.assertEqual((view.pstats()[1], view.pstats("--per-thread")[1]), (inside, inside), seed)
