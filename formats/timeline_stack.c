@@ -125,13 +125,11 @@ static bool make_room(struct timeline_stack *stack)
 int timeline_stack_push(struct timeline_stack *stack, struct timeline_activation activation,
                         int64_t time)
 {
-    const struct timeline_activation *below = timeline_stack_top(stack);
-
     if (!make_room(stack)) {
         free(activation.c_name);
         return error_set(stack->err, "out of memory");
     }
-    activation.inside |= below != NULL && below->inside;
+    activation.inside |= stack->count > 0 && timeline_stack_top(stack)->inside;
     stack->depth += activation.c_name == NULL;
     stack->open[stack->count++] = activation;
     if (begin(stack, timeline_stack_top(stack), time) < 0)
