@@ -158,7 +158,7 @@ static void *run(void *unused)
     if (sampler.resumed)
         note_gap();
     if (sampler.begins)
-        sampler.shared.previous = clock_ticks();
+        sampler_threads_begin(&sampler.shared);
     sampler.begins = sampler.resumed = false;
     base = clock_read_ns(CLOCK_MONOTONIC);
     tell(&sampler.ready);

@@ -341,9 +341,25 @@ static bool write_same(struct sampler_thread *thread, uint64_t cpu)
     return recorder.running;
 }
 
-/* Writes thread->now, of which the outermost `common` frames are those of the last sample. */
-static bool write_sample(struct sampler_thread *thread, enum trace_sample_tag state, size_t common,
+static uint64_t ns_since_round(const struct sampler_shared *shared)
+{
+    return (uint64_t)((double)(clock_ticks() - shared->previous) * 1e9 /
+                      (double)recorder.sink.tick_rate);
+}
+
+/* The CPU time to be told. The first sample of a thread stands for those as well that begin and end
+ * between two rounds: as long as it is from one to the next, they run. */
+static uint64_t tell_cpu(const struct sampler_thread *thread, const struct sampler_shared *shared,
                          uint64_t cpu)
+{
+    uint64_t all = thread->is_new ? ns_since_round(shared) : 0;
+
+    return all > cpu ? all : cpu;
+}
+
+/* Writes thread->now, of which the outermost `common` frames are those of the last sample. */
+static bool write_sample(struct sampler_thread *thread, const struct sampler_shared *shared,
+                         enum trace_sample_tag state, size_t common, uint64_t cpu)
 {
     struct sampler_writer *writer = &thread->writer;
     struct sampler_stack swapped = thread->last;
@@ -362,7 +378,9 @@ static bool write_sample(struct sampler_thread *thread, enum trace_sample_tag st
     thread->cpu = cpu;
     thread->has_sample = true;
     thread->state = state;
-    sampler_writer_sample(writer, state, clock_ticks(), thread->node, cpu);
+    sampler_writer_sample(writer, state, clock_ticks(), thread->node,
+                          tell_cpu(thread, shared, cpu));
+    thread->is_new = false;
     thread->last = thread->now;
     thread->now = swapped;
     return true;
@@ -489,7 +507,7 @@ static bool take(struct sampler_thread *thread, struct sampler_shared *shared, u
     shared->taken++;
     note_unknown(thread, shared);
     return still_waits(thread, state, common) ? write_same(thread, cpu)
-                                              : write_sample(thread, state, common, cpu);
+                                              : write_sample(thread, shared, state, common, cpu);
 }
 
 bool sampler_thread_rest(struct sampler_thread *thread, const struct sampler_shared *shared)
@@ -526,11 +544,13 @@ bool sampler_thread_sample(struct sampler_thread *thread, struct sampler_shared 
 /* --- Beginning and end --- */
 
 void sampler_thread_begin(struct sampler_thread *thread, struct sampler_shared *shared,
-                          const struct layout_thread *at)
+                          const struct layout_thread *at, bool is_new)
 {
     *thread = (struct sampler_thread){
         .at = *at, .listed = true, .clock = clock_of(at->native), .status_fd = -1};
     read_clock(thread, shared, &thread->cpu);
+    thread->is_new = is_new && thread->cpu <= ns_since_round(shared); /* or it was C's before */
+    thread->cpu = thread->is_new ? 0 : thread->cpu;
 }
 
 void sampler_thread_pause(struct sampler_thread *thread, struct sampler_shared *shared,

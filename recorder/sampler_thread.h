@@ -35,6 +35,7 @@ struct sampler_stack {
 struct sampler_thread {
     struct layout_thread at;
     bool listed;     /* the interpreter still has it */
+    bool is_new;     /* it began since the round before its first sample */
     bool has_sample; /* in the chunk `chunk` of its writer */
     clockid_t clock; /* its CPU time */
     int status_fd;   /* of its /proc/.../syscall, or -1 */
@@ -66,8 +67,9 @@ struct sampler_shared {
                      noticing; else -1. It outlasts a change of the root directory */
 };
 
+/* `is_new`: it was not there in the round before. */
 void sampler_thread_begin(struct sampler_thread *thread, struct sampler_shared *shared,
-                          const struct layout_thread *at);
+                          const struct layout_thread *at, bool is_new);
 
 /* Takes a sample. False: the thread is gone, or recording is over. */
 bool sampler_thread_sample(struct sampler_thread *thread, struct sampler_shared *shared);

@@ -58,7 +58,8 @@ static void add_thread(const struct layout_thread *at, struct sampler_shared *sh
         list.threads = threads;
         list.room = room;
     }
-    sampler_thread_begin(&threads[list.count], shared, at);
+    sampler_thread_begin(&threads[list.count], shared, at,
+                         list.next_id != 0 && at->id > list.next_id);
     list.unseen -= (int64_t)threads[list.count].seen;
     swap_threads(list.count++, list.awake++);
 }
@@ -198,6 +199,14 @@ static void take_resting(struct sampler_shared *shared)
     } else if (count > 0) {
         look_at_resting(unseen, shared);
     }
+}
+
+void sampler_threads_begin(struct sampler_shared *shared)
+{
+    shared->previous = clock_ticks();
+    sampler_codes_enter();
+    look_for_threads(shared);
+    sampler_codes_leave();
 }
 
 void sampler_threads_look(struct sampler_shared *shared)

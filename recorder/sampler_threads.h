@@ -13,6 +13,9 @@
 
 #include "recorder/sampler_thread.h"
 
+/* Sampling begins now: the threads that there are run already. */
+void sampler_threads_begin(struct sampler_shared *shared);
+
 /* Takes a sample of each thread. */
 void sampler_threads_look(struct sampler_shared *shared);
 

@@ -983,6 +983,28 @@ class Sample(unittest.TestCase):
         self.assertEqual(recording.query("SELECT (SELECT sum(samples) FROM functions WHERE file LIKE '%program.py') - "
                                          "cumulative_samples FROM functions WHERE name = '<module>' AND file LIKE '%program.py'"), [(0,)])
 
+    def test_cpu_of_short_threads(self):
+        """Threads that are over before a second sample have run, and what leads by CPU time is theirs."""
+        program = """
+import threading
+def work():
+    x = 0
+    for i in range(8000):
+        x += i
+for _ in range(800):
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+"""
+        for python in support.PYTHONS:
+            with self.subTest(support.version_name(python)):
+                recording = self.record(python, program, ["--sample", "2ms"])
+                running, cpu, passed = recording.query("SELECT running_ns, self_cpu_ns, self_ns FROM functions WHERE name = 'work'")[0]
+                self.assertGreater(running, 0)
+                self.assertGreater(2 * cpu, running)
+                self.assertLessEqual(cpu, passed)
+                self.check_books(recording)
+
     @unittest.skipIf(os.geteuid() != 0, "only root changes the root directory")
     def test_states_without_proc(self):
         """In a fork's child in an empty root directory nobody says who waits; that who computes did not, its clock tells."""
