@@ -684,7 +684,10 @@ class Sample(unittest.TestCase):
                 self.assertEqual(set(states) - {"busy0", "busy1", "sleeper", "MainThread"}, set())
                 self.assertGreater(states["sleeper"]["blocked"], 0)
                 gil = states["busy0"]["gil"] + states["busy1"]["gil"]
-                self.assertGreater(gil, 5, states)      # one of the two waits for the other, all the time
+                rounds, late = recording.query("SELECT sum(rounds), sum(late) FROM samplers")[0]
+                # One of the two waits for the other, all the time; where processors are rare, both wait for these.
+                self.assertTrue(gil > 5 or late > rounds / 2, (states, rounds, late))
+                self.assertEqual(states["busy0"]["blocked"] + states["busy1"]["blocked"], 0, states)
                 sleeping = recording.query(
                     "SELECT text FROM lines WHERE file LIKE '%program.py' ORDER BY self_ns - self_cpu_ns DESC LIMIT 3")
                 self.assertIn(("    time.sleep(0.5)",), sleeping)
