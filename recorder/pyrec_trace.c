@@ -187,18 +187,19 @@ static int rename_new(const char *from, const char *to, bool replace)
     return rename(from, to);
 }
 
-/* The finished file `from` gets its name. 0; 1: the name was taken meanwhile; -1. */
-static int put_in_place(const char *from, struct pyrec_trace *trace,
+/* The finished file `from` gets its name. 0; 1: the name was taken meanwhile; -1. What has a number
+ * displaces nothing: whatever is there now has come since that number was free. */
+static int put_in_place(const char *from, bool has_number, struct pyrec_trace *trace,
                         const struct pyrec_options *options, struct pyrec_error *err)
 {
     const char *path = trace->path;
-    int lock;
+    int lock = -1;
     int result;
 
-    if (check_existing(path, options->force, &lock, err) < 0)
+    if (!has_number && check_existing(path, options->force, &lock, err) < 0)
         return -1;
     result = lock < 0 ? 0 : keep_old(path, options->force, err);
-    if (result == 0 && rename_new(from, path, options->force) < 0)
+    if (result == 0 && rename_new(from, path, options->force && !has_number) < 0)
         result = errno == EEXIST ? 1
                                  : pyrec_error_set(err, PYREC_FAILED, "%s: cannot be written: %s",
                                                    path, strerror(errno));
@@ -238,7 +239,7 @@ static int place(const char *from, const struct pyrec_options *options, struct p
 
     do {
         has_number = choose_name(options->out, &number, trace->path, err);
-        result = has_number < 0 ? -1 : put_in_place(from, trace, options, err);
+        result = has_number < 0 ? -1 : put_in_place(from, has_number, trace, options, err);
     } while (result > 0 && has_number > 0);
     if (result > 0)
         return pyrec_error_set(err, PYREC_FAILED, "%s: another run has just taken this name",
@@ -304,12 +305,13 @@ int pyrec_trace_create(const struct pyrec_options *options, const char *python,
     char unfinished[PATH_MAX + 64];
     unsigned long number = 1;
     uint64_t min_free;
-    int existing;
+    int has_number, existing = -1;
 
     trace->lock = -1;
     trace->displaced = false;
-    if (choose_name(options->out, &number, trace->path, err) < 0 ||
-        check_existing(trace->path, options->force, &existing, err) < 0)
+    has_number = choose_name(options->out, &number, trace->path, err);
+    if (has_number < 0 ||
+        (!has_number && check_existing(trace->path, options->force, &existing, err) < 0))
         return -1;
     if (existing >= 0)
         close(existing);
