@@ -361,7 +361,8 @@ def events(trace, where=None, params=()):
 
     Each is a Row with time_ns, self_ns (the time to the thread's next event), event ("line", "call", "return",
     "yield", "resume", "unwind", "raise", "c_call", "c_return", "switch", "mark", "gap"), file, function, line, depth,
-    detail and the ids of process, thread, file and function. `where` is an SQL condition on them.
+    detail and the ids of process, thread, file and function. `where` is an SQL condition on them. Of a sampled trace
+    it is "sample" or "gap", and self_ns the time before it that a sample stands for, or how long a gap is.
     """
     sql = "SELECT * FROM events" + (" WHERE " + where if where else "")
     return _query.rows(_analyzer(), _question(trace, sql, params), Error)
