@@ -1,12 +1,9 @@
 #include "recorder/sampler_thread.h"
 
-#include <fcntl.h>
 #include <sched.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "recorder/clock.h"
@@ -54,45 +51,14 @@ void sampler_thread_see(struct sampler_thread *thread, struct sampler_shared *sh
     read_clock(thread, shared, &ns);
 }
 
-static int open_status(const struct sampler_shared *shared, int native, const char *file)
-{
-    char path[64];
-
-    snprintf(path, sizeof path, "%d/%s", native, file);
-    return openat(shared->tasks_fd, path, O_RDONLY | O_CLOEXEC);
-}
-
-/* Without /proc (a fork's child in another root directory): one that ran most of a period since its
- * last sample was, as a rule, only made to wait for a processor. */
-static enum trace_sample_tag guess(const struct sampler_thread *thread, uint64_t cpu)
-{
-    return cpu - thread->cpu > recorder.settings.sample_ns / 2 ? TRACE_SAMPLE_RUNNING
-                                                               : TRACE_SAMPLE_BLOCKED;
-}
-
-/* Of a thread that is not on a processor: is it ready to run, does it wait for the GIL, or for
- * something else? The kernel says in which system call it is. */
+/* Of a thread that is not on a processor. Who ran most of a period since its last sample was, as a
+ * rule, only made to wait for one. */
 static enum trace_sample_tag classify(struct sampler_thread *thread,
                                       const struct sampler_shared *shared, uint64_t cpu)
 {
-    char text[128];
-    unsigned long call, argument;
-    ssize_t size;
+    bool ran = cpu - thread->cpu > recorder.settings.sample_ns / 2;
 
-    if (shared->tasks_fd < 0)
-        return guess(thread, cpu);
-    if (thread->status_fd < 0)
-        thread->status_fd = open_status(shared, thread->at.native, "syscall");
-    size = thread->status_fd < 0 ? -1 : pread(thread->status_fd, text, sizeof text - 1, 0);
-    if (size <= 0)
-        return TRACE_SAMPLE_BLOCKED;
-    text[size] = '\0';
-    if (text[0] == 'r') /* running */
-        return TRACE_SAMPLE_RUNNING;
-    if (sscanf(text, "%lu %lx", &call, &argument) == 2 && call == SYS_futex &&
-        layout_is_gil(argument))
-        return TRACE_SAMPLE_GIL;
-    return TRACE_SAMPLE_BLOCKED;
+    return sampler_state_read(&thread->status, shared->tasks_fd, thread->at.native, ran);
 }
 
 /* --- From frames to a stack --- */
@@ -419,25 +385,6 @@ static enum outcome look(struct sampler_thread *thread, struct sampler_shared *s
 
 /* --- When a call must be seen for certain --- */
 
-/* The processor the thread was on last; -1: not known. */
-static int processor_of(const struct sampler_thread *thread, const struct sampler_shared *shared)
-{
-    char text[1024];
-    int fd = open_status(shared, thread->at.native, "stat"), processor = -1;
-    ssize_t size = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-    const char *at;
-
-    if (fd >= 0)
-        close(fd);
-    if (size <= 0)
-        return -1;
-    text[size] = '\0';
-    at = strrchr(text, ')'); /* its name may hold anything */
-    for (int field = 2; at != NULL && field < 39; field++)
-        at = strchr(at + 1, ' ');
-    return at != NULL && sscanf(at, "%d", &processor) == 1 ? processor : -1;
-}
-
 /* While we run on the thread's processor, it does not. Once a call, not once a sample. */
 static enum outcome look_closely(struct sampler_thread *thread, struct sampler_shared *shared,
                                  size_t *common, bool *still, uint64_t *cpu)
@@ -448,7 +395,7 @@ static enum outcome look_closely(struct sampler_thread *thread, struct sampler_s
     if (shared->tasks_fd < 0 || sched_getaffinity(0, sizeof all, &all) < 0)
         return outcome;
     for (int i = 0; i < ATTEMPTS && (outcome == UNPROVEN || outcome == RACED); i++) {
-        int processor = processor_of(thread, shared);
+        int processor = sampler_state_processor(shared->tasks_fd, thread->at.native);
 
         if (processor < 0 || processor >= CPU_SETSIZE)
             break;
@@ -547,7 +494,7 @@ void sampler_thread_begin(struct sampler_thread *thread, struct sampler_shared *
                           const struct layout_thread *at, bool is_new)
 {
     *thread = (struct sampler_thread){
-        .at = *at, .listed = true, .clock = clock_of(at->native), .status_fd = -1};
+        .at = *at, .listed = true, .clock = clock_of(at->native), .status = {.fd = -1}};
     read_clock(thread, shared, &thread->cpu);
     thread->is_new = is_new && thread->cpu <= ns_since_round(shared); /* or it was C's before */
     thread->cpu = thread->is_new ? 0 : thread->cpu;
@@ -582,8 +529,8 @@ void sampler_thread_fini(struct sampler_thread *thread, struct sampler_shared *s
     if (!of_parent)
         wake(thread, shared);
     shared->seen -= thread->seen;
-    if (thread->status_fd >= 0 && !of_parent)
-        close(thread->status_fd);
+    if (thread->status.fd >= 0 && !of_parent)
+        close(thread->status.fd);
     sampler_writer_fini(&thread->writer, of_parent);
     sampler_memory_fini(&thread->memory);
     free(thread->last.frames);

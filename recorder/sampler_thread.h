@@ -14,6 +14,7 @@
 #include "recorder/sampler_known.h"
 #include "recorder/sampler_layout.h"
 #include "recorder/sampler_memory.h"
+#include "recorder/sampler_state.h"
 #include "recorder/sampler_writer.h"
 
 /* A frame of a stack, outermost first. */
@@ -38,10 +39,10 @@ struct sampler_thread {
     bool is_new;     /* it began since the round before its first sample */
     bool has_sample; /* in the chunk `chunk` of its writer */
     clockid_t clock; /* its CPU time */
-    int status_fd;   /* of its /proc/.../syscall, or -1 */
-    uint64_t cpu;    /* at the last sample */
-    uint64_t seen;   /* its clock when it was read last */
-    uint32_t quiet;  /* samples like the one before, one after the other */
+    struct sampler_state status;
+    uint64_t cpu;   /* at the last sample */
+    uint64_t seen;  /* its clock when it was read last */
+    uint32_t quiet; /* samples like the one before, one after the other */
     bool resting;
     uint64_t rests; /* of shared->rests, those before it rested or that the writer knows of */
     uint64_t chunk;

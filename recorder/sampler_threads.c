@@ -243,7 +243,7 @@ void sampler_threads_seal(struct sampler_shared *shared)
 void sampler_threads_forget_files(void)
 {
     for (size_t i = 0; i < list.count; i++)
-        list.threads[i].status_fd = -1;
+        list.threads[i].status.fd = -1;
 }
 
 void sampler_threads_forget(struct sampler_shared *shared, bool of_parent)

@@ -1039,6 +1039,32 @@ os.wait()
                 self.assertGreater(cpu, 100e6)
                 self.assertGreater(states["sleeper"][1], 10 * states["sleeper"][0])
 
+    @unittest.skipIf(os.geteuid() != 0, "nothing to give up")
+    def test_states_without_privileges(self):
+        """A daemon that became nobody may not read what its threads wait for, but whether they do."""
+        program = """
+import os, threading, time
+os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
+os.setgid(65534); os.setuid(65534)
+def busy():
+    end = time.process_time() + 0.3
+    while time.process_time() < end:
+        sum(range(100))
+threads = [threading.Thread(target=busy, name="busy"), threading.Thread(target=time.sleep, args=(0.3,), name="sleeper")]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+"""
+        for python in support.PYTHONS:
+            with self.subTest(support.version_name(python)):
+                recording = self.record(python, program, ["--sample", "1ms"])
+                states = dict((name, times) for name, *times in recording.query(
+                    "SELECT name, sum(running_ns), sum(blocked_ns), sum(self_cpu_ns) FROM line_stats JOIN threads USING (thread_id) "
+                    "GROUP BY name"))
+                running, blocked, cpu = states["busy"]
+                self.assertGreater(running, blocked)
+                self.assertGreater(cpu, 100e6)
+                self.assertGreater(states["sleeper"][1], 10 * states["sleeper"][0])
+
     def test_never_on_time(self):
         """A sampler that gets no processor until the program ends: what it saw then would be the end, each time. The rounds
         that did not come are counted, from the start on, and the report says why there is nothing."""
