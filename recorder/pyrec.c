@@ -59,7 +59,8 @@ static int find_installation(struct installation *installation, struct pyrec_err
 /* The loader takes blanks and colons in LD_PRELOAD as separators and knows no way around. */
 static int find_recorder(struct installation *installation, struct pyrec_error *err)
 {
-    if (!find_preload(installation, "") && !find_preload(installation, "../"))
+    if (!find_preload(installation, "") &&
+        (errno != ENOENT || !find_preload(installation, "../")))
         return pyrec_error_set(err, PYREC_FAILED, "%s/lib/pyrec/preload.so: %s",
                                installation->folder, strerror(errno));
     if (strpbrk(installation->preload, " :\t\n") != NULL)

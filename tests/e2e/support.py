@@ -34,7 +34,18 @@ def ordinary_signals():
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
+CALLERS_OWN = ("COLUMNS", "FORCE_COLOR", "LANG", "LANGUAGE", "LESS", "LINES", "NO_COLOR", "PAGER", "VIRTUAL_ENV")
+
+
+def ordinary_environment():
+    """Nothing of the caller's terminal and language, also for commands that are run without environment()."""
+    for name in CALLERS_OWN:
+        os.environ.pop(name, None)
+    os.environ.update(LC_ALL="C.UTF-8", TERM="xterm")
+
+
 ordinary_signals()
+ordinary_environment()
 
 
 def share(things, python):
@@ -63,14 +74,10 @@ class Result:
             " ".join(self.command), self.status, self.out[-2000:], self.err[-2000:])
 
 
-CALLERS_OWN = ("COLUMNS", "LESS", "LINES", "NO_COLOR", "PAGER", "VIRTUAL_ENV")
-
-
 def environment(**more):
-    """A calm environment: nothing of the caller's Python or terminal, no bytecode files, hashes the same each time."""
-    env = {key: value for key, value in os.environ.items()
-           if not key.startswith(("PYTHON", "PYREC")) and key not in CALLERS_OWN}
-    env.update(PYTHONDONTWRITEBYTECODE="1", PYTHONHASHSEED="0", LC_ALL="C.UTF-8", TERM="xterm")
+    """A calm environment: nothing of the caller's Python either, no bytecode files, hashes the same each time."""
+    env = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "PYREC"))}
+    env.update(PYTHONDONTWRITEBYTECODE="1", PYTHONHASHSEED="0")
     env.update(more)
     return env
 

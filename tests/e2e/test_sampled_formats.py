@@ -2,7 +2,6 @@
 import os
 import re
 import shutil
-import subprocess
 import tempfile
 import unittest
 
@@ -81,10 +80,9 @@ class SampledFormats(unittest.TestCase):
         self.assertIn("\nevent: hits : Samples\n", text)
         self.assertEqual(re.findall(r"calls=(\d+)", text), ["40", "39"])
         if shutil.which("callgrind_annotate"):
-            result = subprocess.run(["callgrind_annotate", "--threshold=100", path], stdout=subprocess.PIPE, check=True,
-                                    stderr=subprocess.PIPE)
-            self.assertEqual(result.stderr, b"")
-            self.assertRegex(result.stdout.decode(), r"(?m)^%s .*%s .* 40 .*PROGRAM TOTALS$" % (
+            result = support.run(["callgrind_annotate", "--threshold=100", path])
+            self.assertEqual((result.status, result.err), (0, b""))
+            self.assertRegex(result.out.decode(), r"(?m)^%s .*%s .* 40 .*PROGRAM TOTALS$" % (
                 format(40 * PERIOD, ","), format(30 * (PERIOD // 1000 * 1000), ",")))
 
 
